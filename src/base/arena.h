@@ -1,0 +1,67 @@
+/* arena.h - memory of one request: bump allocation with a hard cap, freed all at once.
+ *
+ * Chunks come from a heap and go back to it at arena_release.  Allocations are aligned to 8 unless
+ * asked otherwise, never move, and live until arena_release or arena_reset.  Resources that outlive
+ * their memory (a pin, a file) register a cleanup, which runs at release in reverse order.
+ *
+ * Invariants: (1) bytes_used <= bytes_max.
+ */
+#ifndef BASE_ARENA_H
+#define BASE_ARENA_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/bytes.h"
+#include "base/compiler.h"
+#include "base/heap.h"
+
+struct arena_chunk;
+
+struct arena_cleanup {
+    struct arena_cleanup *next;
+    void (*run)(void *argument);
+    void *argument;
+};
+
+struct arena {
+    struct heap *heap;
+    struct arena_chunk *chunks;     /* newest first */
+    struct arena_cleanup *cleanups; /* newest first */
+    uint8_t *next;                  /* the free part of the newest chunk */
+    uint8_t *end;
+    size_t bytes_used; /* in chunks */
+    size_t bytes_max;  /* the hard cap */
+};
+
+/* An empty arena; takes no memory until the first allocation. */
+void arena_init(struct arena *arena, struct heap *heap, size_t bytes_max);
+
+/* Run the cleanups and give all memory back; the arena is as after arena_init. */
+void arena_release(struct arena *arena);
+
+/* As arena_release, but keeps one chunk for the next use. */
+void arena_reset(struct arena *arena);
+
+/* `bytes` of uninitialised memory, aligned to 8; NULL at the cap or when the heap has none. */
+MUST_USE void *arena_alloc(struct arena *arena, size_t bytes);
+
+/* As arena_alloc, set to zero. */
+MUST_USE void *arena_alloc_zero(struct arena *arena, size_t bytes);
+
+/* Memory for `count` elements of `bytes` each; NULL also when the product overflows. */
+MUST_USE void *arena_alloc_array(struct arena *arena, size_t count, size_t bytes);
+
+/* A copy of `bytes` in the arena; *copy.at is NULL only when there was no memory (an empty run has
+ * a pointer). */
+MUST_USE struct bytes arena_copy(struct arena *arena, struct bytes bytes);
+
+/* A formatted text in the arena (not terminated); its `at` is NULL when there was no memory. */
+MUST_USE struct bytes arena_format(struct arena *arena, const char *format, ...) PRINTF_LIKE(2, 3);
+
+/* Have run(argument) called at release.  `cleanup` is the caller's, and lives as long as the
+ * arena's content. */
+void arena_on_release(struct arena *arena, struct arena_cleanup *cleanup, void (*run)(void *),
+                      void *argument);
+
+#endif

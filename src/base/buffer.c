@@ -1,0 +1,65 @@
+#include "base/buffer.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+#define CAPACITY_MIN 256u
+
+void buffer_init(struct buffer *buffer, struct heap *heap, size_t bytes_max)
+{
+    *buffer = (struct buffer){.heap = heap, .bytes_max = bytes_max};
+}
+
+void buffer_release(struct buffer *buffer)
+{
+    heap_free(buffer->heap, buffer->at, buffer->capacity);
+    buffer_init(buffer, buffer->heap, buffer->bytes_max);
+}
+
+void buffer_clear(struct buffer *buffer)
+{
+    buffer->count = 0;
+    buffer->failed = false;
+}
+
+uint8_t *buffer_reserve_slow(struct buffer *buffer, size_t bytes)
+{
+    if (buffer->failed)
+        return NULL;
+    if (bytes > buffer->bytes_max - buffer->count) {
+        buffer->failed = true;
+        return NULL;
+    }
+    size_t need = buffer->count + bytes;
+    if (need > buffer->capacity) {
+        size_t want = MAX(MAX(need, buffer->capacity * 2), (size_t)CAPACITY_MIN);
+        size_t capacity = MIN(want, buffer->bytes_max);
+        uint8_t *at = heap_alloc(buffer->heap, capacity);
+        if (at == NULL) {
+            buffer->failed = true;
+            return NULL;
+        }
+        if (buffer->count > 0)
+            memcpy(at, buffer->at, buffer->count);
+        heap_free(buffer->heap, buffer->at, buffer->capacity);
+        buffer->at = at;
+        buffer->capacity = capacity;
+    }
+    return buffer->at + buffer->count;
+}
+
+void buffer_append_format(struct buffer *buffer, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    va_list again;
+    va_copy(again, arguments);
+    int length = vsnprintf(NULL, 0, format, arguments);
+    va_end(arguments);
+    uint8_t *to = length >= 0 ? buffer_reserve(buffer, (size_t)length + 1) : NULL;
+    if (to != NULL) {
+        vsnprintf((char *)to, (size_t)length + 1, format, again);
+        buffer_commit(buffer, (size_t)length);
+    }
+    va_end(again);
+}

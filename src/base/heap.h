@@ -1,0 +1,40 @@
+/* heap.h - where all memory of a node comes from, so that a simulated crash can drop it whole.
+ *
+ * The standard heap is malloc, with a count of the bytes in use.  A tracked heap also chains its
+ * allocations, and heap_drop frees them all at once: the simulator gives each incarnation of a node
+ * one. Not thread-safe: owned by one loop.  Code that runs in a worker uses memory handed to it.
+ */
+#ifndef BASE_HEAP_H
+#define BASE_HEAP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/compiler.h"
+#include "base/list.h"
+
+struct heap {
+    size_t bytes_used;   /* asked for and not yet freed, headers left out */
+    size_t bytes_max;    /* 0 = no bound; at the bound allocations fail */
+    uint64_t fail_after; /* tests: the allocation that makes this reach 0 fails; 0 = never */
+    bool tracked;        /* allocations are chained in `blocks` */
+    struct list blocks;
+};
+
+void heap_init(struct heap *heap, bool tracked);
+
+/* `bytes` of uninitialised memory aligned to 16; NULL when there is none or the bound is reached.
+ */
+MUST_USE void *heap_alloc(struct heap *heap, size_t bytes);
+
+/* As heap_alloc, set to zero. */
+MUST_USE void *heap_alloc_zero(struct heap *heap, size_t bytes);
+
+/* Give back what heap_alloc returned for `bytes`; NULL is nothing. */
+void heap_free(struct heap *heap, void *at, size_t bytes);
+
+/* Free every allocation of a tracked heap. */
+void heap_drop(struct heap *heap);
+
+#endif
