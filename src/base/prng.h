@@ -40,7 +40,8 @@ static inline uint64_t prng_u64(struct prng *prng)
  * below 2^32.) */
 static inline uint64_t prng_below(struct prng *prng, uint64_t bound)
 {
-    return (uint64_t)(((__extension__ unsigned __int128)prng_u64(prng) * bound) >> 64);
+    __extension__ typedef unsigned __int128 wide;
+    return (uint64_t)(((wide)prng_u64(prng) * bound) >> 64);
 }
 
 /* True once in `n` on average. */
