@@ -1,0 +1,142 @@
+/* expr.h - condition, filter, projection, key-condition and update expressions.
+ *
+ * One lexer and parser for all five; each text is compiled once, into the arena, to a program: one
+ * contiguous run of bytes without pointers, which holds the attribute names and values it needs, so
+ * that it can be sent to the node that evaluates it.  Programs run on binary items and build no
+ * trees.
+ *
+ * Errors are the service's ValidationException texts, whole, in expr_fault.message.
+ */
+#ifndef EXPR_EXPR_H
+#define EXPR_EXPR_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/buffer.h"
+#include "base/bytes.h"
+#include "base/status.h"
+#include "model/key.h"
+#include "model/value.h"
+
+#define EXPR_BYTES_MAX     4096u /* of one expression's text */
+#define EXPR_OPERATORS_MAX 300u
+#define EXPR_IN_MAX        100u
+
+/* Which parameter a text is: chooses the grammar and the words of messages ("Invalid
+ * ConditionExpression: ..."). */
+enum expr_kind {
+    EXPR_CONDITION,
+    EXPR_FILTER,
+    EXPR_PROJECTION,
+    EXPR_KEY_CONDITION,
+    EXPR_UPDATE,
+};
+
+/* "ConditionExpression", ... */
+const char *expr_kind_name(enum expr_kind kind);
+
+/* One name of ExpressionAttributeNames. */
+struct expr_name {
+    struct bytes placeholder; /* "#n" */
+    struct bytes name;
+    bool used;
+};
+
+/* What the expressions of one request share: the names and values that they may refer to, and which
+ * were used. */
+struct expr_scope {
+    struct arena *arena;
+    struct expr_name *names;
+    uint32_t name_count;
+    struct value
+        values;        /* ExpressionAttributeValues: a map value (":v" -> value), or VALUE_ABSENT */
+    bool *values_used; /* in the order of `values`; set by expr_scope_init */
+    bool names_given, values_given; /* the members were present in the request (empty ones are
+                                       errors of their own) */
+};
+
+struct expr_fault {
+    struct bytes message; /* of a ValidationException; in the arena */
+};
+
+/* Check names and values as the service does (syntax of placeholders, empty maps, no expression to
+ * use them) and prepare the scope. STATUS_INVALID  *fault     STATUS_NO_MEMORY */
+MUST_USE enum status expr_scope_init(struct expr_scope *scope, struct arena *arena,
+                                     struct expr_fault *fault);
+
+/* After all expressions are compiled: STATUS_INVALID when a name or value was not used ("Value
+ * provided in ExpressionAttributeNames unused in expressions: keys: {#a, #b}"). */
+MUST_USE enum status expr_scope_finish(const struct expr_scope *scope, struct expr_fault *fault);
+
+/* A compiled expression; empty (count 0) = none was given. */
+struct expr_program {
+    struct bytes code;
+};
+
+/* Compile `text`; everything that the service finds wrong without an item.
+ *   STATUS_INVALID  *fault     STATUS_NO_MEMORY  the arena is full */
+MUST_USE enum status expr_compile(struct expr_scope *scope, enum expr_kind kind, struct bytes text,
+                                  struct expr_program *program, struct expr_fault *fault);
+
+/* Check a program that came from another node: STATUS_CORRUPT when it is not one. */
+MUST_USE enum status expr_program_check(struct bytes code, enum expr_kind kind);
+
+/* Does a condition or filter hold for `item` (VALUE_ABSENT: there is no such item)?
+ *   STATUS_INVALID  the service refuses the combination at run time; *fault */
+MUST_USE enum status expr_evaluate(const struct expr_program *program, struct value item,
+                                   struct arena *arena, bool *holds, struct expr_fault *fault);
+
+/* The names of top-level attributes that a program refers to, for checks such as "Filter Expression
+ * can only contain non-primary key attributes" and "Cannot update attribute ... This attribute is
+ * part of the key". */
+struct expr_attributes {
+    uint32_t position;
+};
+bool expr_next_attribute(const struct expr_program *program, struct expr_attributes *walk,
+                         struct bytes *name);
+
+/* Append to `w` the map with only what a projection names; merges paths ("a.b, a.c") as the service
+ * does. */
+void expr_project(const struct expr_program *program, struct value item, struct value_writer *w);
+
+/* Apply an update: append to `w` the new item.  `item` is the old one, or VALUE_ABSENT; `key` is
+ * the map of the key attributes that a new item begins with. STATUS_INVALID  *fault: types do not
+ * fit the operator, a document path is invalid, number overflow, nesting, ... */
+MUST_USE enum status expr_update(const struct expr_program *program, struct value item,
+                                 struct value key, struct value_writer *w, struct arena *arena,
+                                 struct expr_fault *fault);
+
+/* UPDATED_OLD / UPDATED_NEW: append the map of what the update's paths have in `item` (old or new).
+ */
+void expr_updated(const struct expr_program *program, struct value item, struct value_writer *w);
+
+/* ---- Key conditions ---- */
+
+enum sort_operator {
+    SORT_ANY,
+    SORT_EQ,
+    SORT_LT,
+    SORT_LE,
+    SORT_GT,
+    SORT_GE,
+    SORT_BETWEEN,
+    SORT_BEGINS
+};
+
+struct key_condition {
+    struct value partition; /* views into the program */
+    enum sort_operator sort;
+    struct value low, high; /* the operand; with BETWEEN both */
+};
+
+/* Match a compiled key condition with a schema.
+ *   STATUS_INVALID  "Query condition missed key schema element: ...", "Query key condition not
+ * supported", wrong types ("One or more parameter values were invalid: Condition parameter type
+ * does not match schema type"), BETWEEN bounds out of order, ... */
+MUST_USE enum status expr_key_condition(const struct expr_program *program,
+                                        const struct key_schema *schema, struct arena *arena,
+                                        struct key_condition *condition, struct expr_fault *fault);
+
+#endif

@@ -1,0 +1,160 @@
+/* value.h - attribute values and items in their binary form, read in place.
+ *
+ * A value is one run of bytes, self-delimiting, with its type first; `struct value` is a view of
+ * it.  An item is a map value (type M).  Views are valid as long as the bytes below them. Accessors
+ * trust the bytes: what comes from disk or a peer is checked once by value_check; what comes from a
+ * client is built by a writer.
+ *
+ * Format (value.c has the table): type u8, then by type: NULL nothing; BOOL u8; S, B varint length
+ * + bytes; N u8 length
+ * + the encoded number; containers u32 byte length of what follows + u32 count + elements, which
+ * are values.  In a map each element is varint length + name + value, sorted by name in byte order,
+ * names unique.  A set keeps the order that value_writer_end gives it, without duplicates.
+ */
+#ifndef MODEL_VALUE_H
+#define MODEL_VALUE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/buffer.h"
+#include "base/bytes.h"
+#include "base/status.h"
+#include "model/number.h"
+
+#define VALUE_DEPTH_MAX 32u /* documented nesting of lists and maps */
+
+enum value_type {
+    VALUE_NONE, /* no value: a view with at == NULL */
+    VALUE_NULL,
+    VALUE_BOOL,
+    VALUE_N,
+    VALUE_S,
+    VALUE_B,
+    VALUE_SS,
+    VALUE_NS,
+    VALUE_BS,
+    VALUE_L,
+    VALUE_M,
+    VALUE_TYPE_COUNT
+};
+
+/* "S", "NULL", ... as on the wire; "" for VALUE_NONE. */
+const char *value_type_name(enum value_type type);
+
+struct value {
+    const uint8_t *at; /* NULL: no value */
+    uint32_t bytes;    /* the whole value, type included */
+};
+
+#define VALUE_ABSENT ((struct value){0})
+
+static inline enum value_type value_type(struct value v)
+{
+    return v.at == NULL ? VALUE_NONE : (enum value_type)v.at[0];
+}
+
+/* Check untrusted bytes: exactly one well-formed value, nesting at most VALUE_DEPTH_MAX (+1 for the
+ * item itself). STATUS_CORRUPT */
+MUST_USE enum status value_check(struct bytes bytes, struct value *value);
+
+bool value_bool(struct value v);                          /* BOOL */
+struct bytes value_bytes(struct value v);                 /* S, B: the content */
+struct bytes value_number_encoded(struct value v);        /* N: sorts as the number does */
+void value_number(struct value v, struct number *number); /* N */
+uint32_t value_count(struct value v);                     /* sets, L, M: elements */
+bool value_at(struct value list, uint32_t index, struct value *out); /* L; false: beyond the end */
+bool value_find(struct value map, struct bytes name,
+                struct value *out); /* M; false: no such name */
+
+/* Walk the elements of a set, list or map; set elements are values of type S, N or B. */
+struct value_cursor {
+    const uint8_t *at;
+    const uint8_t *end;
+    bool named;
+};
+
+void value_cursor_init(struct value_cursor *cursor, struct value container);
+/* The next element; `name` (may be NULL) is empty but in maps.  false: no more. */
+bool value_next(struct value_cursor *cursor, struct bytes *name, struct value *element);
+
+/* Deep equality as conditions see it: sets without regard to order, numbers by value. */
+bool value_equal(struct value a, struct value b);
+
+/* Order of two values of one type among S, N, B; other pairs are not comparable (aborts). */
+int value_compare(struct value a, struct value b);
+
+/* Is `element` (S, N, B) in `set`, or in `list` (any type)? */
+bool value_contains(struct value container, struct value element);
+
+/* Bytes that the service counts for a value, and for a whole item (names included): Developer
+ * Guide, "DynamoDB item sizes and formats". */
+uint32_t value_size(struct value v);
+uint32_t item_size(struct value item);
+
+/* ---- Writing ---- */
+
+#define VALUE_WRITER_DEPTH_MAX (VALUE_DEPTH_MAX + 2)
+
+/* Builds one value into a buffer, streaming; the buffer's cap bounds it.  Failures (no memory,
+ * depth) stick: ask once at the end with value_writer_finish. */
+struct value_writer {
+    struct buffer *to;
+    size_t start; /* offset in `to` at which this value begins */
+    uint32_t depth;
+    enum status status;
+    struct {
+        size_t at;      /* offset of the container's type byte */
+        uint32_t count; /* elements so far */
+        enum value_type type;
+        bool sorted; /* names so far came in order */
+        size_t last; /* offset of the last element */
+    } open[VALUE_WRITER_DEPTH_MAX];
+};
+
+void value_writer_init(struct value_writer *w, struct buffer *to);
+void value_write_null(struct value_writer *w);
+void value_write_bool(struct value_writer *w, bool value);
+void value_write_string(struct value_writer *w, struct bytes text);
+void value_write_binary(struct value_writer *w, struct bytes content);
+void value_write_number(struct value_writer *w, const struct number *number);
+void value_write_value(struct value_writer *w, struct value value); /* a copy of a whole value */
+/* Open a set, list or map; its elements are the writes until the matching end.  In a map each
+ * element is preceded by value_write_name. */
+void value_write_begin(struct value_writer *w, enum value_type type);
+void value_write_name(struct value_writer *w, struct bytes name);
+/* Close the innermost container: sorts a map's names, of a repeated name the last wins; sets get
+ * their stored order. A duplicate in a set makes the writer's status STATUS_EXISTS. */
+void value_write_end(struct value_writer *w);
+
+/* The finished value; valid as long as the buffer is not changed.
+ *   STATUS_TOO_LARGE nesting too deep   STATUS_NO_MEMORY the buffer is full   STATUS_EXISTS a set
+ * has duplicates */
+MUST_USE enum status value_writer_finish(struct value_writer *w, struct value *value);
+
+/* ---- The stored row: header + item ---- */
+
+/* offset size  meaning
+ *      0    1  format: 1
+ *      1    1  flags: 0
+ *      2    2  origin region (little-endian)
+ *      4    8  version: the log slot of the write
+ *     12    8  write timestamp, HLC
+ *     20    -  the item, a map value */
+#define ROW_HEADER_BYTES 20u
+
+struct row {
+    uint16_t origin_region;
+    uint64_t version;
+    uint64_t timestamp;
+    struct value item;
+};
+
+void row_header_write(uint8_t *to, const struct row *row);
+
+/* View a stored row; trusts the item's bytes, which the page checksum covers.
+ *   STATUS_VERSION  a format this program does not know     STATUS_CORRUPT  too short */
+MUST_USE enum status row_read(struct bytes stored, struct row *row);
+
+#endif
