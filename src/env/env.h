@@ -156,6 +156,9 @@ struct env {
     struct fiber_pool *fibers; /* see env/fiber.h */
     struct env_stats stats;
     bool simulated; /* a simulation: BUGGIFY may choose what is legal but rude */
+#ifdef TRINE_DEBUG
+    unsigned bugs; /* seeded bugs that are switched on, see env/bugs.h */
+#endif
 };
 
 /* Monotonic nanoseconds; counts suspended time where the system has such a clock. */
