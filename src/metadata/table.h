@@ -1,0 +1,74 @@
+/* table.h - one table as the catalog holds it: definition, state, partitions.
+ *
+ * A struct table is immutable once published: a change makes a new one and swaps the pointer in the
+ * catalog.  So a flow that holds one across a wait still sees a whole, if older, table; it is freed
+ * when nobody refers to it.
+ */
+#ifndef METADATA_TABLE_H
+#define METADATA_TABLE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/buffer.h"
+#include "base/bytes.h"
+#include "base/status.h"
+#include "model/key.h"
+#include "request/control.h"
+
+#define TABLE_FORMAT         1u
+#define TABLE_PARTITIONS_MAX 1024u
+
+enum table_status { TABLE_CREATING, TABLE_ACTIVE, TABLE_UPDATING, TABLE_DELETING };
+
+/* A byte range [low, high) of encoded keys, and the group that has it. */
+struct partition {
+    uint64_t group_id;
+    struct bytes low;  /* empty: from the first key */
+    struct bytes high; /* empty: to the last key */
+};
+
+struct table {
+    uint32_t references;
+    uint64_t id;             /* never used twice */
+    uint64_t schema_version; /* grows with each change */
+    struct bytes name;
+    uint8_t uuid[16]; /* TableId */
+    uint64_t hash_seed;
+    struct key_schema schema;
+    enum table_status status;
+    uint64_t created_ms; /* since 1970 */
+    enum billing_mode billing;
+    uint64_t billing_changed_ms; /* LastUpdateToPayPerRequestDateTime; 0 = never */
+    uint64_t read_units, write_units;
+    uint64_t last_increase_ms, last_decrease_ms; /* 0 = never */
+    uint32_t decreases_today;
+    bool has_on_demand_maximum;
+    int64_t on_demand_read_max, on_demand_write_max;
+    bool deletion_protection;
+    enum table_class table_class;
+    uint64_t table_class_changed_ms; /* 0 = never */
+    struct tag *tags;
+    uint32_t tag_count;
+    struct partition *partitions; /* in key order, gapless, at least one */
+    uint32_t partition_count;
+    struct heap *heap; /* which the whole struct came from */
+    size_t bytes;
+};
+
+/* The partition whose range holds `key`. */
+const struct partition *table_partition(const struct table *table, struct bytes key);
+
+/* Append the catalog's record of the table. */
+void table_encode(const struct table *table, struct buffer *to);
+
+/* Decode a record into one allocation of `heap`, with one reference, which the caller owns.
+ *   STATUS_CORRUPT, STATUS_VERSION, STATUS_NO_MEMORY */
+MUST_USE enum status table_decode(struct bytes record, struct heap *heap, struct table **table);
+
+void table_hold(struct table *table);
+void table_drop(struct table *table); /* gives one reference back; frees at the last */
+
+const char *table_status_name(enum table_status status); /* "ACTIVE" */
+
+#endif

@@ -1,0 +1,55 @@
+/* control.h - the control plane's typed requests: what a table is asked to be. */
+#ifndef REQUEST_CONTROL_H
+#define REQUEST_CONTROL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/bytes.h"
+#include "model/key.h"
+
+#define TABLE_NAME_BYTES_MAX 255u
+#define TABLES_MAX           2500u
+#define TAGS_MAX             50u
+#define TAG_KEY_CHARS_MAX    128u
+#define TAG_VALUE_CHARS_MAX  256u
+
+enum billing_mode { BILLING_PROVISIONED, BILLING_ON_DEMAND };
+enum table_class { TABLE_CLASS_STANDARD, TABLE_CLASS_INFREQUENT_ACCESS };
+
+struct tag {
+    struct bytes key;
+    struct bytes value;
+};
+
+/* CreateTable, validated but for what needs the catalog. */
+struct create_table_request {
+    struct bytes name;
+    struct key_schema schema; /* names and types */
+    enum billing_mode billing;
+    uint64_t read_units, write_units;                /* PROVISIONED */
+    bool has_on_demand_maximum;                      /* OnDemandThroughput was given */
+    int64_t on_demand_read_max, on_demand_write_max; /* -1 = none */
+    bool deletion_protection;
+    enum table_class table_class;
+    bool table_class_given;
+    struct tag *tags;
+    uint32_t tag_count;
+};
+
+/* UpdateTable: each part is changed only when its `_given` is set. */
+struct update_table_request {
+    struct bytes name;
+    bool billing_given;
+    enum billing_mode billing;
+    bool throughput_given;
+    uint64_t read_units, write_units;
+    bool on_demand_maximum_given;
+    int64_t on_demand_read_max, on_demand_write_max;
+    bool deletion_protection_given;
+    bool deletion_protection;
+    bool table_class_given;
+    enum table_class table_class;
+};
+
+#endif

@@ -1,0 +1,95 @@
+/* data.h - the data plane's typed requests and results.
+ *
+ * api/ decodes and validates JSON into these, the router sends them to the partition that has the
+ * key, the node executes them.  Everything they point to is in the request's arena and lives as
+ * long as the request.
+ */
+#ifndef REQUEST_DATA_H
+#define REQUEST_DATA_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/bytes.h"
+#include "base/status.h"
+#include "expr/expr.h"
+#include "model/value.h"
+
+#define ITEM_BYTES_MAX  (400u * 1024u)  /* as the service counts them */
+#define PAGE_BYTES_MAX  (1024u * 1024u) /* read by one Query or Scan, before filtering */
+#define BATCH_GET_MAX   100u
+#define BATCH_WRITE_MAX 25u
+#define SEGMENTS_MAX    1000000u
+
+enum return_values {
+    RETURN_NONE,
+    RETURN_ALL_OLD,
+    RETURN_UPDATED_OLD,
+    RETURN_ALL_NEW,
+    RETURN_UPDATED_NEW,
+};
+
+/* ---- One item ---- */
+
+struct get_request {
+    struct bytes table; /* its name */
+    struct value key;   /* a map, as the client sent it */
+    bool consistent;
+};
+
+struct get_result {
+    struct value item; /* VALUE_ABSENT: there is none.  Valid until the calling fiber next waits. */
+    uint32_t item_bytes; /* as the service counts them; 0 when absent */
+};
+
+enum write_kind { WRITE_PUT, WRITE_UPDATE, WRITE_DELETE };
+
+struct write_request {
+    enum write_kind kind;
+    struct bytes table;
+    struct value item;             /* PUT: the whole item; UPDATE, DELETE: the key; a map */
+    struct expr_program condition; /* empty: none */
+    struct expr_program update;    /* UPDATE; may be empty */
+    enum return_values return_values;
+    bool return_on_failure; /* ReturnValuesOnConditionCheckFailure = ALL_OLD: error.item */
+};
+
+struct write_result {
+    struct value attributes; /* what return_values asked for, in the arena; VALUE_ABSENT: nothing */
+    uint32_t
+        old_bytes; /* of the item before and after, as the service counts; 0 = there was none */
+    uint32_t new_bytes;
+};
+
+/* ---- Ranges: Query and Scan ---- */
+
+enum range_kind { RANGE_QUERY, RANGE_SCAN };
+
+struct range_request {
+    enum range_kind kind;
+    struct bytes table;
+    struct expr_program key_condition; /* QUERY */
+    struct expr_program filter;        /* empty: none */
+    struct value start_key; /* ExclusiveStartKey, a map; VALUE_ABSENT: from the beginning */
+    uint32_t limit;         /* items to evaluate; 0 = no limit */
+    bool backward;          /* QUERY: ScanIndexForward = false */
+    bool consistent;
+    uint32_t segment, segment_count; /* SCAN; count 0 = not parallel */
+};
+
+/* Takes what a range yields, item by item, in order. */
+struct item_sink {
+    /* `item` is valid for the call; the callee must not wait.
+     *   STATUS_NO_MEMORY  the answer does not fit; the range ends with it */
+    enum status (*take)(struct item_sink *sink, struct value item);
+};
+
+struct range_result {
+    uint32_t count;         /* items given to the sink */
+    uint32_t scanned_count; /* items evaluated */
+    uint64_t scanned_bytes; /* of those, as the service counts them */
+    struct value
+        last_key; /* LastEvaluatedKey, a map in the arena; VALUE_ABSENT: the end was reached */
+};
+
+#endif

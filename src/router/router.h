@@ -1,0 +1,91 @@
+/* router.h - the request router: resolves the table, checks keys against its schema, finds the
+ * partition, calls its leader, follows moves, and gathers what spans several partitions.
+ *
+ * All functions run on the request's fiber and may wait.  On any status but STATUS_OK *error is
+ * filled in whole, with the service's exception and text.
+ */
+#ifndef ROUTER_ROUTER_H
+#define ROUTER_ROUTER_H
+
+#include "env/fiber.h"
+#include "metadata/table.h"
+#include "request/control.h"
+#include "request/data.h"
+#include "request/error.h"
+
+struct router;
+
+/* ---- Tables ---- */
+
+/* The table for a data operation; ACTIVE or UPDATING, else ResourceNotFoundException "Requested
+ * resource not found". Valid until the calling fiber next waits. */
+MUST_USE enum status router_table(struct router *router, struct bytes name,
+                                  const struct table **table, struct error *error);
+
+/* ---- Data plane ---- */
+
+MUST_USE enum status router_get(struct context *ctx, struct router *router,
+                                const struct get_request *request, struct get_result *result,
+                                struct error *error);
+
+MUST_USE enum status router_write(struct context *ctx, struct router *router,
+                                  const struct write_request *request, struct write_result *result,
+                                  struct error *error);
+
+MUST_USE enum status router_range(struct context *ctx, struct router *router,
+                                  const struct range_request *request, struct item_sink *sink,
+                                  struct range_result *result, struct error *error);
+
+/* Check the keys of all requests before any of them runs: what BatchGetItem and BatchWriteItem do,
+ * and duplicates are refused by ("Provided list of item keys contains duplicates"). */
+MUST_USE enum status router_check_gets(struct context *ctx, struct router *router,
+                                       const struct get_request *requests, uint32_t count,
+                                       struct error *error);
+MUST_USE enum status router_check_writes(struct context *ctx, struct router *router,
+                                         const struct write_request *requests, uint32_t count,
+                                         struct error *error);
+
+/* Execute unconditional puts and deletes side by side: one commit wait for all that one partition
+ * has.  done[i] says whether request i was executed; what was not (throttled, moved, unknown)
+ * belongs into UnprocessedItems. other than OK: nothing was executed */
+MUST_USE enum status router_write_batch(struct context *ctx, struct router *router,
+                                        const struct write_request *requests, uint32_t count,
+                                        struct write_result *results, bool *done,
+                                        struct error *error);
+
+/* ---- Control plane: writes the catalog; admin/ makes it so ---- */
+
+MUST_USE enum status router_create_table(struct context *ctx, struct router *router,
+                                         const struct create_table_request *request,
+                                         struct error *error);
+MUST_USE enum status router_update_table(struct context *ctx, struct router *router,
+                                         const struct update_table_request *request,
+                                         struct error *error);
+MUST_USE enum status router_delete_table(struct context *ctx, struct router *router,
+                                         struct bytes name, struct error *error);
+
+/* The table in whatever state, else ResourceNotFoundException "Requested resource not found: Table:
+ * NAME not found". Valid until the calling fiber next waits. */
+MUST_USE enum status router_describe_table(struct router *router, struct bytes name,
+                                           const struct table **table, struct error *error);
+
+/* Items and bytes of the table, as counted by its partitions. */
+struct table_size {
+    uint64_t items, bytes;
+};
+struct table_size router_table_size(struct router *router, const struct table *table);
+
+/* Table names in byte order, after `start` (empty: from the first), at most `limit`; names are in
+ * the arena. *more says whether others follow. */
+MUST_USE enum status router_list_tables(struct context *ctx, struct router *router,
+                                        struct bytes start, uint32_t limit, struct bytes *names,
+                                        uint32_t *count, bool *more, struct error *error);
+
+/* Add or replace tags; remove tags. */
+MUST_USE enum status router_tag_table(struct context *ctx, struct router *router, struct bytes name,
+                                      const struct tag *tags, uint32_t count, struct error *error);
+MUST_USE enum status router_untag_table(struct context *ctx, struct router *router,
+                                        struct bytes name, const struct bytes *keys, uint32_t count,
+                                        struct error *error);
+
+#endif
