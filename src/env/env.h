@@ -6,10 +6,11 @@
  *
  * Rules of both bindings
  *   (1) One loop, one thread: every function is called on the loop's thread, but for the file
- * functions, which block and are called only inside a job's `run` (see struct env_job). (2)
- * Completions run from the loop, never inside the call that asked for them. (3) Equal deadlines
- * fire in the order in which they were started. (4) A call that returns an error never runs its
- * callback. (5) Every queue has a bound, and answers STATUS_BUSY at it.
+ *       functions, which block and are called only inside a job's `run` (see struct env_job).
+ *   (2) Completions run from the loop, never inside the call that asked for them.
+ *   (3) Equal deadlines fire in the order in which they were started.
+ *   (4) A call that returns an error never runs its callback.
+ *   (5) Every queue has a bound, and answers STATUS_BUSY at it.
  */
 #ifndef ENV_ENV_H
 #define ENV_ENV_H
@@ -40,7 +41,9 @@ struct env_timer {
     void *binding[20];                     /* the binding's own; zero before the first start */
 };
 
-/* Runs once from the loop, after what is running now and before the loop waits. */
+/* Runs once from the loop, after what is running now and before the loop waits.  A task that is
+ * deferred while tasks run waits for the next turn: events come between.  The owner takes a waiting
+ * task back by list_remove(&task->link). */
 struct env_task {
     struct list link; /* list_init before the first use */
     void (*run)(struct env_task *task);
@@ -68,6 +71,8 @@ struct env_job {
     void (*run)(struct env_job *job);
     void (*done)(struct env_job *job); /* on the loop */
     struct env *env;                   /* set by env_job_submit */
+    uint64_t submitted_ns;             /* the binding's */
+    void *waiter;                      /* who waits in context_run_job; env/fiber.c's */
 };
 
 /* ---- Files: blocking, only inside a job ---- */
@@ -88,7 +93,8 @@ struct env_stream_events {
     /* The peer will send no more (status END) or the stream broke (IO).  Nothing is read after it.
      */
     void (*on_end)(void *owner, enum status status);
-    /* Bytes that env_stream_write had to queue have all gone; see env_stream_write. */
+    /* Bytes that env_stream_write had to queue have all gone, or never will, because the stream
+     * broke: then the next write answers CLOSED. */
     void (*on_drain)(void *owner);
     /* After env_stream_close: nothing refers to the stream or to `owner` any more. */
     void (*on_closed)(void *owner);

@@ -6,10 +6,11 @@
  *
  * Rules
  *   (1) Nothing that points into a shared structure is held across a call that can wait, unless it
- * is pinned. (2) fiber_no_wait_begin/end bracket a stretch that must not wait; a wait inside
- * aborts. (3) Every wait that takes a context can end with STATUS_DEADLINE or STATUS_CANCELLED,
- * unless its comment says that it cannot be interrupted. (4) The pool has a bound; fiber_spawn
- * answers STATUS_BUSY at it.
+ *       is pinned.
+ *   (2) fiber_no_wait_begin/end bracket a stretch that must not wait; a wait inside aborts.
+ *   (3) Every wait that takes a context can end with STATUS_DEADLINE or STATUS_CANCELLED, unless
+ *       its comment says that it cannot be interrupted.
+ *   (4) The pool has a bound; fiber_spawn answers STATUS_BUSY at it.
  */
 #ifndef ENV_FIBER_H
 #define ENV_FIBER_H
@@ -44,11 +45,13 @@ struct fiber_options {
 };
 
 /* Make the env's pool: at most fibers_max fibers, each with `stack_bytes` of stack (rounded up to
- * pages). Stacks are made on first use and kept. STATUS_NO_MEMORY */
+ * pages; more under AddressSanitizer, whose frames are larger).  Stacks are made on first use and
+ * kept.
+ *   STATUS_NO_MEMORY */
 MUST_USE enum status fiber_pool_open(struct env *env, uint32_t fibers_max, size_t stack_bytes);
 
 /* Free the pool.  No fiber may be alive, but in a simulated crash, which drops them where they
- * wait. */
+ * wait: their cleanups do not run, and what they hold is freed with the heap, after this. */
 void fiber_pool_close(struct env *env);
 
 struct fiber_pool_stats {
@@ -59,8 +62,9 @@ struct fiber_pool_stats {
 struct fiber_pool_stats fiber_pool_stats(const struct env *env);
 
 /* Run `function` on a new fiber, at once, until it first waits; then return.  The context is passed
- * to it and is gone when it returns.  May be called on a fiber or outside. STATUS_BUSY       the
- * pool is at its bound; nothing ran STATUS_NO_MEMORY  nothing ran */
+ * to it and is gone when it returns.  May be called on a fiber or outside.
+ *   STATUS_BUSY       the pool is at its bound; nothing ran
+ *   STATUS_NO_MEMORY  nothing ran */
 MUST_USE enum status fiber_spawn(struct env *env, const struct fiber_options *options,
                                  void (*function)(struct context *ctx, void *argument),
                                  void *argument);
@@ -94,12 +98,12 @@ MUST_USE enum status context_run_job(struct context *ctx, struct env_job *job);
 /* Wait for delay_ns. */
 MUST_USE enum status context_sleep(struct context *ctx, uint64_t delay_ns);
 
-/* Let the loop turn once: other events and fibers run before this returns.  Cannot be interrupted.
- */
+/* Let the loop turn once: other events and fibers run before this returns.  It cannot be
+ * interrupted. */
 void context_yield(struct context *ctx);
 
-/* End the interruptible wait of `ctx`, now or the next one, with STATUS_CANCELLED.  Called on any
- * other fiber or outside. */
+/* End the interruptible wait of `ctx` with STATUS_CANCELLED; from now on each such wait ends so at
+ * once.  Called on any other fiber or outside. */
 void context_cancel(struct context *ctx);
 
 /* STATUS_OK, or why the flow should end: STATUS_DEADLINE, STATUS_CANCELLED. */
