@@ -1,0 +1,240 @@
+#include "metadata/table.h"
+
+#include "base/assert.h"
+#include "base/codec.h"
+
+/* The catalog's record: integers little-endian, texts as u16 length + bytes.
+ *
+ *   u8 format | u64 id | u64 schema version | name | 16 uuid | u64 hash seed
+ *   | partition key: name, u8 type | sort key: name, u8 type
+ *   | u8 status | u64 created | u8 billing | u64 billing changed | u64 read | u64 write
+ *   | u64 last increase | u64 last decrease | u32 decreases today
+ *   | u8 has maximum | u64 read maximum | u64 write maximum
+ *   | u8 deletion protection | u8 class | u64 class changed
+ *   | u32 tags: (key, value)... | u32 partitions: (u64 group, low, high)...
+ */
+
+static void put_text(struct buffer *to, struct bytes text)
+{
+    uint8_t length[2];
+    ASSERT(text.count <= UINT16_MAX);
+    put_u16(length, (uint16_t)text.count);
+    buffer_append(to, length, sizeof(length));
+    buffer_append_bytes(to, text);
+}
+
+static void put_number(struct buffer *to, uint64_t value)
+{
+    uint8_t bytes[8];
+    put_u64(bytes, value);
+    buffer_append(to, bytes, sizeof(bytes));
+}
+
+static void put_count(struct buffer *to, uint32_t value)
+{
+    uint8_t bytes[4];
+    put_u32(bytes, value);
+    buffer_append(to, bytes, sizeof(bytes));
+}
+
+static void put_key_attribute(struct buffer *to, const struct key_attribute *attribute)
+{
+    put_text(to, attribute->name);
+    buffer_append_u8(to, (uint8_t)attribute->type);
+}
+
+void table_encode(const struct table *table, struct buffer *to)
+{
+    buffer_append_u8(to, TABLE_FORMAT);
+    put_number(to, table->id);
+    put_number(to, table->schema_version);
+    put_text(to, table->name);
+    buffer_append(to, table->uuid, sizeof(table->uuid));
+    put_number(to, table->hash_seed);
+    put_key_attribute(to, &table->schema.partition);
+    put_key_attribute(to, &table->schema.sort);
+    buffer_append_u8(to, (uint8_t)table->status);
+    put_number(to, table->created_ms);
+    buffer_append_u8(to, (uint8_t)table->billing);
+    put_number(to, table->billing_changed_ms);
+    put_number(to, table->read_units);
+    put_number(to, table->write_units);
+    put_number(to, table->last_increase_ms);
+    put_number(to, table->last_decrease_ms);
+    put_count(to, table->decreases_today);
+    buffer_append_u8(to, table->has_on_demand_maximum);
+    put_number(to, (uint64_t)table->on_demand_read_max);
+    put_number(to, (uint64_t)table->on_demand_write_max);
+    buffer_append_u8(to, table->deletion_protection);
+    buffer_append_u8(to, (uint8_t)table->table_class);
+    put_number(to, table->table_class_changed_ms);
+    put_count(to, table->tag_count);
+    for (uint32_t i = 0; i < table->tag_count; i++) {
+        put_text(to, table->tags[i].key);
+        put_text(to, table->tags[i].value);
+    }
+    put_count(to, table->partition_count);
+    for (uint32_t i = 0; i < table->partition_count; i++) {
+        put_number(to, table->partitions[i].group_id);
+        put_text(to, table->partitions[i].low);
+        put_text(to, table->partitions[i].high);
+    }
+}
+
+static struct bytes read_text(struct reader *r)
+{
+    return read_bytes(r, read_u16(r));
+}
+
+/* A byte that stands for one of `count` choices. */
+static uint8_t read_choice(struct reader *r, uint8_t count)
+{
+    uint8_t value = read_u8(r);
+    if (value >= count)
+        r->failed = true;
+    return r->failed ? 0 : value;
+}
+
+static struct key_attribute read_key_attribute(struct reader *r)
+{
+    struct key_attribute attribute = {.name = read_text(r)};
+    attribute.type = (enum value_type)read_choice(r, VALUE_TYPE_COUNT);
+    return attribute;
+}
+
+static void read_definition(struct reader *r, struct table *table)
+{
+    table->id = read_u64(r);
+    table->schema_version = read_u64(r);
+    table->name = read_text(r);
+    struct bytes uuid = read_bytes(r, sizeof(table->uuid));
+    if (uuid.count > 0)
+        memcpy(table->uuid, uuid.at, sizeof(table->uuid));
+    table->hash_seed = read_u64(r);
+    table->schema.partition = read_key_attribute(r);
+    table->schema.sort = read_key_attribute(r);
+    table->status = (enum table_status)read_choice(r, TABLE_DELETING + 1);
+    table->created_ms = read_u64(r);
+    table->billing = (enum billing_mode)read_choice(r, BILLING_ON_DEMAND + 1);
+    table->billing_changed_ms = read_u64(r);
+    table->read_units = read_u64(r);
+    table->write_units = read_u64(r);
+    table->last_increase_ms = read_u64(r);
+    table->last_decrease_ms = read_u64(r);
+    table->decreases_today = read_u32(r);
+    table->has_on_demand_maximum = read_choice(r, 2) != 0;
+    table->on_demand_read_max = (int64_t)read_u64(r);
+    table->on_demand_write_max = (int64_t)read_u64(r);
+    table->deletion_protection = read_choice(r, 2) != 0;
+    table->table_class = (enum table_class)read_choice(r, TABLE_CLASS_INFREQUENT_ACCESS + 1);
+    table->table_class_changed_ms = read_u64(r);
+}
+
+/* Read the record into `table`, whose arrays hold as many elements as the counts allow; with NULL
+ * arrays only the counts are read. */
+static void read_record(struct reader *r, struct table *table, struct tag *tags,
+                        struct partition *partitions)
+{
+    read_definition(r, table);
+    table->tag_count = read_u32(r);
+    if (table->tag_count > TAGS_MAX)
+        r->failed = true;
+    for (uint32_t i = 0; i < table->tag_count && !r->failed; i++) {
+        struct tag tag = {.key = read_text(r)};
+        tag.value = read_text(r);
+        if (tags != NULL)
+            tags[i] = tag;
+    }
+    table->partition_count = read_u32(r);
+    if (table->partition_count == 0 || table->partition_count > TABLE_PARTITIONS_MAX)
+        r->failed = true;
+    for (uint32_t i = 0; i < table->partition_count && !r->failed; i++) {
+        struct partition partition = {.group_id = read_u64(r)};
+        partition.low = read_text(r);
+        partition.high = read_text(r);
+        if (partitions != NULL)
+            partitions[i] = partition;
+    }
+    if (reader_left(r) != 0)
+        r->failed = true;
+}
+
+/* The partitions cover all keys, each beginning where the one before it ends. */
+static bool gapless(const struct table *table)
+{
+    const struct partition *partitions = table->partitions;
+    uint32_t last = table->partition_count - 1;
+    for (uint32_t i = 0; i < last; i++) {
+        if (!bytes_equal(partitions[i].high, partitions[i + 1].low) ||
+            bytes_compare(partitions[i].low, partitions[i].high) >= 0)
+            return false;
+    }
+    return partitions[0].low.count == 0 && partitions[last].high.count == 0;
+}
+
+enum status table_decode(struct bytes record, struct heap *heap, struct table **table)
+{
+    if (record.count == 0)
+        return STATUS_CORRUPT;
+    if (record.at[0] != TABLE_FORMAT)
+        return STATUS_VERSION;
+    struct table counts = {0};
+    struct reader r = reader_of(bytes_after(record, 1));
+    read_record(&r, &counts, NULL, NULL);
+    if (r.failed)
+        return STATUS_CORRUPT;
+
+    size_t bytes = sizeof(struct table) + counts.tag_count * sizeof(struct tag) +
+                   counts.partition_count * sizeof(struct partition) + record.count;
+    struct table *made = heap_alloc_zero(heap, bytes);
+    if (made == NULL)
+        return STATUS_NO_MEMORY;
+    *made = (struct table){.references = 1, .heap = heap, .bytes = bytes};
+    made->partitions = (struct partition *)(made + 1);
+    made->tags = (struct tag *)(made->partitions + counts.partition_count);
+    uint8_t *copy = (uint8_t *)(made->tags + counts.tag_count);
+    memcpy(copy, record.at, record.count);
+    r = reader_of(bytes_of(copy + 1, record.count - 1));
+    read_record(&r, made, made->tags, made->partitions);
+    ASSERT(!r.failed);
+    if (!gapless(made)) {
+        table_drop(made);
+        return STATUS_CORRUPT;
+    }
+    *table = made;
+    return STATUS_OK;
+}
+
+const struct partition *table_partition(const struct table *table, struct bytes key)
+{
+    /* The last partition whose low bound is not above the key. */
+    uint32_t low = 0, high = table->partition_count;
+    while (high - low > 1) {
+        uint32_t middle = low + (high - low) / 2;
+        if (bytes_compare(table->partitions[middle].low, key) <= 0)
+            low = middle;
+        else
+            high = middle;
+    }
+    return &table->partitions[low];
+}
+
+void table_hold(struct table *table)
+{
+    table->references++;
+}
+
+void table_drop(struct table *table)
+{
+    if (table == NULL)
+        return;
+    ASSERT(table->references > 0);
+    if (--table->references == 0)
+        heap_free(table->heap, table, table->bytes);
+}
+
+const char *table_status_name(enum table_status status)
+{
+    static const char *const names[] = {"CREATING", "ACTIVE", "UPDATING", "DELETING"};
+    return names[status];
+}

@@ -1,0 +1,90 @@
+/* replica_service.h - what a replica of a partition does for the router: the calls that cross from
+ * router to node.
+ *
+ * node/ implements it; route/ calls it, here in the same process, in a cluster over rpc/.  So
+ * everything in a call is scalars and bytes.  A call names the group, and is answered STATUS_MOVED
+ * when this node does not lead it.
+ *
+ * All functions run on the caller's fiber and may wait.  `error` is filled in when, and only when,
+ * the fault is the client's: STATUS_INVALID and STATUS_CONDITION_FAILED.
+ */
+#ifndef ROUTE_REPLICA_SERVICE_H
+#define ROUTE_REPLICA_SERVICE_H
+
+#include "env/fiber.h"
+#include "model/key.h"
+#include "request/data.h"
+#include "request/error.h"
+
+/* Which replica, and what it needs to know of the table. */
+struct replica_target {
+    uint64_t group_id;
+    uint64_t table_id;
+    uint64_t schema_version;
+};
+
+struct replica_get {
+    struct bytes key; /* encoded */
+    bool consistent;
+};
+
+struct replica_write {
+    struct bytes key;            /* encoded */
+    struct value key_attributes; /* UPDATE, DELETE: a map of just the key */
+    const struct write_request *request;
+};
+
+struct replica_range {
+    struct bytes low;  /* of encoded keys, inclusive; empty: from the first */
+    struct bytes high; /* exclusive; empty: to the last */
+    bool backward;
+    bool consistent;
+    uint32_t limit;     /* items to evaluate; 0 = no limit */
+    uint64_t bytes_max; /* items evaluated end before they pass it; the first always counts */
+    struct expr_program filter;
+    const struct key_schema *schema; /* for last_key */
+};
+
+/* Counts, and where it ended; added to by consecutive partitions of one request. */
+struct replica_range_result {
+    uint32_t count, scanned_count;
+    uint64_t scanned_bytes;
+    bool more; /* ended by limit or bytes_max, not at the bound of the range */
+    struct value
+        last_key; /* when `more`: the key attributes of the last item evaluated, in the arena */
+};
+
+struct replica_service {
+    /* STATUS_OK (result->item may be absent), STATUS_MOVED, STATUS_UNAVAILABLE, STATUS_CORRUPT,
+     * STATUS_DEADLINE, ... */
+    enum status (*get)(struct context *ctx, struct replica_service *service,
+                       const struct replica_target *target, const struct replica_get *get,
+                       struct get_result *result);
+
+    /* Execute `count` writes in order, side by side where they touch different keys; one wait for
+     * the commit of all.  statuses[i] and errors[i] say how each ended; a single write's status is
+     * also returned. STATUS_UNKNOWN_OUTCOME  in statuses: it may or may not have happened */
+    void (*write)(struct context *ctx, struct replica_service *service,
+                  const struct replica_target *target, const struct replica_write *writes,
+                  uint32_t count, struct write_result *results, enum status *statuses,
+                  struct error *errors);
+
+    enum status (*range)(struct context *ctx, struct replica_service *service,
+                         const struct replica_target *target, const struct replica_range *range,
+                         struct item_sink *sink, struct replica_range_result *result,
+                         struct error *error);
+
+    /* Items and bytes that the replica's tree holds; zeros when it is not here. */
+    void (*size)(struct replica_service *service, uint64_t group_id, uint64_t *items,
+                 uint64_t *bytes);
+
+    /* Make, or remove, this node's replica of a group; both are done already when they come twice.
+     */
+    enum status (*create_replica)(struct context *ctx, struct replica_service *service,
+                                  const struct replica_target *target, struct bytes low,
+                                  struct bytes high);
+    enum status (*remove_replica)(struct context *ctx, struct replica_service *service,
+                                  uint64_t group_id);
+};
+
+#endif
