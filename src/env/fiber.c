@@ -16,7 +16,8 @@
 #include "env/fiber.h"
 
 #include "base/assert.h"
-#include "env/coroutine.h"
+#include "env/stack.h"
+#include "env/switch.h"
 
 #ifndef __has_feature
 #define __has_feature(x) 0
@@ -40,8 +41,8 @@ enum fiber_state {
 
 struct fiber {
     struct context ctx;
-    struct coroutine self;
-    struct coroutine *resumed_by; /* where to go when it waits or ends */
+    struct stack_switch self;
+    struct stack_switch *resumed_by; /* where to go when it waits or ends */
     struct fiber_pool *pool;
     void (*function)(struct context *ctx, void *argument);
     void *argument;
@@ -76,12 +77,13 @@ struct fiber_pool {
 static void fiber_resume(struct fiber *fiber)
 {
     struct fiber_pool *pool = fiber->pool;
-    struct coroutine here = {0};
+    struct stack_switch here;
+    switch_init_own(&here);
     struct fiber *outer = pool->running;
     pool->running = fiber;
     fiber->resumed_by = &here;
     fiber->state = FIBER_RUNNING;
-    coroutine_switch(&here, &fiber->self);
+    switch_to(&here, &fiber->self);
     pool->running = outer;
 }
 
@@ -91,7 +93,7 @@ static void fiber_suspend(struct fiber *fiber, enum fiber_state state)
     ASSERT(fiber->pool->running == fiber);
     ASSERT(fiber->no_wait_depth == 0);
     fiber->state = state;
-    coroutine_switch(&fiber->self, fiber->resumed_by);
+    switch_to(&fiber->self, fiber->resumed_by);
 }
 
 static void fiber_wake(struct fiber *fiber, enum status status)
@@ -131,7 +133,7 @@ static void fiber_main(void *argument)
     fiber->state = FIBER_IDLE;
     list_push_front(&pool->idle, &fiber->link);
     pool->stats.live--;
-    coroutine_exit(&fiber->self, fiber->resumed_by);
+    switch_leave(&fiber->self, fiber->resumed_by);
 }
 
 static struct fiber *fiber_make(struct fiber_pool *pool)
@@ -186,8 +188,8 @@ enum status fiber_spawn(struct env *env, const struct fiber_options *options,
     ctx->trace_id[0] = ctx->trace_id[1] = 0;
     fiber->function = function;
     fiber->argument = argument;
-    coroutine_prepare(&fiber->self, fiber->stack.low, (size_t)((uint8_t *)fiber - fiber->stack.low),
-                      fiber_main, fiber);
+    switch_prepare(&fiber->self, fiber->stack.low, (size_t)((uint8_t *)fiber - fiber->stack.low),
+                   fiber_main, fiber);
     fiber_resume(fiber);
     return STATUS_OK;
 }

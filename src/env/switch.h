@@ -2,9 +2,10 @@
  *
  * A `struct stack_switch` is one flow of control: the loop itself (switch_init_own, the stack that
  * runs already) or a function on a stack of its own (switch_prepare).  Exactly one of them runs;
- * switch_to saves it and goes on with another where that was left.  Switching saves the registers
- * that a call preserves and the floating-point control words, nothing else: no signal mask, no
- * system call.  AddressSanitizer is told of each switch.
+ * switch_to saves it and goes on with another where that was left.  A switch saves the stack
+ * pointer, the frame pointer and where to go on; it is declared to change every other register, so
+ * that the compiler saves what is live.  No signal mask, no system call; nor are the floating-point
+ * control words switched: nothing changes them.  AddressSanitizer is told of each switch.
  *
  * A flow whose function has ended leaves with switch_leave and never runs again; a flow may also
  * just be dropped where it was left, and its stack prepared again.
@@ -20,7 +21,9 @@
 
 /* Embedded in its owner; stays at one address from its preparation until it is left or dropped. */
 struct stack_switch {
-    void *stack_pointer;       /* where the flow was left; of no meaning while it runs */
+    void *stack_pointer; /* where the flow was left; the assembly knows these three */
+    void *frame_pointer;
+    void *resume_at;
     void (*function)(void *);  /* NULL for the loop's own */
     void *argument;            /* of `function` */
     struct stack_switch *from; /* who switched here last */

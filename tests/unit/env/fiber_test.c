@@ -9,7 +9,6 @@
 #include <unistd.h>
 
 #include "base/assert.h"
-#include "env/coroutine.h"
 #include "unit/env/tiny_env.h"
 
 #define CHECK(x) ((x) ? (void)0 : check_failed(#x, __LINE__))
@@ -528,45 +527,9 @@ static void drops_everything_in_a_simulated_crash(void)
     CHECK(!tiny_turn(&tiny)); /* nothing of it runs any more */
 }
 
-/* ---- Coroutines alone ---- */
-
-struct ping {
-    struct coroutine outside, inside;
-    uint32_t count;
-};
-
-static void ping(void *argument)
-{
-    struct ping *p = argument;
-    for (uint32_t i = 0; i < 3; i++) {
-        p->count++;
-        coroutine_switch(&p->inside, &p->outside);
-    }
-    coroutine_exit(&p->inside, &p->outside);
-}
-
-static void switches_to_and_fro(void)
-{
-    struct stack stack;
-    CHECK(stack_map(&stack, 1) == STATUS_OK);
-    CHECK(stack.bytes >= 4096);
-    stack_unmap(&stack);
-    CHECK(stack_map(&stack, 65536) == STATUS_OK);
-    for (uint32_t round = 0; round < 2; round++) {
-        struct ping p = {0};
-        coroutine_prepare(&p.inside, stack.low, stack.bytes, ping, &p);
-        for (uint32_t i = 1; i <= 4; i++) {
-            coroutine_switch(&p.outside, &p.inside);
-            CHECK(p.count == MIN(i, 3u));
-        }
-    }
-    stack_unmap(&stack);
-}
-
 int main(void)
 {
     static void (*const tests[])(void) = {
-        switches_to_and_fro,
         runs_at_once_until_it_waits,
         wakes_in_order_of_arrival,
         keeps_many_fibers_apart,
