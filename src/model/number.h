@@ -5,6 +5,16 @@
  * "Naming rules and data types", Number). The encoded form sorts as the numbers do under memcmp,
  * holds two digits a byte, and is canonical: equal numbers have equal bytes.  So keys, sets and
  * comparisons work on bytes.
+ *
+ * Encoded form (valid if and only if number_decode accepts it):
+ *
+ *   zero      80
+ *   positive  C0  exponent + 129  pair + 1 ...
+ *   negative  40  126 - exponent  101 - (pair + 1) ...  FF (left out after 19 pairs)
+ *
+ * A pair is two digits, the more significant first (0..99); an odd last digit is paired with 0.  A
+ * shorter positive number is a prefix and so sorts before what extends it; a shorter negative one
+ * ends with FF, which is above every pair, and so sorts after.  All numbers: bytes_compare.
  */
 #ifndef MODEL_NUMBER_H
 #define MODEL_NUMBER_H
@@ -39,8 +49,11 @@ enum number_fault {
     NUMBER_FAULT_UNDERFLOW, /* magnitude under the smallest */
 };
 
-/* Parse decimal text (optional sign, digits, point, exponent; what the service accepts).
- *   STATUS_INVALID  *fault says why; *number is undefined */
+/* Parse decimal text: [+-] digits [. digits] [e [+-] digits], with at least one digit before the
+ * exponent ("5." and ".5" are numbers), no spaces; reported of the service in paritysuite's
+ * dynamodb-conformance, CHANGELOG 2026-06-26.  Zeros at either end do not count as digits.
+ *   STATUS_INVALID  *fault says why; *number is undefined.  Of several faults the first in the
+ *                   order of enum number_fault */
 MUST_USE enum status number_parse(struct bytes text, struct number *number,
                                   enum number_fault *fault);
 
@@ -55,8 +68,13 @@ size_t number_encode(const struct number *number, uint8_t *to);
  *   STATUS_CORRUPT  not canonical or out of range */
 MUST_USE enum status number_decode(struct bytes encoded, struct number *number);
 
-/* a + b, a - b, exact.
- *   STATUS_INVALID  the result needs more than 38 digits or is out of range: *fault says which */
+/* The service's text for `fault`, without the number ("The parameter cannot be converted to a
+ * numeric value", to which the service adds ": <text>" when the text is not empty). */
+struct bytes number_fault_text(enum number_fault fault);
+
+/* a + b, a - b, exact; the result may be one of the operands.
+ *   STATUS_INVALID  the result is out of range or needs more than 38 digits: *fault says which, in
+ *                   this order (9.99E+125 + 1E+125 overflows, whatever its digits) */
 MUST_USE enum status number_add(const struct number *a, const struct number *b, struct number *sum,
                                 enum number_fault *fault);
 MUST_USE enum status number_subtract(const struct number *a, const struct number *b,
@@ -71,8 +89,11 @@ void number_from_u64(uint64_t value, struct number *number);
 /* STATUS_INVALID  not a whole number in the range of int64_t */
 MUST_USE enum status number_to_i64(const struct number *number, int64_t *value);
 
-/* Bytes that the service counts for a number's value: (significant digits + 1) / 2 + 1, one more
- * when negative. */
+/* Bytes that the service counts for a number's value: 1, and for each side of the point its
+ * significant digits / 2, rounded up; one more when negative; 1 for zero.  So 15 takes 2 and 1.5
+ * takes 3.  The Developer Guide's rule ("approximately ... 1 byte per two significant digits + 1
+ * byte") says less; this one was measured to the byte by paritysuite's dynamodb-conformance
+ * (CHANGELOG 2026-09-03, "A number's byte cost"). */
 uint32_t number_size(const struct number *number);
 
 #endif

@@ -5,11 +5,29 @@
  * trust the bytes: what comes from disk or a peer is checked once by value_check; what comes from a
  * client is built by a writer.
  *
- * Format (value.c has the table): type u8, then by type: NULL nothing; BOOL u8; S, B varint length
- * + bytes; N u8 length
- * + the encoded number; containers u32 byte length of what follows + u32 count + elements, which
- * are values.  In a map each element is varint length + name + value, sorted by name in byte order,
- * names unique.  A set keeps the order that value_writer_end gives it, without duplicates.
+ * Format: type u8 (enum value_type, 1..10), then by type
+ *
+ *   NULL        nothing
+ *   BOOL        u8: 0 or 1
+ *   S, B        varint length + bytes (S: UTF-8)
+ *   N           u8 length + the encoded number (number.h)
+ *   SS, NS, BS  u32 bytes of what follows + u32 count + elements: values of type S, N or B, in
+ *               ascending order of their content, without duplicates, at least one
+ *   L           the same head + elements: values
+ *   M           the same head + elements: varint length + name + value, sorted by name, names
+ *               unique
+ *
+ * Integers are little-endian, varints LEB128 of at most 5 bytes in their shortest form; order is
+ * byte order (bytes_compare).  The form is canonical: equal values have equal bytes, whatever order
+ * their names and set elements came in, so equality is memcmp.
+ *
+ * Sets come back in ascending order.  The service promises no order; that it sorts, and does not
+ * keep the order of the request, is publicly reported (ananthakumaran/fake_dynamo #9,
+ * aws/aws-sdk-php-laravel #46), so no client can rely on another one.
+ *
+ * Nesting: the values of an item are at level 1, the elements of a list or map one level below it;
+ * the lowest level is VALUE_DEPTH_MAX.  So a scalar may lie in 31 lists and maps, as measured on
+ * the service (nubo-db/dynoxide #110: "accept 31 map-wraps and reject 32").
  */
 #ifndef MODEL_VALUE_H
 #define MODEL_VALUE_H
@@ -23,7 +41,8 @@
 #include "base/status.h"
 #include "model/number.h"
 
-#define VALUE_DEPTH_MAX 32u /* documented nesting of lists and maps */
+#define VALUE_DEPTH_MAX 32u        /* levels below an item */
+#define VALUE_BYTES_MAX (1u << 30) /* of one value in binary form */
 
 enum value_type {
     VALUE_NONE, /* no value: a view with at == NULL */
@@ -55,8 +74,9 @@ static inline enum value_type value_type(struct value v)
     return v.at == NULL ? VALUE_NONE : (enum value_type)v.at[0];
 }
 
-/* Check untrusted bytes: exactly one well-formed value, nesting at most VALUE_DEPTH_MAX (+1 for the
- * item itself). STATUS_CORRUPT */
+/* Check untrusted bytes: exactly one well-formed value in canonical form, an item (or what nests no
+ * deeper than one).
+ *   STATUS_CORRUPT  *value is unchanged */
 MUST_USE enum status value_check(struct bytes bytes, struct value *value);
 
 bool value_bool(struct value v);                          /* BOOL */
@@ -79,6 +99,10 @@ void value_cursor_init(struct value_cursor *cursor, struct value container);
 /* The next element; `name` (may be NULL) is empty but in maps.  false: no more. */
 bool value_next(struct value_cursor *cursor, struct bytes *name, struct value *element);
 
+/* How many levels a value takes: 1, and for a list or map with elements one more than the deepest
+ * of them. */
+uint32_t value_levels(struct value v);
+
 /* Deep equality as conditions see it: sets without regard to order, numbers by value. */
 bool value_equal(struct value a, struct value b);
 
@@ -97,8 +121,10 @@ uint32_t item_size(struct value item);
 
 #define VALUE_WRITER_DEPTH_MAX (VALUE_DEPTH_MAX + 2)
 
-/* Builds one value into a buffer, streaming; the buffer's cap bounds it.  Failures (no memory,
- * depth) stick: ask once at the end with value_writer_finish. */
+/* Builds one value into a buffer, streaming; the buffer's cap bounds it (sorting a set or map takes
+ * as much again for a moment, plus 4 bytes for each element).  Failures (no memory, depth) stick:
+ * ask once at the end with value_writer_finish.  Several writers may not write to one buffer at
+ * once. */
 struct value_writer {
     struct buffer *to;
     size_t start; /* offset in `to` at which this value begins */
@@ -108,29 +134,42 @@ struct value_writer {
         size_t at;      /* offset of the container's type byte */
         uint32_t count; /* elements so far */
         enum value_type type;
-        bool sorted; /* names so far came in order */
-        size_t last; /* offset of the last element */
     } open[VALUE_WRITER_DEPTH_MAX];
 };
 
 void value_writer_init(struct value_writer *w, struct buffer *to);
+
+/* A place to come back to: value_writer_rewind drops what was written since the mark, which must be
+ * of the same container, still open; a name written before the mark stays. */
+struct value_mark {
+    size_t count;
+    uint32_t depth;
+    uint32_t elements;
+};
+struct value_mark value_writer_mark(const struct value_writer *w);
+void value_writer_rewind(struct value_writer *w, struct value_mark mark);
+
 void value_write_null(struct value_writer *w);
 void value_write_bool(struct value_writer *w, bool value);
 void value_write_string(struct value_writer *w, struct bytes text);
 void value_write_binary(struct value_writer *w, struct bytes content);
 void value_write_number(struct value_writer *w, const struct number *number);
+void value_write_encoded_number(struct value_writer *w, struct bytes encoded); /* trusted */
 void value_write_value(struct value_writer *w, struct value value); /* a copy of a whole value */
 /* Open a set, list or map; its elements are the writes until the matching end.  In a map each
  * element is preceded by value_write_name. */
 void value_write_begin(struct value_writer *w, enum value_type type);
 void value_write_name(struct value_writer *w, struct bytes name);
-/* Close the innermost container: sorts a map's names, of a repeated name the last wins; sets get
- * their stored order. A duplicate in a set makes the writer's status STATUS_EXISTS. */
+/* Close the innermost container: sorts a map's names, of a repeated name the last wins; sorts a
+ * set.  A duplicate in a set makes the writer's status STATUS_EXISTS, an empty set STATUS_INVALID.
+ */
 void value_write_end(struct value_writer *w);
 
 /* The finished value; valid as long as the buffer is not changed.
- *   STATUS_TOO_LARGE nesting too deep   STATUS_NO_MEMORY the buffer is full   STATUS_EXISTS a set
- * has duplicates */
+ *   STATUS_TOO_LARGE  nesting too deep, or over VALUE_BYTES_MAX
+ *   STATUS_NO_MEMORY  the buffer is full
+ *   STATUS_EXISTS     a set has duplicates
+ *   STATUS_INVALID    a set is empty or of mixed types */
 MUST_USE enum status value_writer_finish(struct value_writer *w, struct value *value);
 
 /* ---- The stored row: header + item ---- */

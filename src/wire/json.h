@@ -34,6 +34,8 @@ struct json_scanner {
     const uint8_t *start;
     struct arena *arena; /* for strings with escapes */
     uint32_t depth;
+    bool first;  /* the innermost object or array has had no member yet */
+    bool taken;  /* a value was begun */
     bool failed; /* not JSON, or over a bound: every later call gives END, false or the empty run */
 };
 

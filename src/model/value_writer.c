@@ -1,0 +1,365 @@
+#include "base/assert.h"
+#include "model/value.h"
+#include "model/value_private.h"
+
+void value_writer_init(struct value_writer *w, struct buffer *to)
+{
+    w->to = to;
+    w->start = to->count;
+    w->depth = 0;
+    w->status = STATUS_OK;
+}
+
+static void fail(struct value_writer *w, enum status status)
+{
+    if (w->status == STATUS_OK)
+        w->status = status;
+}
+
+/* Room for an element, whose value may lie at this place; NULL when there is none. */
+static uint8_t *reserve_element(struct value_writer *w, enum value_type type, size_t bytes)
+{
+    if (UNLIKELY(w->status != STATUS_OK))
+        return NULL;
+    if (w->depth > 0) {
+        enum value_type outer = w->open[w->depth - 1].type;
+        if (is_set(outer)) {
+            if (UNLIKELY(type != element_type(outer))) {
+                fail(w, STATUS_INVALID);
+                return NULL;
+            }
+        } else if (UNLIKELY(w->depth > VALUE_DEPTH_MAX)) {
+            fail(w, STATUS_TOO_LARGE);
+            return NULL;
+        }
+        w->open[w->depth - 1].count++;
+    }
+    uint8_t *to = buffer_reserve(w->to, bytes);
+    if (UNLIKELY(to == NULL))
+        fail(w, STATUS_NO_MEMORY);
+    return to;
+}
+
+void value_write_null(struct value_writer *w)
+{
+    uint8_t *to = reserve_element(w, VALUE_NULL, 1);
+    if (to == NULL)
+        return;
+    to[0] = VALUE_NULL;
+    buffer_commit(w->to, 1);
+}
+
+void value_write_bool(struct value_writer *w, bool value)
+{
+    uint8_t *to = reserve_element(w, VALUE_BOOL, 2);
+    if (to == NULL)
+        return;
+    to[0] = VALUE_BOOL;
+    to[1] = value;
+    buffer_commit(w->to, 2);
+}
+
+static void write_run(struct value_writer *w, enum value_type type, struct bytes content)
+{
+    if (UNLIKELY(content.count > VALUE_BYTES_MAX)) {
+        fail(w, STATUS_TOO_LARGE);
+        return;
+    }
+    uint8_t *start = reserve_element(w, type, 1 + VARINT_BYTES_MAX + content.count);
+    if (start == NULL)
+        return;
+    uint8_t *to = start;
+    *to++ = (uint8_t)type;
+    to = put_varint(to, (uint32_t)content.count);
+    if (content.count > 0)
+        memcpy(to, content.at, content.count);
+    buffer_commit(w->to, (size_t)(to - start) + content.count);
+}
+
+void value_write_string(struct value_writer *w, struct bytes text)
+{
+    write_run(w, VALUE_S, text);
+}
+
+void value_write_binary(struct value_writer *w, struct bytes content)
+{
+    write_run(w, VALUE_B, content);
+}
+
+void value_write_number(struct value_writer *w, const struct number *number)
+{
+    uint8_t *to = reserve_element(w, VALUE_N, 2 + NUMBER_ENCODED_BYTES_MAX);
+    if (to == NULL)
+        return;
+    size_t count = number_encode(number, to + 2);
+    to[0] = VALUE_N;
+    to[1] = (uint8_t)count;
+    buffer_commit(w->to, 2 + count);
+}
+
+void value_write_encoded_number(struct value_writer *w, struct bytes encoded)
+{
+    ASSERT(encoded.count <= NUMBER_ENCODED_BYTES_MAX);
+    uint8_t *to = reserve_element(w, VALUE_N, 2 + encoded.count);
+    if (to == NULL)
+        return;
+    to[0] = VALUE_N;
+    to[1] = (uint8_t)encoded.count;
+    memcpy(to + 2, encoded.at, encoded.count);
+    buffer_commit(w->to, 2 + encoded.count);
+}
+
+/* Does a whole value fit below the containers now open?  A value that is a value of some item does,
+ * where items' values go; so only deeper copies are walked. */
+static bool levels_fit(const struct value_writer *w, struct value value)
+{
+    enum value_type type = value_type(value);
+    if (w->depth <= 1 || (type != VALUE_L && type != VALUE_M))
+        return true;
+    return w->depth - 1 + value_levels(value) <= VALUE_DEPTH_MAX;
+}
+
+void value_write_value(struct value_writer *w, struct value value)
+{
+    ASSERT(value.at != NULL);
+    if (UNLIKELY(!levels_fit(w, value))) {
+        fail(w, STATUS_TOO_LARGE);
+        return;
+    }
+    uint8_t *to = reserve_element(w, value_type(value), value.bytes);
+    if (to == NULL)
+        return;
+    memcpy(to, value.at, value.bytes);
+    buffer_commit(w->to, value.bytes);
+}
+
+void value_write_begin(struct value_writer *w, enum value_type type)
+{
+    ASSERT(is_container(type));
+    uint8_t *to = reserve_element(w, type, CONTAINER_HEAD_BYTES);
+    if (to == NULL)
+        return;
+    ASSERT(w->depth < VALUE_WRITER_DEPTH_MAX);
+    to[0] = (uint8_t)type;
+    w->open[w->depth].at = w->to->count;
+    w->open[w->depth].count = 0;
+    w->open[w->depth].type = type;
+    w->depth++;
+    buffer_commit(w->to, CONTAINER_HEAD_BYTES);
+}
+
+void value_write_name(struct value_writer *w, struct bytes name)
+{
+    if (UNLIKELY(w->status != STATUS_OK))
+        return;
+    ASSERT(w->depth > 0 && w->open[w->depth - 1].type == VALUE_M);
+    if (UNLIKELY(name.count > VALUE_BYTES_MAX)) {
+        fail(w, STATUS_TOO_LARGE);
+        return;
+    }
+    uint8_t *start = buffer_reserve(w->to, VARINT_BYTES_MAX + name.count);
+    if (UNLIKELY(start == NULL)) {
+        fail(w, STATUS_NO_MEMORY);
+        return;
+    }
+    uint8_t *to = put_varint(start, (uint32_t)name.count);
+    if (name.count > 0)
+        memcpy(to, name.at, name.count);
+    buffer_commit(w->to, (size_t)(to - start) + name.count);
+}
+
+/* ---- Sorting a container when it is closed ---- */
+
+/* The elements that are being sorted: each begins at base + its offset. */
+struct elements {
+    const uint8_t *base;
+    bool named;
+};
+
+static struct bytes sort_key(const struct elements *e, uint32_t offset)
+{
+    const uint8_t *at = e->base + offset;
+    if (!e->named)
+        return scalar_content(at);
+    uint32_t count;
+    at = get_varint(at, &count);
+    return bytes_of(at, count);
+}
+
+static const uint8_t *element_end(const struct elements *e, uint32_t offset)
+{
+    const uint8_t *at = e->base + offset;
+    if (e->named) {
+        uint32_t count;
+        at = get_varint(at, &count);
+        at += count;
+    }
+    return value_end(at);
+}
+
+static int compare(const struct elements *e, uint32_t a, uint32_t b)
+{
+    return bytes_compare(sort_key(e, a), sort_key(e, b));
+}
+
+static void insertion_sort(const struct elements *e, uint32_t *offsets, uint32_t count)
+{
+    for (uint32_t i = 1; i < count; i++) {
+        uint32_t moved = offsets[i];
+        uint32_t to = i;
+        for (; to > 0 && compare(e, offsets[to - 1], moved) > 0; to--)
+            offsets[to] = offsets[to - 1];
+        offsets[to] = moved;
+    }
+}
+
+static void merge(const struct elements *e, const uint32_t *from, uint32_t middle, uint32_t end,
+                  uint32_t *to)
+{
+    uint32_t a = 0, b = middle, i = 0;
+    while (a < middle && b < end)
+        to[i++] = compare(e, from[b], from[a]) < 0 ? from[b++] : from[a++];
+    while (a < middle)
+        to[i++] = from[a++];
+    while (b < end)
+        to[i++] = from[b++];
+}
+
+/* Stable: runs of 16 by insertion, then merges back and forth between the two arrays.  Returns the
+ * one that holds the result. */
+static uint32_t *merge_sort(const struct elements *e, uint32_t *offsets, uint32_t *other,
+                            uint32_t count)
+{
+    const uint32_t run = 16;
+    for (uint32_t i = 0; i < count; i += run)
+        insertion_sort(e, offsets + i, MIN(run, count - i));
+    for (size_t width = run; width < count; width *= 2) {
+        for (size_t i = 0; i < count; i += 2 * width) {
+            uint32_t end = (uint32_t)MIN(2 * width, count - i);
+            merge(e, offsets + i, MIN((uint32_t)width, end), end, other + i);
+        }
+        uint32_t *swapped = offsets;
+        offsets = other;
+        other = swapped;
+    }
+    return offsets;
+}
+
+/* Copy the elements in order to `to`; of equal ones only the last is kept.  Returns how many. */
+static uint32_t copy_sorted(const struct elements *e, const uint32_t *offsets, uint32_t count,
+                            uint8_t *to, size_t *bytes)
+{
+    uint32_t kept = 0;
+    uint8_t *start = to;
+    for (uint32_t i = 0; i < count; i++) {
+        if (i + 1 < count && compare(e, offsets[i], offsets[i + 1]) == 0)
+            continue;
+        size_t length = (size_t)(element_end(e, offsets[i]) - (e->base + offsets[i]));
+        memcpy(to, e->base + offsets[i], length);
+        to += length;
+        kept++;
+    }
+    *bytes = (size_t)(to - start);
+    return kept;
+}
+
+static bool in_order(const struct elements *e, uint32_t count)
+{
+    uint32_t offset = 0;
+    for (uint32_t i = 1; i < count; i++) {
+        uint32_t next = (uint32_t)(element_end(e, offset) - e->base);
+        if (compare(e, offset, next) >= 0)
+            return false;
+        offset = next;
+    }
+    return true;
+}
+
+/* Sort the `count` elements that follow the head at `at`, in the free part of the buffer; returns
+ * how many are left. */
+static uint32_t sort_elements(struct value_writer *w, size_t at, uint32_t count, bool named)
+{
+    size_t first = at + CONTAINER_HEAD_BYTES;
+    size_t content = w->to->count - first;
+    size_t index = count * sizeof(uint32_t);
+    uint8_t *scratch = buffer_reserve(w->to, content + 2 * index + sizeof(uint32_t));
+    if (scratch == NULL) {
+        fail(w, STATUS_NO_MEMORY);
+        return count;
+    }
+    uintptr_t misaligned = (uintptr_t)scratch % sizeof(uint32_t);
+    uint8_t *aligned = scratch + (misaligned == 0 ? 0 : sizeof(uint32_t) - misaligned);
+    uint32_t *offsets = (uint32_t *)(void *)aligned;
+    uint32_t *other = offsets + count;
+    struct elements e = {w->to->at + first, named};
+    uint32_t offset = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        offsets[i] = offset;
+        offset = (uint32_t)(element_end(&e, offset) - e.base);
+    }
+    uint32_t *sorted = merge_sort(&e, offsets, other, count);
+    uint8_t *copy = aligned + 2 * index;
+    size_t bytes;
+    uint32_t kept = copy_sorted(&e, sorted, count, copy, &bytes);
+    memcpy(w->to->at + first, copy, bytes);
+    w->to->count = first + bytes;
+    return kept;
+}
+
+void value_write_end(struct value_writer *w)
+{
+    if (UNLIKELY(w->status != STATUS_OK))
+        return;
+    ASSERT(w->depth > 0);
+    w->depth--;
+    size_t at = w->open[w->depth].at;
+    uint32_t count = w->open[w->depth].count;
+    enum value_type type = w->open[w->depth].type;
+    if (is_set(type) && count == 0) {
+        fail(w, STATUS_INVALID);
+        return;
+    }
+    if (UNLIKELY(w->to->count - at > VALUE_BYTES_MAX)) {
+        fail(w, STATUS_TOO_LARGE);
+        return;
+    }
+    if (type != VALUE_L && count > 1) {
+        struct elements e = {w->to->at + at + CONTAINER_HEAD_BYTES, type == VALUE_M};
+        if (!in_order(&e, count)) {
+            uint32_t kept = sort_elements(w, at, count, type == VALUE_M);
+            if (is_set(type) && kept < count)
+                fail(w, STATUS_EXISTS);
+            count = kept;
+        }
+    }
+    uint8_t *head = w->to->at + at;
+    put_u32(head + CONTAINER_LENGTH_AT, (uint32_t)(w->to->count - at) - CONTAINER_COUNT_AT);
+    put_u32(head + CONTAINER_COUNT_AT, count);
+}
+
+struct value_mark value_writer_mark(const struct value_writer *w)
+{
+    uint32_t elements = w->depth > 0 ? w->open[w->depth - 1].count : 0;
+    return (struct value_mark){w->to->count, w->depth, elements};
+}
+
+void value_writer_rewind(struct value_writer *w, struct value_mark mark)
+{
+    if (w->status != STATUS_OK)
+        return;
+    ASSERT(w->depth == mark.depth && w->to->count >= mark.count);
+    w->to->count = mark.count;
+    if (w->depth > 0)
+        w->open[w->depth - 1].count = mark.elements;
+}
+
+enum status value_writer_finish(struct value_writer *w, struct value *value)
+{
+    TRY(w->status);
+    ASSERT(w->depth == 0 && w->to->count > w->start);
+    size_t bytes = w->to->count - w->start;
+    if (bytes > VALUE_BYTES_MAX)
+        return STATUS_TOO_LARGE;
+    *value = (struct value){w->to->at + w->start, (uint32_t)bytes};
+    return STATUS_OK;
+}
