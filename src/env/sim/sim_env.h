@@ -201,7 +201,8 @@ MUST_USE enum status sim_disk_flip(struct sim_node *node, const char *path, uint
 
 /* ---- Clients ---- */
 
-/* Connect to `port` of `node`.  The stream is the client's end, and its callbacks come as those of
+/* Connect to `port` of `node`.  Every client is closed by its owner in the end, also after on_end.
+ *   The stream is the client's end, and its callbacks come as those of
  * a node's stream do; when nobody listens, on_end comes with STATUS_IO.  What is written at once
  * goes out when the connection stands. */
 struct env_stream *sim_connect(struct sim *sim, struct sim_node *node, uint16_t port,
