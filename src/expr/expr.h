@@ -37,32 +37,51 @@ enum expr_kind {
 /* "ConditionExpression", ... */
 const char *expr_kind_name(enum expr_kind kind);
 
-/* One name of ExpressionAttributeNames. */
+/* One name of ExpressionAttributeNames.  The caller sets `placeholder` and `name`, zero else. */
 struct expr_name {
     struct bytes placeholder; /* "#n" */
     struct bytes name;
     bool used;
+    uint32_t pooled_in, pooled_at; /* private: the compilation that holds a copy, and where */
+};
+
+/* One of ExpressionAttributeValues, found by expr_scope_init; private to this room. */
+struct expr_value {
+    struct bytes placeholder;
+    struct value value;
+    uint32_t pooled_in, pooled_at;
 };
 
 /* What the expressions of one request share: the names and values that they may refer to, and which
- * were used. */
+ * were used.  The caller sets the first group, zero else; `names` and the bytes of `values` live as
+ * long as the scope. */
 struct expr_scope {
     struct arena *arena;
     struct expr_name *names;
     uint32_t name_count;
     struct value
-        values;        /* ExpressionAttributeValues: a map value (":v" -> value), or VALUE_ABSENT */
-    bool *values_used; /* in the order of `values`; set by expr_scope_init */
+        values; /* ExpressionAttributeValues: a map value (":v" -> value), or VALUE_ABSENT */
     bool names_given, values_given; /* the members were present in the request (empty ones are
                                        errors of their own) */
+    bool names_useless;  /* the request has no expression at all: names given are an error */
+    bool values_useless; /* it has none that may refer to values (only a projection, or nothing) */
+    const char *values_useless_note; /* NULL, or what ends that message: "ConditionExpression is
+                                        null", "UpdateExpression is null", ... */
+
+    bool *values_used;             /* by position in `value_list`; set by expr_scope_init */
+    struct expr_value *value_list; /* sorted by placeholder */
+    uint32_t *name_order;          /* positions in `names` sorted by placeholder */
+    uint32_t value_count;
+    uint32_t compilations;
 };
 
 struct expr_fault {
     struct bytes message; /* of a ValidationException; in the arena */
 };
 
-/* Check names and values as the service does (syntax of placeholders, empty maps, no expression to
- * use them) and prepare the scope. STATUS_INVALID  *fault     STATUS_NO_MEMORY */
+/* Check names and values as the service does (no expression to use them, empty maps, syntax of
+ * placeholders) and prepare the scope.  Not needed for a request without expressions, names and
+ * values.  STATUS_INVALID  *fault     STATUS_NO_MEMORY */
 MUST_USE enum status expr_scope_init(struct expr_scope *scope, struct arena *arena,
                                      struct expr_fault *fault);
 
@@ -75,7 +94,8 @@ struct expr_program {
     struct bytes code;
 };
 
-/* Compile `text`; everything that the service finds wrong without an item.
+/* Compile `text`; everything that the service finds wrong without an item.  The program's bytes are
+ * in the arena and hold copies of all they need.
  *   STATUS_INVALID  *fault     STATUS_NO_MEMORY  the arena is full */
 MUST_USE enum status expr_compile(struct expr_scope *scope, enum expr_kind kind, struct bytes text,
                                   struct expr_program *program, struct expr_fault *fault);
@@ -83,27 +103,31 @@ MUST_USE enum status expr_compile(struct expr_scope *scope, enum expr_kind kind,
 /* Check a program that came from another node: STATUS_CORRUPT when it is not one. */
 MUST_USE enum status expr_program_check(struct bytes code, enum expr_kind kind);
 
-/* Does a condition or filter hold for `item` (VALUE_ABSENT: there is no such item)?
- *   STATUS_INVALID  the service refuses the combination at run time; *fault */
+/* Does a condition or filter hold for `item` (VALUE_ABSENT: there is no such item)?  An empty
+ * program holds.  Builds nothing and cannot fail today; the status is for conditions that the
+ * service refuses at run time (STATUS_INVALID, *fault). */
 MUST_USE enum status expr_evaluate(const struct expr_program *program, struct value item,
                                    struct arena *arena, bool *holds, struct expr_fault *fault);
 
-/* The names of top-level attributes that a program refers to, for checks such as "Filter Expression
- * can only contain non-primary key attributes" and "Cannot update attribute ... This attribute is
- * part of the key". */
+/* The names of top-level attributes, for checks such as "Filter Expression can only contain
+ * non-primary key attributes" and "Cannot update attribute ... This attribute is part of the key":
+ * of a condition, filter or projection all that it refers to, of an update those that it changes.
+ * A name may come more than once.  Start with a zeroed walk; false: no more. */
 struct expr_attributes {
     uint32_t position;
 };
 bool expr_next_attribute(const struct expr_program *program, struct expr_attributes *walk,
                          struct bytes *name);
 
-/* Append to `w` the map with only what a projection names; merges paths ("a.b, a.c") as the service
- * does. */
+/* Append to `w` the map with only what a projection names; merges paths ("a.b, a.c"), and list
+ * elements move together ("l[2], l[0]" gives a list of two in index order), as in the service. */
 void expr_project(const struct expr_program *program, struct value item, struct value_writer *w);
 
 /* Apply an update: append to `w` the new item.  `item` is the old one, or VALUE_ABSENT; `key` is
- * the map of the key attributes that a new item begins with. STATUS_INVALID  *fault: types do not
- * fit the operator, a document path is invalid, number overflow, nesting, ... */
+ * the map of the key attributes that a new item begins with.  All right-hand sides read the old
+ * item.  The caller checks the new item's size, and asks value_writer_finish.  On an error `w`
+ * holds part of an item, to be dropped. STATUS_INVALID  *fault: types do not fit the operator, a
+ * document path is invalid, number overflow, nesting, ...     STATUS_NO_MEMORY */
 MUST_USE enum status expr_update(const struct expr_program *program, struct value item,
                                  struct value key, struct value_writer *w, struct arena *arena,
                                  struct expr_fault *fault);
