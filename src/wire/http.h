@@ -15,14 +15,14 @@
  * Invariants
  *   (1) a connection has at most one request in flight, and answers leave in the order of requests;
  *   (2) at most connections_max connections are served, and at most HTTP_REFUSING_MAX beyond them
- *       wait to hear 503; at most gathered_bytes_max bytes are held in requests that are not whole;
+ *       wait to hear 503; at most held_bytes_max bytes of requests are held outside of arenas;
  *   (3) every connection that waits for its client has a deadline;
  *   (4) a request whose head was answered with an error is never handed to `handle`.
  *
  * What the server answers by itself (body: JSON with __type and message)
  *   400 malformed, head over its limit, unknown or broken Content-Encoding     408 slow request
  *   413 body over its limit, as sent or decompressed     417 an expectation other than 100-continue
- *   500 the answer did not fit its limit or memory ran out   503 at a bound, or draining
+ *   500 the answer did not fit its limit or memory ran out   503 at a bound
  */
 #ifndef WIRE_HTTP_H
 #define WIRE_HTTP_H
@@ -78,25 +78,25 @@ struct http_header {
     enum http_header_id id;
 };
 
-enum http_method {
-    HTTP_METHOD_OTHER,
-    HTTP_METHOD_GET,
-    HTTP_METHOD_HEAD,
-    HTTP_METHOD_POST,
-    HTTP_METHOD_PUT,
-    HTTP_METHOD_DELETE,
-    HTTP_METHOD_OPTIONS,
+enum http_verb {
+    HTTP_VERB_OTHER,
+    HTTP_VERB_GET,
+    HTTP_VERB_HEAD,
+    HTTP_VERB_POST,
+    HTTP_VERB_PUT,
+    HTTP_VERB_DELETE,
+    HTTP_VERB_OPTIONS,
 };
 
 /* All bytes are in memory of the request's fiber and live until `handle` returns. */
 struct http_request {
-    enum http_method method;
-    struct bytes method_text; /* "POST" */
-    struct bytes target;      /* the request target as sent */
-    struct bytes path;        /* of the target, undecoded: up to '?' */
-    struct bytes query;       /* of the target, undecoded: after '?'; at is NULL without one */
-    uint8_t minor_version;    /* of HTTP/1.x */
-    uint32_t header_count;    /* at most HTTP_HEADERS_MAX */
+    enum http_verb verb;
+    struct bytes method;   /* "POST" */
+    struct bytes target;   /* the request target as sent */
+    struct bytes path;     /* of the target, undecoded: up to '?' */
+    struct bytes query;    /* of the target, undecoded: after '?'; at is NULL without one */
+    uint8_t minor_version; /* of HTTP/1.x */
+    uint32_t header_count; /* at most HTTP_HEADERS_MAX */
     const struct http_header *headers;     /* in the order sent */
     struct bytes known[HTTP_HEADER_COUNT]; /* value of the first such field; at is NULL: not sent */
     struct bytes body;                     /* without chunking and without Content-Encoding */
@@ -120,7 +120,7 @@ struct http_server_options {
     uint32_t connections_max;    /* at it: 503 and close */
     size_t header_bytes_max;     /* request line and header fields */
     size_t body_bytes_max;       /* request body, as sent and decompressed */
-    size_t gathered_bytes_max;   /* in all requests that are not whole yet; at it: 503 */
+    size_t held_bytes_max;       /* in requests that came in pieces or compressed; at it: 503 */
     size_t arena_bytes_max;      /* of the fiber of one request */
     size_t response_bytes_max;   /* body of one answer, before compression */
     uint64_t header_timeout_ns;  /* from the first byte of a request to the end of its head; also

@@ -8,7 +8,6 @@
 #ifndef WIRE_TLS_H
 #define WIRE_TLS_H
 
-#include "base/arena.h"
 #include "base/bytes.h"
 #include "base/compiler.h"
 #include "base/heap.h"
@@ -17,12 +16,12 @@
 struct tls_context;
 
 /* Make a context from PEM texts: the certificate followed by its intermediates, and its private
- * key, unencrypted.  On failure *why is a sentence for the operator, static or in `arena`.
+ * key, unencrypted.  On failure *why is a sentence for the operator (static).
  *   STATUS_INVALID    not PEM, no certificate, a key of another certificate
  *   STATUS_NO_MEMORY */
-MUST_USE enum status tls_context_open(struct heap *heap, struct arena *arena,
-                                      struct bytes certificate_pem, struct bytes key_pem,
-                                      struct tls_context **context, struct bytes *why);
+MUST_USE enum status tls_context_open(struct heap *heap, struct bytes certificate_pem,
+                                      struct bytes key_pem, struct tls_context **context,
+                                      struct bytes *why);
 
 /* No server uses it any more. */
 void tls_context_close(struct tls_context *context);
