@@ -95,7 +95,8 @@ struct wal_options {
     uint64_t unsynced_bytes_max; /* 32 MiB: gathered and in flight, headers included */
     uint64_t live_bytes_max;     /* segments in use; no bound.  At it appends answer BUSY */
     uint32_t replicas_max;       /* 65,536 with a promise or a configuration in the log */
-    uint64_t seal_after_ns;      /* 100 ms: an idle log is sealed by an empty batch after this */
+    bool inline_io;         /* the files are in RAM: batches are written on the loop, in no lane */
+    uint64_t seal_after_ns; /* 100 ms: an idle log is sealed by an empty batch after this */
     const struct wal_events *events; /* outlives the log */
     void *owner;
 };
@@ -127,11 +128,9 @@ MUST_USE enum status wal_close(struct context *ctx, struct wal *wal);
  * payload is over WAL_PAYLOAD_BYTES_MAX STATUS_NO_MEMORY    nothing was appended */
 MUST_USE enum status wal_append(struct wal *wal, const struct wal_record *record, struct lsn *lsn);
 
-/* Every record below this position is durable. */
+/* Every record below this position is durable.  A checkpoint's position (wal_options.needed) is at
+ * most this: the lower of it and of the oldest entry that the checkpoint does not hold. */
 struct lsn wal_durable(const struct wal *wal);
-
-/* The position that the next record gets, at least; every record so far is below it. */
-struct lsn wal_next(const struct wal *wal);
 
 /* The owner needs no entry and no truncation below `oldest_needed` (its checkpoint holds them). May
  * repeat but not go back.  Segments are recycled in the background. */

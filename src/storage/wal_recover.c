@@ -1,0 +1,805 @@
+/* wal_recover.c - wal_open: what is on disk, verified, replayed, its tail written again.
+ *
+ * Each segment says where the log before it ends (`start`), and each batch where the batch before
+ * it ends (`previous`), so the files are a chain: a segment counts up to the lowest start of the
+ * segments after it, and must have intact batches exactly up to there.  That covers a segment that
+ * was abandoned after a failed sync (what it may hold beyond is in the next one), a crash while the
+ * tail was written again, and a cut log.
+ *
+ * In the last segment the log ends at the first place that holds no batch that continues it.  If an
+ * intact batch anywhere behind says that the log was known synced beyond that place, it is damage;
+ * otherwise it is the torn end of what was never acknowledged, or nothing at all.
+ *
+ * The last intact batch may be in the page cache only: it is written again to a new segment, with
+ * an empty batch behind it, synced, and then that segment's header is written and synced.  The
+ * empty batch's LSN leaves a gap greater than all that could have been given out and lost, so that
+ * no LSN is used twice.
+ */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/assert.h"
+#include "base/codec.h"
+#include "base/log.h"
+#include "env/bugs.h"
+#include "storage/wal_private.h"
+
+#define WINDOW_BYTES (256u << 10)
+#define FILES_MAX    65536u
+
+/* A segment file as it was found. */
+struct found {
+    uint64_t sequence;
+    uint64_t bytes;
+    enum wal_verdict verdict;
+    struct wal_segment_header header; /* when `used` */
+    bool used;                        /* the header is valid, and of this file */
+    uint64_t limit;                   /* it counts below this LSN */
+};
+
+/* Blocking work of the recovery; one job at a time. */
+struct recovery_job {
+    struct env_job job;
+    struct recovery *r;
+    enum { JOB_COUNT, JOB_LIST, JOB_OPEN, JOB_READ, JOB_CLOSE, JOB_SPARE, JOB_LOSE } op;
+    uint64_t sequence;
+    uint64_t offset;
+    size_t count;
+    struct wal_segment *segment;
+    enum status status;
+};
+
+struct recovery {
+    struct wal *wal;
+    struct context *ctx;
+    struct found *found; /* by sequence */
+    uint32_t found_count, found_capacity;
+    struct recovery_job job;
+
+    /* The file that is read, and the part of it that is in memory. */
+    const struct found *reading;
+    struct env_file *file;
+    uint8_t *window;
+    size_t window_bytes;
+    uint64_t window_offset;
+    size_t window_count;
+
+    /* What was found out. */
+    uint64_t end;         /* of the log so far */
+    uint64_t lsn_highest; /* seen anywhere */
+    uint64_t log_start;
+    uint64_t begin; /* where the first segment read starts */
+    const struct found *tail_file;
+    uint64_t tail_offset;
+    struct wal_batch_header tail; /* the last intact batch; length 0 = none */
+    bool cut;                     /* at damage, as the operator asked: what is behind is lost */
+};
+
+/* ---- Jobs ---- */
+
+static void count_name(void *argument, const char *name)
+{
+    struct recovery *r = argument;
+    r->found_capacity += wal_segment_sequence(name) != 0;
+}
+
+static void add_name(void *argument, const char *name)
+{
+    struct recovery *r = argument;
+    uint64_t sequence = wal_segment_sequence(name);
+    if (sequence != 0 && r->found_count < r->found_capacity)
+        r->found[r->found_count++] = (struct found){.sequence = sequence};
+}
+
+static enum status classify(struct recovery *r, struct env *env, struct found *found)
+{
+    char path[WAL_PATH_BYTES];
+    struct env_file *file;
+
+    wal_path(r->wal, found->sequence, path);
+    TRY(env_file_open(env, path, ENV_FILE_READ_ONLY, &file));
+    enum status status = env_file_size(env, file, &found->bytes);
+    found->verdict = WAL_BLANK;
+    if (status == STATUS_OK && found->bytes >= WAL_BLOCK_BYTES) {
+        status = env_file_read(env, file, 0, r->wal->block, WAL_BLOCK_BYTES);
+        if (status == STATUS_OK)
+            found->verdict = wal_segment_header_decode(r->wal->block, &found->header);
+    }
+    env_file_close(env, file);
+    found->used = found->verdict == WAL_VALID && found->header.sequence == found->sequence;
+    return status;
+}
+
+static int compare_found(const void *a, const void *b)
+{
+    const struct found *left = a, *right = b;
+    return left->sequence < right->sequence ? -1 : left->sequence > right->sequence;
+}
+
+static enum status list_run(struct recovery *r, struct env *env)
+{
+    TRY(env_dir_list(env, r->wal->dir, add_name, r));
+    qsort(r->found, r->found_count, sizeof(*r->found), compare_found);
+    for (uint32_t i = 0; i < r->found_count; i++)
+        TRY(classify(r, env, &r->found[i]));
+    return STATUS_OK;
+}
+
+/* Open a spare's file, making it when it is not there. */
+static enum status spare_run(struct recovery *r, struct env *env, struct wal_segment *segment)
+{
+    char path[WAL_PATH_BYTES];
+
+    wal_path(r->wal, segment->sequence, path);
+    TRY(env_file_open(env, path, ENV_FILE_CREATE, &segment->file));
+    if (segment->filled < segment->bytes) {
+        TRY(wal_zero_fill(env, segment->file, segment->filled, segment->bytes - segment->filled));
+        segment->filled = segment->bytes;
+        TRY(env_dir_sync(env, r->wal->dir));
+    }
+    return STATUS_OK;
+}
+
+/* Put a lost segment aside under a name that is not the log's. */
+static enum status lose_run(struct recovery *r, struct env *env, uint64_t sequence)
+{
+    char path[WAL_PATH_BYTES];
+    char path_to[WAL_PATH_BYTES + 8];
+    size_t dir_bytes = strlen(r->wal->dir) + 1;
+
+    wal_path(r->wal, sequence, path);
+    memcpy(path_to, path, dir_bytes);
+    memcpy(path_to + dir_bytes, "lost-", 5);
+    memcpy(path_to + dir_bytes + 5, path + dir_bytes, WAL_NAME_BYTES);
+    TRY(env_file_rename(env, path, path_to));
+    return env_dir_sync(env, r->wal->dir);
+}
+
+static void job_run(struct env_job *env_job)
+{
+    struct recovery_job *job = CONTAINER_OF(env_job, struct recovery_job, job);
+    struct recovery *r = job->r;
+    struct env *env = env_job->env;
+    char path[WAL_PATH_BYTES];
+
+    switch (job->op) {
+    case JOB_COUNT:
+        job->status = env_dir_list(env, r->wal->dir, count_name, r);
+        break;
+    case JOB_LIST:
+        job->status = list_run(r, env);
+        break;
+    case JOB_OPEN:
+        wal_path(r->wal, job->sequence, path);
+        job->status = env_file_open(env, path, ENV_FILE_READ_ONLY, &r->file);
+        break;
+    case JOB_READ:
+        job->status = env_file_read(env, r->file, job->offset, r->window, job->count);
+        break;
+    case JOB_CLOSE:
+        env_file_close(env, r->file);
+        job->status = STATUS_OK;
+        break;
+    case JOB_SPARE:
+        job->status = spare_run(r, env, job->segment);
+        break;
+    case JOB_LOSE:
+        job->status = lose_run(r, env, job->sequence);
+        break;
+    }
+}
+
+/* Run the job whose fields are set, and wait for it. */
+static enum status run(struct recovery *r)
+{
+    r->job.r = r;
+    r->job.job.lane = ENV_LANE_BACKGROUND;
+    r->job.job.run = job_run;
+    TRY(context_run_job(r->ctx, &r->job.job));
+    return r->job.status;
+}
+
+/* ---- Reading ---- */
+
+static enum status reader_close(struct recovery *r)
+{
+    if (r->file == NULL)
+        return STATUS_OK;
+    r->job.op = JOB_CLOSE;
+    enum status status = run(r);
+    r->file = NULL;
+    r->reading = NULL;
+    r->window_count = 0;
+    return status;
+}
+
+static enum status reader_open(struct recovery *r, const struct found *found)
+{
+    if (r->reading == found)
+        return STATUS_OK;
+    TRY(reader_close(r));
+    r->job.op = JOB_OPEN;
+    r->job.sequence = found->sequence;
+    TRY(run(r));
+    r->reading = found;
+    return STATUS_OK;
+}
+
+static enum status window_grow(struct recovery *r, size_t count)
+{
+    size_t bytes = MAX(count, (size_t)WINDOW_BYTES);
+
+    if (bytes <= r->window_bytes)
+        return STATUS_OK;
+    uint8_t *window = heap_alloc(r->wal->heap, bytes);
+    if (window == NULL)
+        return STATUS_NO_MEMORY;
+    heap_free(r->wal->heap, r->window, r->window_bytes);
+    r->window = window;
+    r->window_bytes = bytes;
+    r->window_count = 0;
+    return STATUS_OK;
+}
+
+/* The `count` bytes at `offset` of the open file; valid until the next call.
+ *   STATUS_END  the file ends before */
+static enum status read_at(struct recovery *r, uint64_t offset, size_t count, const uint8_t **at)
+{
+    uint64_t bytes = r->reading->bytes;
+
+    if (offset > bytes || count > bytes - offset)
+        return STATUS_END;
+    if (offset < r->window_offset || offset + count > r->window_offset + r->window_count) {
+        TRY(window_grow(r, count));
+        r->job.op = JOB_READ;
+        r->job.offset = offset;
+        r->job.count = (size_t)MIN((uint64_t)r->window_bytes, bytes - offset);
+        r->window_count = 0;
+        TRY(run(r));
+        r->window_offset = offset;
+        r->window_count = r->job.count;
+    }
+    *at = r->window + (offset - r->window_offset);
+    return STATUS_OK;
+}
+
+/* ---- Damage ---- */
+
+/* Damage at `offset` of a file: the log is lost from r->end up to at least `to`.  An error, unless
+ * the operator accepts it. */
+static enum status damaged(struct recovery *r, const struct found *found, uint64_t offset,
+                           uint64_t to)
+{
+    char name[WAL_NAME_BYTES];
+    const struct wal *wal = r->wal;
+
+    wal_segment_name(found->sequence, name);
+    log_line(wal->env->log, LOG_ERROR, "storage",
+             "the log is damaged: %s/%s at offset %" PRIu64
+             ": what was written from position %" PRIu64 " to at least %" PRIu64
+             ", and all after it, is lost%s",
+             wal->dir, name, offset, r->end, to, wal->options.accept_loss ? " (accepted)" : "");
+    REACHED("damage in the log is found");
+    if (!wal->options.accept_loss)
+        return STATUS_CORRUPT;
+    r->cut = true;
+    return STATUS_OK;
+}
+
+/* A stretch of the log is not there at all. */
+static enum status missing(struct recovery *r, const char *what, uint64_t from, uint64_t to)
+{
+    log_line(r->wal->env->log, LOG_ERROR, "storage",
+             "the log in %s %s: positions %" PRIu64 " to %" PRIu64 " are lost%s", r->wal->dir, what,
+             from, to, r->wal->options.accept_loss ? " (accepted)" : "");
+    return r->wal->options.accept_loss ? STATUS_OK : STATUS_CORRUPT;
+}
+
+/* ---- Scanning ---- */
+
+/* Give the records of an intact batch to the owner. */
+static enum status replay(struct recovery *r, const struct wal_batch_header *header,
+                          const uint8_t *batch)
+{
+    struct wal *wal = r->wal;
+    struct bytes rest =
+        bytes_of(batch + WAL_BATCH_HEADER_BYTES, header->length - WAL_BATCH_HEADER_BYTES);
+
+    for (;;) {
+        struct wal_record record;
+        struct wal_keeping keeping = {0};
+        uint64_t lsn = header->lsn + (uint64_t)(rest.at - batch);
+
+        enum status status = wal_record_decode(&rest, wal->log_id, &record);
+        if (status == STATUS_END)
+            return STATUS_OK;
+        TRY(status);
+        if (record.type != WAL_ENTRY) {
+            TRY(wal_keep_prepare(wal, &record, &keeping));
+            wal_keep(wal, &record, lsn, keeping);
+        }
+        TRY(wal->options.events->on_record(r->ctx, wal->options.owner, &record, (struct lsn){lsn}));
+        wal->stats.replayed++;
+    }
+}
+
+/* A seeded bug: give the owner what verifies of a torn batch. */
+static enum status replay_torn(struct recovery *r, const struct wal_batch_header *header,
+                               const uint8_t *batch)
+{
+    struct bytes rest =
+        bytes_of(batch + WAL_BATCH_HEADER_BYTES, header->length - WAL_BATCH_HEADER_BYTES);
+
+    while (rest.count >= WAL_RECORD_HEADER_BYTES) {
+        struct wal_record record;
+        struct lsn lsn = {header->lsn + (uint64_t)(rest.at - batch)};
+        if (wal_record_decode(&rest, r->wal->log_id, &record) == STATUS_OK)
+            TRY(r->wal->options.events->on_record(r->ctx, r->wal->options.owner, &record, lsn));
+        else
+            rest = bytes_after(rest, 8);
+    }
+    return STATUS_OK;
+}
+
+/* Read the batch at *offset, if it continues the log, replay it and step over it.
+ *   STATUS_END  no intact batch that continues the log is there */
+static enum status scan_batch(struct recovery *r, const struct found *found, uint64_t *offset)
+{
+    struct wal_batch_header header;
+    const uint8_t *at;
+
+    TRY(read_at(r, *offset, WAL_BATCH_HEADER_BYTES, &at));
+    if (!wal_batch_header_decode(at, r->wal->log_id, &header))
+        return STATUS_END;
+    if (header.sequence != found->sequence || header.nonce != found->header.nonce ||
+        header.previous != r->end)
+        return STATUS_END;
+    TRY(read_at(r, *offset, header.length, &at));
+    if (!wal_batch_verify(&header, at)) {
+        if (BUG(r->wal->env, BUG_REPLAY_PAST_TORN))
+            TRY(replay_torn(r, &header, at));
+        return STATUS_END;
+    }
+    TRY(replay(r, &header, at));
+    r->end = wal_batch_end(&header);
+    r->log_start = MAX(r->log_start, header.log_start);
+    r->tail = header;
+    r->tail_file = found;
+    r->tail_offset = *offset;
+    *offset += wal_padded(header.length);
+    return STATUS_OK;
+}
+
+/* Look at the blocks of the open file from `offset` on for intact batches of this file; the highest
+ * position that one of them knew to be synced goes to *synced. */
+static enum status scan_strays(struct recovery *r, const struct found *found, uint64_t offset,
+                               bool first_only, uint64_t *synced)
+{
+    struct wal_batch_header header;
+    const uint8_t *at;
+    enum status status;
+
+    while ((status = read_at(r, offset, WAL_BLOCK_BYTES, &at)) == STATUS_OK) {
+        bool intact = wal_batch_header_decode(at, r->wal->log_id, &header) &&
+                      header.sequence == found->sequence &&
+                      (!found->used || header.nonce == found->header.nonce);
+        if (intact) {
+            r->lsn_highest = MAX(r->lsn_highest, wal_batch_end(&header));
+            if (!header.early || found->used)
+                *synced = MAX(*synced, header.synced);
+        } else if (first_only) {
+            return STATUS_OK;
+        }
+        first_only = false;
+        offset += WAL_BLOCK_BYTES;
+    }
+    return status == STATUS_END ? STATUS_OK : status;
+}
+
+/* Files that are not part of the log: one whose header was lost shows it by its batches. */
+static enum status check_unused(struct recovery *r)
+{
+    for (uint32_t i = 0; i < r->found_count; i++) {
+        const struct found *found = &r->found[i];
+        uint64_t synced = 0;
+
+        if (found->used)
+            continue;
+        TRY(reader_open(r, found));
+        TRY(scan_strays(r, found, WAL_BLOCK_BYTES, found->verdict != WAL_DAMAGED, &synced));
+        if (synced > r->end && !r->cut)
+            TRY(damaged(r, found, 0, synced));
+    }
+    return STATUS_OK;
+}
+
+/* The part of one segment that counts. */
+static enum status scan_segment(struct recovery *r, const struct found *found)
+{
+    uint64_t offset = WAL_BLOCK_BYTES;
+    enum status status = STATUS_OK;
+
+    TRY(reader_open(r, found));
+    while (r->end < found->limit && (status = scan_batch(r, found, &offset)) == STATUS_OK) {
+    }
+    if (status != STATUS_OK && status != STATUS_END)
+        return status;
+    r->lsn_highest = MAX(r->lsn_highest, r->end);
+    if (r->end == found->limit)
+        return STATUS_OK;
+    if (found->limit != UINT64_MAX)
+        return damaged(r, found, offset, found->limit);
+
+    uint64_t synced = 0;
+    TRY(scan_strays(r, found, offset, false, &synced));
+    if (synced > r->end)
+        return damaged(r, found, offset, synced);
+    const uint8_t *at;
+    struct wal_batch_header torn;
+    status = read_at(r, offset, WAL_BLOCK_BYTES, &at);
+    if (status == STATUS_OK && wal_batch_header_decode(at, r->wal->log_id, &torn) &&
+        torn.previous == r->end && torn.nonce == found->header.nonce) {
+        REACHED("a torn log tail is cut");
+        r->wal->stats.torn_bytes = torn.length;
+        log_line(r->wal->env->log, LOG_INFO, "storage",
+                 "the log ended in a batch of %" PRIu32 " bytes that was not written whole; it was "
+                 "not acknowledged, and is cut",
+                 torn.length);
+    }
+    return status == STATUS_END ? STATUS_OK : status;
+}
+
+/* Each segment counts up to the lowest start of those after it. */
+static const struct found *set_limits(struct recovery *r)
+{
+    const struct found *last = NULL;
+    uint64_t limit = UINT64_MAX;
+
+    for (uint32_t i = r->found_count; i-- > 0;) {
+        struct found *found = &r->found[i];
+        if (!found->used)
+            continue;
+        if (last == NULL)
+            last = found;
+        found->limit = limit;
+        limit = MIN(limit, found->header.start);
+    }
+    return last;
+}
+
+static enum status check_identity(struct recovery *r)
+{
+    struct wal *wal = r->wal;
+    char name[WAL_NAME_BYTES];
+
+    wal->log_id = wal->options.log_id;
+    for (uint32_t i = 0; i < r->found_count; i++) {
+        const struct found *found = &r->found[i];
+        wal_segment_name(found->sequence, name);
+        if (found->verdict == WAL_NEWER) {
+            log_line(wal->env->log, LOG_ERROR, "storage",
+                     "%s/%s is of a newer format than this program knows", wal->dir, name);
+            return STATUS_VERSION;
+        }
+        if (found->verdict != WAL_VALID)
+            continue;
+        if (wal->log_id == 0)
+            wal->log_id = found->header.log_id;
+        if (found->header.log_id != wal->log_id) {
+            log_line(wal->env->log, LOG_ERROR, "storage",
+                     "%s/%s belongs to another log (%016" PRIx64 ", not %016" PRIx64 ")", wal->dir,
+                     name, found->header.log_id, wal->log_id);
+            return STATUS_INVALID;
+        }
+    }
+    return STATUS_OK;
+}
+
+/* Read the log from its first needed segment to its end. */
+static enum status scan(struct recovery *r)
+{
+    const struct found *last = set_limits(r);
+    const struct wal_options *options = &r->wal->options;
+    bool begun = false;
+
+    if (last != NULL)
+        r->log_start = last->header.log_start;
+    for (uint32_t i = 0; i < r->found_count && !r->cut; i++) {
+        const struct found *found = &r->found[i];
+        if (!found->used || found->limit <= r->log_start || found->limit <= found->header.start)
+            continue;
+        if (!begun)
+            r->begin = r->end = found->header.start;
+        begun = true;
+        if (found->header.start != r->end)
+            TRY(damaged(r, found, 0, found->header.start));
+        else
+            TRY(scan_segment(r, found));
+    }
+    TRY(check_unused(r));
+    if (r->begin > r->log_start)
+        TRY(missing(r, "lacks its first segments", r->log_start, r->begin));
+    uint64_t needed = options->needed.value;
+    if (needed > 0 && needed < r->begin)
+        TRY(missing(r, "begins after the checkpoint", needed, r->begin));
+    if (needed > r->end)
+        TRY(missing(r, "ends before the checkpoint", r->end, needed));
+    r->lsn_highest = MAX(r->lsn_highest, needed);
+    for (uint32_t i = 0; r->cut && i < r->found_count; i++) { /* what lost segments may hold */
+        const struct found *found = &r->found[i];
+        if (found->used)
+            r->lsn_highest =
+                MAX(r->lsn_highest, found->header.start + found->bytes + 2 * WAL_LSN_GAP);
+    }
+    return STATUS_OK;
+}
+
+/* ---- The new segment ---- */
+
+/* With a cut log: a file that may hold something of what is behind the cut. */
+static bool is_lost(const struct recovery *r, const struct found *found)
+{
+    return r->cut && found != r->tail_file && (!found->used || found->header.start >= r->end);
+}
+
+/* Files that hold nothing of the log are spares, if they are of use and come after it. */
+static enum status take_spares(struct recovery *r, uint64_t last_used)
+{
+    struct wal *wal = r->wal;
+
+    for (uint32_t i = 0; i < r->found_count; i++) {
+        const struct found *found = &r->found[i];
+        bool spare = found->sequence > last_used && wal->spare_count < WAL_SPARES_MAX &&
+                     found->bytes >= 2 * WAL_BLOCK_BYTES &&
+                     found->bytes <= wal->options.segment_bytes_max;
+        if (found->used || is_lost(r, found))
+            continue;
+        struct wal_segment *segment = wal_segment_new(wal, found->sequence, found->bytes);
+        if (segment == NULL)
+            return STATUS_NO_MEMORY;
+        if (!spare) {
+            list_push_back(&wal->retired, &segment->link);
+            continue;
+        }
+        segment->filled = segment->bytes;
+        wal_spare_add(wal, segment);
+        r->job.op = JOB_SPARE;
+        r->job.segment = segment;
+        TRY(run(r));
+    }
+    return STATUS_OK;
+}
+
+static enum status make_spare(struct recovery *r, uint64_t bytes)
+{
+    struct wal *wal = r->wal;
+    struct wal_segment *segment = wal_segment_new(wal, ++wal->sequence_last, bytes);
+
+    if (segment == NULL)
+        return STATUS_NO_MEMORY;
+    wal_spare_add(wal, segment);
+    r->job.op = JOB_SPARE;
+    r->job.segment = segment;
+    return run(r);
+}
+
+/* The segments that the log consists of, and those that it does not need any more. */
+static enum status take_live(struct recovery *r)
+{
+    struct wal *wal = r->wal;
+
+    for (uint32_t i = 0; i < r->found_count; i++) {
+        const struct found *found = &r->found[i];
+        if (!found->used || is_lost(r, found))
+            continue;
+        struct wal_segment *segment = wal_segment_new(wal, found->sequence, found->bytes);
+        if (segment == NULL)
+            return STATUS_NO_MEMORY;
+        segment->start = found->header.start;
+        list_push_back(&wal->live, &segment->link);
+        wal->stats.live_segments++;
+        wal->stats.live_bytes += segment->bytes;
+    }
+    return STATUS_OK;
+}
+
+/* The tail and an empty batch, ready to be written to a new segment; its memory is the gathering
+ * batch's. */
+static enum status write_tail(struct recovery *r)
+{
+    struct wal *wal = r->wal;
+    struct wal_write *write = &wal->write;
+    bool again = r->tail.records > 0;
+    size_t tail_bytes = again ? (size_t)wal_padded(r->tail.length) : 0;
+    uint64_t start = r->tail.length > 0 ? r->tail.previous : r->end;
+    const uint8_t *at;
+
+    TRY(wal_batch_reserve(wal, wal->gathering, tail_bytes + WAL_BLOCK_BYTES));
+    memset(wal->gathering->at, 0, tail_bytes + WAL_BLOCK_BYTES);
+    if (again) {
+        TRY(reader_open(r, r->tail_file));
+        TRY(read_at(r, r->tail_offset, r->tail.length, &at));
+        if (!wal_batch_verify(&r->tail, at))
+            return STATUS_IO; /* it was intact when it was replayed */
+        memcpy(wal->gathering->at, at, r->tail.length);
+    }
+    TRY(reader_close(r));
+
+    if (list_empty(&wal->spares))
+        TRY(make_spare(
+            r, MAX(wal->options.segment_bytes_min, 2 * WAL_BLOCK_BYTES + (uint64_t)tail_bytes)));
+    struct wal_segment *segment = wal_spare_take(wal);
+    wal_segment_begin(wal, segment, start, &write->segment);
+
+    struct wal_batch_header header = {
+        .log_id = wal->log_id,
+        .sequence = segment->sequence,
+        .nonce = segment->nonce,
+        .lsn = r->tail.lsn,
+        .previous = start,
+        .synced = r->tail.lsn,
+        .log_start = wal->log_start,
+        .length = r->tail.length,
+        .records = r->tail.records,
+        .early = true,
+    };
+    write->batch_count = 0;
+    if (again)
+        write->batches[write->batch_count++] = header;
+    header.previous = again ? r->end : start;
+    header.lsn = MAX(r->lsn_highest, r->end) + WAL_LSN_GAP; /* (2) */
+    header.synced = header.lsn; /* by the time that the segment counts */
+    header.length = WAL_BATCH_HEADER_BYTES;
+    header.records = 0;
+    write->batches[write->batch_count++] = header;
+
+    write->mode = WAL_WRITE_TAIL;
+    write->file = segment->file;
+    write->offset = WAL_BLOCK_BYTES;
+    write->at = wal->gathering->at;
+    write->padded = tail_bytes + WAL_BLOCK_BYTES;
+    wal->durable = wal_batch_end(&header);
+    wal->position += write->padded;
+    return STATUS_OK;
+}
+
+/* ---- wal_open ---- */
+
+static enum status put_lost_aside(struct recovery *r)
+{
+    for (uint32_t i = 0; i < r->found_count; i++) {
+        const struct found *found = &r->found[i];
+        if (!is_lost(r, found))
+            continue;
+        r->job.op = JOB_LOSE;
+        r->job.sequence = found->sequence;
+        TRY(run(r));
+    }
+    return STATUS_OK;
+}
+
+static enum status recover(struct recovery *r)
+{
+    struct wal *wal = r->wal;
+
+    r->job.op = JOB_COUNT;
+    TRY(run(r));
+    if (r->found_capacity > FILES_MAX)
+        return STATUS_CORRUPT;
+    if (r->found_capacity > 0) {
+        r->found = heap_alloc_zero(wal->heap, r->found_capacity * sizeof(*r->found));
+        if (r->found == NULL)
+            return STATUS_NO_MEMORY;
+        r->job.op = JOB_LIST;
+        TRY(run(r));
+    }
+    TRY(check_identity(r));
+    TRY(scan(r));
+
+    uint64_t last_used = 0;
+    for (uint32_t i = 0; i < r->found_count; i++) {
+        wal->sequence_last = MAX(wal->sequence_last, r->found[i].sequence);
+        if (r->found[i].used)
+            last_used = r->found[i].sequence;
+    }
+    if (last_used == 0 && !wal->options.create)
+        return STATUS_NOT_FOUND;
+    if (wal->log_id == 0)
+        wal->log_id = env_random_u64(wal->env) | 1;
+    wal->log_start = wal->log_start_durable = r->log_start;
+    TRY(take_live(r));
+    TRY(take_spares(r, last_used));
+    TRY(write_tail(r));
+
+    void (*done)(struct env_job *) = wal->write.job.done;
+    enum status status = context_run_job(r->ctx, &wal->write.job);
+    wal->write.job.done = done;
+    TRY(status);
+    TRY(wal->write.status);
+    TRY(put_lost_aside(r));
+    wal->stats.syncs += wal->write.syncs;
+    return STATUS_OK;
+}
+
+static enum status options_check(struct wal_options *options)
+{
+    if (options->segment_bytes_min == 0)
+        options->segment_bytes_min = 1u << 20;
+    if (options->segment_bytes_max == 0)
+        options->segment_bytes_max = MAX((uint64_t)64 << 20, options->segment_bytes_min);
+    if (options->unsynced_bytes_max == 0)
+        options->unsynced_bytes_max = 32u << 20;
+    if (options->replicas_max == 0)
+        options->replicas_max = 65536;
+    if (options->seal_after_ns == 0)
+        options->seal_after_ns = UINT64_C(100000000);
+    options->segment_bytes_min = wal_padded(options->segment_bytes_min);
+    options->segment_bytes_max &= ~(uint64_t)(WAL_BLOCK_BYTES - 1);
+    if (options->segment_bytes_min < WAL_SEGMENT_BYTES_MIN ||
+        options->segment_bytes_max < options->segment_bytes_min ||
+        options->segment_bytes_max > UINT64_C(1) << 32 ||
+        options->unsynced_bytes_max > WAL_UNSYNCED_BYTES_MAX ||
+        options->unsynced_bytes_max < WAL_BLOCK_BYTES || strlen(options->dir) + 32 > WAL_PATH_BYTES)
+        return STATUS_INVALID;
+    return STATUS_OK;
+}
+
+static struct wal *wal_new(struct env *env, const struct wal_options *options)
+{
+    struct wal *wal = heap_alloc_zero(env->heap, sizeof(*wal));
+
+    if (wal == NULL)
+        return NULL;
+    wal->block_memory = heap_alloc(env->heap, 2 * WAL_BLOCK_BYTES);
+    if (wal->block_memory == NULL) {
+        heap_free(env->heap, wal, sizeof(*wal));
+        return NULL;
+    }
+    wal->block =
+        wal->block_memory + (WAL_BLOCK_BYTES - (uintptr_t)wal->block_memory % WAL_BLOCK_BYTES);
+    wal->env = env;
+    wal->heap = env->heap;
+    wal->options = *options;
+    memcpy(wal->dir, options->dir, strlen(options->dir) + 1);
+    wal->options.dir = wal->dir;
+    wal->segment_bytes_next = options->segment_bytes_min;
+    wal->gathering = &wal->batches[0];
+    wal->flying = &wal->batches[1];
+    wal->sealed = true;
+    list_init(&wal->live);
+    list_init(&wal->spares);
+    list_init(&wal->retired);
+    list_init(&wal->kept);
+    wait_queue_init(&wal->settled);
+    hash_map_init(&wal->replicas, wal->heap, options->replicas_max, env_random_u64(env));
+    return wal;
+}
+
+enum status wal_open(struct context *ctx, const struct wal_options *given, struct wal **opened)
+{
+    struct wal_options options = *given;
+
+    TRY(options_check(&options));
+    struct wal *wal = wal_new(ctx->env, &options);
+    if (wal == NULL)
+        return STATUS_NO_MEMORY;
+    wal_timers_init(wal);
+    struct recovery r = {.wal = wal, .ctx = ctx};
+
+    enum status status = recover(&r);
+    enum status closed = reader_close(&r);
+    if (status == STATUS_OK)
+        status = closed;
+    heap_free(wal->heap, r.window, r.window_bytes);
+    heap_free(wal->heap, r.found, r.found_capacity * sizeof(*r.found));
+    if (status != STATUS_OK) {
+        wal_discard(ctx, wal);
+        return status;
+    }
+    wal_batch_start(wal, wal->gathering, wal->durable);
+    wal_retire(wal);
+    wal_background(wal);
+    *opened = wal;
+    return STATUS_OK;
+}
