@@ -33,7 +33,7 @@ MUST_USE enum status gzip_compress(struct context *ctx, struct bytes bytes,
                                    struct gzip_block *block);
 
 /* Decompress `bytes` to at most bytes_max bytes.  May wait; cannot be interrupted.
- *   STATUS_TOO_LARGE  there is more
+ *   STATUS_TOO_LARGE  there is more, or the trailer says so
  *   STATUS_CORRUPT    not of this format, damaged, or followed by something else
  *   STATUS_NO_MEMORY */
 MUST_USE enum status gzip_decompress(struct context *ctx, enum gzip_format format,

@@ -542,7 +542,7 @@ void http_connection_open(struct http_server *server, struct env_stream *stream)
 
 void http_connection_timeout(struct http_connection *connection)
 {
-    connection->server->stats.connections_timeouts++;
+    connection->server->stats.connections_timeouts += connection->state != HTTP_STATE_LINGERING;
     bool in_part = connection->state == HTTP_STATE_READING && !at_rest(connection);
     if (in_part)
         http_connection_answer_error(connection, 408, true);

@@ -54,7 +54,7 @@ static enum status take_request(struct context *ctx, struct exchange *x,
     if (parse->chunked)
         take_over(x, connection, &parse->chunks, &x->chunks);
     struct http_header *headers =
-        arena_alloc_array(&ctx->arena, parse->header_count, sizeof(struct http_header));
+        arena_alloc_array(&ctx->arena, MAX(parse->header_count, 1u), sizeof(struct http_header));
     if (headers == NULL)
         return STATUS_NO_MEMORY;
     http_parse_fill(parse, base, headers, &x->request);

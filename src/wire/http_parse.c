@@ -179,7 +179,8 @@ enum http_parse_result http_parse_run(struct http_parse *parse, struct bytes req
     bool failed = false;
     parse->consumed += http_syntax_run(&parse->syntax, &settings, request.at + parse->consumed,
                                        request.count - parse->consumed, &failed);
-    size_t head_bytes = parse->head_done ? parse->head_bytes : parse->consumed;
+    /* The last value is followed by two line ends. */
+    size_t head_bytes = parse->head_done ? parse->head_bytes + 4 : parse->consumed;
     parse->base = NULL;
     if (head_bytes > parse->header_bytes_max)
         parse->status = 400;

@@ -1,0 +1,908 @@
+/* The HTTP server over streams whose every read and write the test decides. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+
+#include <cmocka.h>
+
+#include <libdeflate.h>
+
+#include "unit/wire/wire_env.h"
+#include "wire/http.h"
+#include "wire/http_private.h"
+
+struct fixture {
+    struct wire_env world;
+    struct http_server *server;
+    struct wait_queue gate; /* requests for /wait stand here */
+    bool drained;
+    uint32_t served;
+};
+
+/* Answers with what it understood, so that tests see the request through the answer. */
+static void handle(struct context *ctx, void *owner, const struct http_request *request,
+                   struct http_response *response)
+{
+    struct fixture *f = owner;
+    f->served++;
+    if (bytes_equal(request->path, BYTES("/wait"))) {
+        enum status status = wait_queue_wait(ctx, &f->gate);
+        buffer_append_format(&response->body, "%s:", status_name(status));
+    }
+    if (bytes_equal(request->path, BYTES("/big"))) {
+        for (int i = 0; i < 20000; i++)
+            buffer_append_format(&response->body, "line %d;", i);
+        return;
+    }
+    if (bytes_equal(request->path, BYTES("/huge"))) {
+        while (!response->body.failed)
+            buffer_append(&response->body, "0123456789abcdef", 16);
+        return;
+    }
+    if (bytes_equal(request->path, BYTES("/close")))
+        response->close = true;
+    if (bytes_equal(request->path, BYTES("/text")))
+        response->content_type = BYTES("text/plain");
+    if (bytes_equal(request->path, BYTES("/missing")))
+        response->status = 404;
+    struct bytes target = request->known[HTTP_HEADER_X_AMZ_TARGET];
+    buffer_append_format(&response->body, "%.*s|%.*s|%.*s|%u|%.*s|%zu|%.*s",
+                         BYTES_ARGS(request->method), BYTES_ARGS(request->path),
+                         BYTES_ARGS(request->query), request->header_count, BYTES_ARGS(target),
+                         request->raw_body.count, BYTES_ARGS(request->body));
+}
+
+static struct http_server_options test_options(struct fixture *f)
+{
+    struct http_server_options options = http_server_options_default();
+    options.handle = handle;
+    options.owner = f;
+    options.response_bytes_max = 8u << 20;
+    return options;
+}
+
+static void open_with(struct fixture *f, const struct http_server_options *options,
+                      uint32_t fibers_max)
+{
+    wire_open(&f->world);
+    wait_queue_init(&f->gate);
+    f->drained = false;
+    f->served = 0;
+    assert_int_equal(fiber_pool_open(&f->world.tiny.env, fibers_max, 65536), STATUS_OK);
+    assert_int_equal(http_server_open(&f->world.tiny.env, options, &f->server), STATUS_OK);
+}
+
+static void open_default(struct fixture *f)
+{
+    struct http_server_options options = test_options(f);
+    open_with(f, &options, 16);
+}
+
+static void on_drained(void *argument)
+{
+    ((struct fixture *)argument)->drained = true;
+}
+
+/* Everything ends, and nothing is left in the heap. */
+static void close_all(struct fixture *f)
+{
+    http_server_drain(f->server, on_drained, f);
+    tiny_settle(&f->world.tiny);
+    tiny_advance(&f->world.tiny, UINT64_C(11000000000));
+    wait_queue_wake_all(&f->gate);
+    tiny_advance(&f->world.tiny, UINT64_C(120000000000));
+    assert_true(f->drained);
+    assert_int_equal(f->server->held_bytes, 0);
+    assert_int_equal(http_server_stats(f->server)->connections, 0);
+    assert_int_equal(http_server_stats(f->server)->in_flight, 0);
+    http_server_close(f->server);
+    fiber_pool_close(&f->world.tiny.env);
+    assert_int_equal(f->world.tiny.heap.bytes_used, 0);
+    wire_free_streams(&f->world);
+}
+
+static void send_text(struct env_stream *stream, const char *text)
+{
+    wire_send(stream, text, strlen(text), SIZE_MAX);
+}
+
+static void expect_in(struct env_stream *stream, const char *text)
+{
+    if (strstr(stream->received, text) == NULL)
+        fail_msg("'%s' is not in: %s", text, stream->received);
+}
+
+static void expect_not_in(struct env_stream *stream, const char *text)
+{
+    if (strstr(stream->received, text) != NULL)
+        fail_msg("'%s' is in: %s", text, stream->received);
+}
+
+static unsigned count_of(const char *where, const char *what)
+{
+    unsigned count = 0;
+    for (; (where = strstr(where, what)) != NULL; where++)
+        count++;
+    return count;
+}
+
+#define SIMPLE "POST / HTTP/1.1\r\nHost: a\r\nX-Amz-Target: T.Op\r\nContent-Length: 2\r\n\r\n{}"
+
+static void answers_a_request(void **state)
+{
+    (void)state;
+    struct fixture f;
+    open_default(&f);
+    assert_int_equal(http_server_port(f.server), 8123);
+    struct env_stream *c = wire_connect(&f.world);
+    send_text(c, SIMPLE);
+    expect_in(c, "HTTP/1.1 200 OK\r\n");
+    expect_in(c, "\r\nDate: Thu, 01 Jan 2026 00:00:00 GMT\r\n");
+    expect_in(c, "\r\nContent-Type: application/x-amz-json-1.0\r\nContent-Length: 19\r\n");
+    expect_in(c, "\r\n\r\nPOST|/||3|T.Op|2|{}");
+    expect_not_in(c, "Connection:");
+    const char *id = strstr(c->received, "x-amzn-RequestId: ");
+    assert_non_null(id);
+    assert_int_equal(strspn(id + 18, "0123456789ABCDEFGHIJKLMNOPQRSTUV"), 52);
+    assert_int_equal(f.served, 1);
+    close_all(&f);
+}
+
+static void checks_body_by_crc(void **state)
+{
+    (void)state;
+    struct fixture f;
+    open_default(&f);
+    struct env_stream *c = wire_connect(&f.world);
+    send_text(c, SIMPLE);
+    const char *body = strstr(c->received, "\r\n\r\n") + 4;
+    unsigned crc = 0;
+    assert_int_equal(sscanf(strstr(c->received, "x-amz-crc32: "), "x-amz-crc32: %u", &crc), 1);
+    assert_int_equal(crc, libdeflate_crc32(0, body, strlen(body)));
+    close_all(&f);
+}
+
+static void keeps_the_connection(void **state)
+{
+    (void)state;
+    struct fixture f;
+    open_default(&f);
+    struct env_stream *c = wire_connect(&f.world);
+    for (int i = 0; i < 3; i++) {
+        wire_look_away(c);
+        send_text(c, SIMPLE);
+        expect_in(c, "POST|/|");
+    }
+    assert_false(c->closing);
+    wire_look_away(c);
+    send_text(c, "GET /x?a=b&c HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+    expect_in(c, "GET|/x|a=b&c|2||0|");
+    expect_in(c, "\r\nConnection: close\r\n");
+    assert_true(c->closed);
+    close_all(&f);
+}
+
+static void speaks_http_1_0(void **state)
+{
+    (void)state;
+    struct fixture f;
+    open_default(&f);
+    struct env_stream *c = wire_connect(&f.world);
+    send_text(c, "GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n");
+    expect_in(c, "\r\nConnection: keep-alive\r\n");
+    assert_false(c->closing);
+    wire_look_away(c);
+    send_text(c, "GET / HTTP/1.0\r\n\r\n");
+    expect_in(c, "\r\nConnection: close\r\n");
+    assert_true(c->closed);
+    close_all(&f);
+}
+
+/* Each split of a stream of requests gives the same answers as the whole. */
+static void takes_any_split(void **state)
+{
+    (void)state;
+    static const char requests[] =
+        "\r\nPOST /a HTTP/1.1\r\nHost: h\r\nX-Amz-Target:  T.A \t\r\nContent-Length: 5\r\n\r\nhello"
+        "GET /b?q HTTP/1.1\r\nHost: h\r\nEmpty:\r\n\r\n"
+        "POST /c HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n"
+        "3;ext=1\r\nabc\r\n10\r\n0123456789abcdef\r\n0\r\nTrailer: t\r\n\r\n"
+        "POST /d HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\n\r\nZ";
+    size_t count = sizeof(requests) - 1;
+    for (size_t piece = 1; piece <= count; piece++) {
+        for (size_t first = 0; first < (piece == count ? count : 1); first++) {
+            struct fixture f;
+            open_default(&f);
+            struct env_stream *c = wire_connect(&f.world);
+            wire_send(c, requests, first, SIZE_MAX);
+            wire_send(c, requests + first, count - first, piece);
+            assert_int_equal(count_of(c->received, "HTTP/1.1 200 OK"), 4);
+            const char *a = strstr(c->received, "POST|/a||3|T.A|5|hello");
+            const char *b = strstr(c->received, "GET|/b|q|2||0|");
+            const char *d = strstr(c->received, "POST|/c||2||19|abc0123456789abcdef");
+            const char *e = strstr(c->received, "POST|/d||2||1|Z");
+            assert_true(a != NULL && a < b && b < d && d < e);
+            assert_int_equal(f.server->held_bytes, 0);
+            close_all(&f);
+        }
+    }
+}
+
+static void answers_pipelined_requests_in_order(void **state)
+{
+    (void)state;
+    struct fixture f;
+    open_default(&f);
+    struct env_stream *c = wire_connect(&f.world);
+    char text[8192] = "";
+    for (int i = 0; i < 50; i++)
+        snprintf(text + strlen(text), sizeof(text) - strlen(text),
+                 "GET /%s%d HTTP/1.1\r\nHost: h\r\n\r\n", i == 7 ? "wait?" : "", i);
+    wire_push(c, text, strlen(text));
+    assert_int_equal(count_of(c->received, "200 OK"), 7); /* the eighth waits */
+    wire_push(c, "GET /last HTTP/1.1\r\n\r\n", 22);
+    assert_true(c->paused);
+    wait_queue_wake_all(&f.gate);
+    tiny_settle(&f.world.tiny);
+    assert_false(c->paused);
+    assert_int_equal(count_of(c->received, "200 OK"), 51);
+    const char *at = c->received;
+    for (int i = 0; i < 50; i++) {
+        char expected[40];
+        if (i == 7)
+            snprintf(expected, sizeof(expected), "OK:GET|/wait|7|");
+        else
+            snprintf(expected, sizeof(expected), "GET|/%d|", i);
+        at = strstr(at, expected);
+        assert_non_null(at);
+    }
+    assert_non_null(strstr(at, "GET|/last|"));
+    close_all(&f);
+}
+
+/* One turn of the loop serves a bounded number of a connection's requests. */
+static void bounds_requests_of_one_turn(void **state)
+{
+    (void)state;
+    struct fixture f;
+    open_default(&f);
+    struct env_stream *c = wire_connect(&f.world);
+    char text[8192] = "";
+    for (int i = 0; i < 40; i++)
+        strcat(text, "GET / HTTP/1.1\r\n\r\n");
+    wire_push(c, text, strlen(text));
+    assert_int_equal(f.served, HTTP_TURN_REQUESTS_MAX);
+    tiny_settle(&f.world.tiny);
+    assert_int_equal(f.served, 40);
+    close_all(&f);
+}
+
+static void answers_after_the_client_has_finished(void **state)
+{
+    (void)state;
+    struct fixture f;
+    open_default(&f);
+    struct env_stream *c = wire_connect(&f.world);
+    send_text(c, "GET /wait HTTP/1.1\r\n\r\nGET /b HTTP/1.1\r\n\r\nGET /cut");
+    wire_finish(c);
+    assert_false(c->closing);
+    wait_queue_wake_all(&f.gate);
+    tiny_settle(&f.world.tiny);
+    expect_in(c, "OK:GET|/wait|");
+    expect_in(c, "GET|/b|");
+    assert_true(c->closed);
+    close_all(&f);
+}
+
+static void survives_a_connection_that_breaks_while_serving(void **state)
+{
+    (void)state;
+    struct fixture f;
+    open_default(&f);
+    struct env_stream *c = wire_connect(&f.world);
+    send_text(c, "GET /wait HTTP/1.1\r\n\r\n");
+    c->events->on_end(c->owner, STATUS_IO);
+    tiny_settle(&f.world.tiny);
+    assert_true(c->closed);
+    assert_int_equal(http_server_stats(f.server)->connections, 1);
+    wait_queue_wake_all(&f.gate);
+    tiny_settle(&f.world.tiny);
+    assert_int_equal(http_server_stats(f.server)->connections, 0);
+    assert_string_equal(c->received, "");
+    close_all(&f);
+}
+
+static void says_continue(void **state)
+{
+    (void)state;
+    struct fixture f;
+    open_default(&f);
+    struct env_stream *c = wire_connect(&f.world);
+    send_text(c, "POST / HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n");
+    assert_string_equal(c->received, "HTTP/1.1 100 Continue\r\n\r\n");
+    send_text(c, "a");
+    send_text(c, "bc");
+    assert_int_equal(count_of(c->received, "100 Continue"), 1);
+    expect_in(c, "|3|abc");
+    wire_look_away(c);
+    send_text(c, "POST / HTTP/1.1\r\nExpect: 200-ok\r\nContent-Length: 3\r\n\r\n");
+    expect_in(c, "HTTP/1.1 417 ");
+    close_all(&f);
+}
+
+static void refuses_malformed_requests(void **state)
+{
+    (void)state;
+    static const char *const bad[] = {
+        "NONSENSE / HTTP/1.1\r\n\r\n",
+        "GET / HTTP/2.0\r\n\r\n",
+        "GET /\r\n\r\n",
+        "GET / HTTP/1.1\r\nNo colon\r\n\r\n",
+        "GET / HTTP/1.1\r\nBad name: x\r\n\r\n",
+        "GET / HTTP/1.1\r\n: x\r\n\r\n",
+        "GET / HTTP/1.1\r\nA: b\r\n folded\r\n\r\n",
+        "POST / HTTP/1.1\r\nContent-Length: x\r\n\r\n",
+        "POST / HTTP/1.1\r\nContent-Length: -1\r\n\r\n",
+        "POST / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab",
+        "POST / HTTP/1.1\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        "POST / HTTP/1.1\r\nContent-Length: 99999999999999999999\r\n\r\n",
+        "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n",
+        "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffffff\r\n",
+        "POST / HTTP/1.1\r\nContent-Encoding: br\r\nContent-Length: 1\r\n\r\nx",
+        "POST / HTTP/1.1\r\nContent-Encoding: gzip\r\nContent-Length: 1\r\n\r\nx",
+        "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03 a TLS hello on a plain port",
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(bad); i++) {
+        for (size_t piece = 1; piece < 200; piece += 99) {
+            struct fixture f;
+            open_default(&f);
+            struct env_stream *c = wire_connect(&f.world);
+            wire_send(c, bad[i], strlen(bad[i]), piece);
+            if (strncmp(c->received, "HTTP/1.1 400 Bad Request\r\n", 26) != 0)
+                fail_msg("request %zu was answered: %s", i, c->received);
+            expect_in(c, "MalformedHttpRequestException");
+            assert_int_equal(f.served, 0);
+            assert_int_equal(http_server_stats(f.server)->requests_malformed, 1);
+            assert_int_equal(f.server->held_bytes, 0);
+            close_all(&f);
+        }
+    }
+}
+
+static void bounds_the_head(void **state)
+{
+    (void)state;
+    for (size_t piece = 1000; piece <= 100000; piece *= 100) {
+        struct fixture f;
+        open_default(&f);
+        struct env_stream *c = wire_connect(&f.world);
+        char *text = malloc(40000);
+        /* 16 KiB to the byte pass, one more does not. */
+        for (int over = 0; over <= 1; over++) {
+            int head = snprintf(text, 40000, "GET / HTTP/1.1\r\nA: ");
+            memset(text + head, 'x', 30000);
+            strcpy(text + 16384 - 4 + over, "\r\n\r\n");
+            wire_look_away(c);
+            wire_send(c, text, strlen(text), piece);
+            expect_in(c, over ? "HTTP/1.1 400 " : "HTTP/1.1 200 OK");
+        }
+        free(text);
+        close_all(&f);
+    }
+    struct fixture f;
+    open_default(&f);
+    struct env_stream *c = wire_connect(&f.world);
+    send_text(c, "GET / HTTP/1.1\r\n");
+    for (unsigned i = 0; i <= HTTP_HEADERS_MAX; i++)
+        send_text(c, "a: b\r\n");
+    send_text(c, "\r\n");
+    expect_in(c, "HTTP/1.1 400 ");
+    close_all(&f);
+}
+
+static void bounds_the_body(void **state)
+{
+    (void)state;
+    struct fixture f;
+    struct http_server_options options = test_options(&f);
+    options.body_bytes_max = 1000;
+    open_with(&f, &options, 4);
+    char body[1100];
+    memset(body, 'x', sizeof(body));
+    char text[2000];
+    /* By Content-Length: at once, without reading the body. */
+    struct env_stream *c = wire_connect(&f.world);
+    send_text(c, "POST / HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 1001\r\n\r\n");
+    expect_in(c, "HTTP/1.1 413 ");
+    expect_in(c, "RequestEntityTooLargeException");
+    expect_in(c, "\r\nConnection: close\r\n");
+    expect_not_in(c, "100 Continue");
+    /* What the client goes on sending is dropped for a while, so that it can read the answer. */
+    assert_false(c->closing);
+    wire_send(c, body, 1001, 100);
+    assert_false(c->closing);
+    tiny_advance(&f.world.tiny, UINT64_C(4000000000));
+    assert_true(c->closed);
+    /* Chunked: as soon as it is over. */
+    for (int over = 0; over <= 1; over++) {
+        c = wire_connect(&f.world);
+        send_text(c, "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n");
+        for (int i = 0; i < 10; i++) {
+            snprintf(text, sizeof(text), "64\r\n%.100s\r\n", body);
+            send_text(c, text);
+        }
+        send_text(c, over ? "1\r\nx\r\n" : "0\r\n\r\n");
+        expect_in(c, over ? "HTTP/1.1 413 " : "HTTP/1.1 200 OK");
+    }
+    /* The limit itself passes. */
+    c = wire_connect(&f.world);
+    int head = snprintf(text, sizeof(text), "POST / HTTP/1.1\r\nContent-Length: 1000\r\n\r\n");
+    memcpy(text + head, body, 1000);
+    wire_send(c, text, (size_t)head + 1000, 400);
+    expect_in(c, "|1000|xxx");
+    close_all(&f);
+}
+
+static size_t compress_for_test(const char *format, const void *in, size_t in_count, void *out,
+                                size_t room)
+{
+    struct libdeflate_compressor *compressor = libdeflate_alloc_compressor(6);
+    size_t count = strcmp(format, "gzip") == 0
+                       ? libdeflate_gzip_compress(compressor, in, in_count, out, room)
+                   : strcmp(format, "zlib") == 0
+                       ? libdeflate_zlib_compress(compressor, in, in_count, out, room)
+                       : libdeflate_deflate_compress(compressor, in, in_count, out, room);
+    libdeflate_free_compressor(compressor);
+    assert_true(count > 0);
+    return count;
+}
+
+static void send_encoded(struct env_stream *c, const char *coding, const void *body, size_t count,
+                         size_t piece)
+{
+    char head[200];
+    snprintf(head, sizeof(head),
+             "POST / HTTP/1.1\r\nContent-Encoding: %s\r\nContent-Length: %zu\r\n\r\n", coding,
+             count);
+    char *text = malloc(strlen(head) + count);
+    memcpy(text, head, strlen(head));
+    memcpy(text + strlen(head), body, count);
+    wire_send(c, text, strlen(head) + count, piece);
+    free(text);
+}
+
+static void decompresses_bodies(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *format, *coding;
+    } cases[] = {{"gzip", "gzip"}, {"gzip", "x-gzip"}, {"zlib", "deflate"}, {"bare", "Deflate"}};
+    struct fixture f;
+    open_default(&f);
+    static char plain[300000];
+    static char packed[300000];
+    for (size_t i = 0; i < sizeof(plain); i++)
+        plain[i] = (char)('a' + i * i % 23);
+    for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
+        for (size_t count = 0; count <= sizeof(plain); count = count * 7 + 3) {
+            size_t packed_count =
+                compress_for_test(cases[i].format, plain, count, packed, sizeof(packed));
+            struct env_stream *c = wire_connect(&f.world);
+            send_encoded(c, cases[i].coding, packed, packed_count, 5000);
+            char expected[64];
+            int head = snprintf(expected, sizeof(expected), "POST|/||2||%zu|", packed_count);
+            const char *at = strstr(c->received, expected);
+            assert_non_null(at);
+            assert_int_equal(strlen(at), (size_t)head + count);
+            assert_memory_equal(at + head, plain, count);
+        }
+    }
+    close_all(&f);
+}
+
+static void refuses_bombs_and_damage(void **state)
+{
+    (void)state;
+    struct fixture f;
+    open_default(&f);
+    size_t big = (16u << 20) + 1;
+    char *zeros = calloc(1, big);
+    char *packed = malloc(100000);
+    static const char *const formats[] = {"gzip", "zlib", "bare"};
+    for (size_t i = 0; i < ARRAY_COUNT(formats); i++) {
+        const char *coding = i == 0 ? "gzip" : "deflate";
+        size_t count = compress_for_test(formats[i], zeros, big, packed, 100000);
+        struct env_stream *c = wire_connect(&f.world);
+        send_encoded(c, coding, packed, count, SIZE_MAX);
+        expect_in(c, "HTTP/1.1 413 ");
+        assert_false(c->closing); /* all of it was read: the connection lives */
+        if (i == 0) {
+            /* A trailer that says less than there is. */
+            memcpy(packed + count - 4, "\x10\0\0\0", 4);
+            wire_look_away(c);
+            send_encoded(c, coding, packed, count, SIZE_MAX);
+            expect_in(c, "HTTP/1.1 400 ");
+        }
+        /* Cut short; followed by something; a flipped bit. */
+        count = compress_for_test(formats[i], "some text, some text", 20, packed, 100000);
+        wire_look_away(c);
+        send_encoded(c, coding, packed, count - 1, SIZE_MAX);
+        expect_in(c, "HTTP/1.1 4"); /* gzip ends with a length: 413 is as right */
+        wire_look_away(c);
+        packed[count] = 'x';
+        send_encoded(c, coding, packed, count + 1, SIZE_MAX);
+        expect_in(c, "HTTP/1.1 4");
+    }
+    assert_int_equal(f.served, 0);
+    assert_int_equal(f.server->held_bytes, 0);
+    free(zeros);
+    free(packed);
+    close_all(&f);
+}
+
+static void compresses_large_answers(void **state)
+{
+    (void)state;
+    struct fixture f;
+    open_default(&f);
+    static const struct {
+        const char *accept;
+        bool compressed;
+    } cases[] = {{"gzip", true},           {"deflate, gzip;q=0.5", true},
+                 {"br;q=1.0, GZIP", true}, {"gzip;q=0", false},
+                 {"gzip; q=0.000", false}, {"deflate", false},
+                 {"identity", false},      {"", false}};
+    for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
+        struct env_stream *c = wire_connect(&f.world);
+        char text[200];
+        snprintf(text, sizeof(text), "GET /big HTTP/1.1\r\nAccept-Encoding: %s\r\n\r\n",
+                 cases[i].accept);
+        send_text(c, text);
+        const char *body = strstr(c->received, "\r\n\r\n") + 4;
+        size_t count = c->received_count - (size_t)(body - c->received);
+        size_t length = 0;
+        unsigned crc = 0;
+        sscanf(strstr(c->received, "Content-Length: "), "Content-Length: %zu", &length);
+        sscanf(strstr(c->received, "x-amz-crc32: "), "x-amz-crc32: %u", &crc);
+        assert_int_equal(length, count);
+        assert_int_equal(crc, libdeflate_crc32(0, body, count)); /* of the bytes as sent */
+        if (!cases[i].compressed) {
+            expect_not_in(c, "Content-Encoding");
+            assert_memory_equal(body, "line 0;line 1;", 14);
+            continue;
+        }
+        expect_in(c, "\r\nContent-Encoding: gzip\r\n");
+        struct libdeflate_decompressor *d = libdeflate_alloc_decompressor();
+        char *plain = malloc(1 << 20);
+        size_t plain_count = 0;
+        assert_int_equal(libdeflate_gzip_decompress(d, body, count, plain, 1 << 20, &plain_count),
+                         0);
+        assert_memory_equal(plain, "line 0;line 1;", 14);
+        free(plain);
+        libdeflate_free_decompressor(d);
+    }
+    /* A small one is not worth it. */
+    struct env_stream *c = wire_connect(&f.world);
+    send_text(c, "GET /small HTTP/1.1\r\nAccept-Encoding: gzip\r\n\r\n");
+    expect_not_in(c, "Content-Encoding");
+    close_all(&f);
+}
+
+static void answers_cors(void **state)
+{
+    (void)state;
+    struct fixture f;
+    open_default(&f);
+    struct env_stream *c = wire_connect(&f.world);
+    send_text(c, "OPTIONS / HTTP/1.1\r\nOrigin: http://x\r\nAccess-Control-Request-Method: POST\r\n"
+                 "Access-Control-Request-Headers: x-amz-target,authorization\r\n\r\n");
+    expect_in(c, "HTTP/1.1 200 OK");
+    expect_in(c, "\r\nAccess-Control-Allow-Origin: *\r\n");
+    expect_in(c, "\r\nAccess-Control-Allow-Headers: x-amz-target,authorization\r\n");
+    expect_in(c, "\r\nAccess-Control-Allow-Methods: POST,GET\r\n");
+    expect_in(c, "\r\nContent-Length: 0\r\n");
+    assert_int_equal(f.served, 0);
+    wire_look_away(c);
+    send_text(c, "GET / HTTP/1.1\r\nOrigin: http://x\r\n\r\n");
+    expect_in(c, "\r\nAccess-Control-Allow-Origin: *\r\n");
+    expect_in(c, "\r\nAccess-Control-Expose-Headers: x-amzn-RequestId,");
+    close_all(&f);
+}
+
+static void frames_what_the_handler_says(void **state)
+{
+    (void)state;
+    struct fixture f;
+    open_default(&f);
+    struct env_stream *c = wire_connect(&f.world);
+    send_text(c, "HEAD /text HTTP/1.1\r\n\r\n");
+    expect_in(c, "\r\nContent-Type: text/plain\r\n");
+    expect_in(c, "\r\nContent-Length: 17\r\n");
+    assert_string_equal(strstr(c->received, "\r\n\r\n"), "\r\n\r\n");
+    wire_look_away(c);
+    send_text(c, "GET http://host:80/missing?q=1 HTTP/1.1\r\n\r\n");
+    expect_in(c, "HTTP/1.1 404 Not Found\r\n");
+    expect_in(c, "GET|/missing|q=1|");
+    wire_look_away(c);
+    send_text(c, "GET /huge HTTP/1.1\r\n\r\n"); /* more than response_bytes_max */
+    expect_in(c, "HTTP/1.1 500 Internal Server Error\r\n");
+    expect_in(c, "InternalFailure");
+    wire_look_away(c);
+    send_text(c, "GET /close HTTP/1.1\r\n\r\n");
+    expect_in(c, "\r\nConnection: close\r\n");
+    assert_true(c->closed);
+    close_all(&f);
+}
+
+static void closes_slow_clients(void **state)
+{
+    (void)state;
+    struct fixture f;
+    open_default(&f);
+    const struct http_server_options *o = &f.server->options;
+    uint64_t second = 1000000000;
+    struct env_stream *idle = wire_connect(&f.world);
+    struct env_stream *slow_head = wire_connect(&f.world);
+    struct env_stream *slow_body = wire_connect(&f.world);
+    struct env_stream *slow_reader = wire_connect(&f.world);
+    struct env_stream *waiting = wire_connect(&f.world);
+    send_text(slow_head, "GET /");
+    send_text(slow_body, "POST / HTTP/1.1\r\nContent-Length: 100000\r\n\r\n");
+    slow_reader->room = 100;
+    send_text(slow_reader, "GET /big HTTP/1.1\r\n\r\n");
+    send_text(waiting, "GET /wait HTTP/1.1\r\n\r\n");
+    /* Bytes that trickle in do not keep a connection. */
+    for (uint64_t t = 0; t < o->header_timeout_ns / second - 1; t++) {
+        tiny_advance(&f.world.tiny, second);
+        send_text(slow_head, "T");
+        send_text(slow_body, "b");
+    }
+    assert_false(slow_head->closing);
+    tiny_advance(&f.world.tiny, 3 * second);
+    expect_in(slow_head, "HTTP/1.1 408 ");
+    assert_string_equal(slow_body->received, "");
+    tiny_advance(&f.world.tiny, o->body_timeout_ns - o->header_timeout_ns + 2 * second);
+    expect_in(slow_body, "HTTP/1.1 408 ");
+    tiny_advance(&f.world.tiny, 40 * second);
+    assert_true(slow_head->closed && slow_body->closed && slow_reader->closed);
+    assert_false(idle->closing);
+    assert_false(waiting->closing); /* its deadline is the fiber's */
+    expect_in(waiting, "DEADLINE:");
+    tiny_advance(&f.world.tiny, o->idle_timeout_ns);
+    assert_true(idle->closed);
+    assert_int_equal(http_server_stats(f.server)->connections_timeouts, 5);
+    close_all(&f);
+}
+
+static void lets_a_fast_enough_body_take_its_time(void **state)
+{
+    (void)state;
+    struct fixture f;
+    open_default(&f);
+    struct env_stream *c = wire_connect(&f.world);
+    send_text(c, "POST / HTTP/1.1\r\nContent-Length: 4000000\r\n\r\n");
+    static char piece[20000];
+    memset(piece, 'x', sizeof(piece));
+    for (int i = 0; i < 200; i++) { /* 20,000 bytes a second */
+        wire_send(c, piece, sizeof(piece), SIZE_MAX);
+        tiny_advance(&f.world.tiny, 1000000000);
+    }
+    expect_in(c, "|4000000|xxx");
+    close_all(&f);
+}
+
+static void waits_for_a_slow_reader(void **state)
+{
+    (void)state;
+    struct fixture f;
+    open_default(&f);
+    struct env_stream *c = wire_connect(&f.world);
+    c->room = 10;
+    send_text(c, "GET /1 HTTP/1.1\r\n\r\n");
+    send_text(c, "GET /2 HTTP/1.1\r\n\r\n");
+    assert_int_equal(f.served, 1); /* nothing more before the answer has gone */
+    assert_true(c->paused);
+    wire_drain(c);
+    assert_int_equal(f.served, 2);
+    expect_in(c, "GET|/2|");
+    assert_false(c->paused);
+    close_all(&f);
+}
+
+static void bounds_connections(void **state)
+{
+    (void)state;
+    struct fixture f;
+    struct http_server_options options = test_options(&f);
+    options.connections_max = 2;
+    open_with(&f, &options, 4);
+    struct env_stream *a = wire_connect(&f.world);
+    struct env_stream *b = wire_connect(&f.world);
+    struct env_stream *c = wire_connect(&f.world);
+    send_text(c, SIMPLE);
+    expect_in(c, "HTTP/1.1 503 ");
+    expect_in(c, "\r\nConnection: close\r\n");
+    expect_in(c, "com.amazon.coral.service#ServiceUnavailable");
+    send_text(a, SIMPLE);
+    send_text(b, SIMPLE);
+    expect_in(a, "200 OK");
+    expect_in(b, "200 OK");
+    for (unsigned i = 0; i < HTTP_REFUSING_MAX + 10; i++)
+        wire_connect(&f.world);
+    tiny_settle(&f.world.tiny);
+    assert_int_equal(http_server_stats(f.server)->connections, 2 + HTTP_REFUSING_MAX);
+    assert_int_equal(http_server_stats(f.server)->connections_refused, HTTP_REFUSING_MAX + 11);
+    close_all(&f);
+}
+
+static void bounds_fibers(void **state)
+{
+    (void)state;
+    struct fixture f;
+    struct http_server_options options = test_options(&f);
+    open_with(&f, &options, 1);
+    struct env_stream *a = wire_connect(&f.world);
+    struct env_stream *b = wire_connect(&f.world);
+    send_text(a, "GET /wait HTTP/1.1\r\n\r\n");
+    wire_send(b, SIMPLE SIMPLE, 2 * strlen(SIMPLE), 40);
+    assert_int_equal(count_of(b->received, "HTTP/1.1 503 Service Unavailable"), 2);
+    assert_false(b->closing);
+    wait_queue_wake_all(&f.gate);
+    tiny_settle(&f.world.tiny);
+    send_text(b, SIMPLE);
+    expect_in(b, "200 OK");
+    assert_int_equal(http_server_stats(f.server)->requests_refused, 2);
+    close_all(&f);
+}
+
+static void bounds_held_bytes(void **state)
+{
+    (void)state;
+    struct fixture f;
+    struct http_server_options options = test_options(&f);
+    options.held_bytes_max = 100000;
+    open_with(&f, &options, 4);
+    static char text[60000];
+    int head = snprintf(text, sizeof(text), "POST / HTTP/1.1\r\nContent-Length: 50000\r\n\r\n");
+    memset(text + head, 'x', sizeof(text) - (size_t)head);
+    struct env_stream *a = wire_connect(&f.world);
+    struct env_stream *b = wire_connect(&f.world);
+    wire_send(a, text, 40000, SIZE_MAX);
+    wire_send(b, text, 40000, SIZE_MAX);
+    assert_true(f.server->held_bytes >= 80000);
+    wire_send(a, text + 40000, 1000, SIZE_MAX); /* its block doubles: too much */
+    expect_in(a, "HTTP/1.1 503 ");
+    wire_send(b, text + 40000, (size_t)head + 50000 - 40000, SIZE_MAX);
+    expect_in(b, "200 OK");
+    assert_int_equal(f.server->held_bytes, 0);
+    close_all(&f);
+}
+
+/* What it costs to be connected: the promise of ten thousand idle clients. */
+static void holds_little_at_rest(void **state)
+{
+    (void)state;
+    struct fixture f;
+    open_default(&f);
+    struct env_stream *c = wire_connect(&f.world);
+    wire_send(c, SIMPLE, strlen(SIMPLE), 7);
+    send_text(c, "GET /big HTTP/1.1\r\n\r\n");
+    size_t before = f.world.tiny.heap.bytes_used;
+    struct env_stream *d = wire_connect(&f.world);
+    assert_true(f.world.tiny.heap.bytes_used - before < 512);
+    wire_send(d, SIMPLE, strlen(SIMPLE), 7);
+    send_text(d, "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n");
+    assert_true(f.world.tiny.heap.bytes_used - before < 512);
+    close_all(&f);
+}
+
+static void drains(void **state)
+{
+    (void)state;
+    struct fixture f;
+    open_default(&f);
+    struct env_stream *idle = wire_connect(&f.world);
+    struct env_stream *busy = wire_connect(&f.world);
+    struct env_stream *half = wire_connect(&f.world);
+    send_text(busy, "GET /wait HTTP/1.1\r\n\r\n");
+    send_text(half, "GET /half HTTP/1.1\r\n");
+    http_server_drain(f.server, on_drained, &f);
+    tiny_settle(&f.world.tiny);
+    assert_null(f.world.listener);
+    assert_true(idle->closed);
+    assert_false(busy->closing || half->closing || f.drained);
+    send_text(half, "\r\n");
+    expect_in(half, "GET|/half|");
+    expect_in(half, "\r\nConnection: close\r\n");
+    wait_queue_wake_all(&f.gate);
+    tiny_settle(&f.world.tiny);
+    expect_in(busy, "OK:GET|/wait|");
+    expect_in(busy, "\r\nConnection: close\r\n");
+    assert_true(busy->closed && half->closed && f.drained);
+    http_server_close(f.server);
+    fiber_pool_close(&f.world.tiny.env);
+    assert_int_equal(f.world.tiny.heap.bytes_used, 0);
+    wire_free_streams(&f.world);
+}
+
+static void drains_in_bounded_time(void **state)
+{
+    (void)state;
+    struct fixture f;
+    open_default(&f);
+    send_text(wire_connect(&f.world), "GET /wait HTTP/1.1\r\n\r\n");
+    send_text(wire_connect(&f.world), "GET /half HTTP/1.1\r\n");
+    close_all(&f); /* asserts that it drains, though neither client does anything */
+}
+
+static void says_why_it_cannot_open(void **state)
+{
+    (void)state;
+    struct fixture f;
+    struct http_server_options options = test_options(&f);
+    options.port = 1;
+    wire_open(&f.world);
+    struct http_server *server = NULL;
+    assert_int_equal(http_server_open(&f.world.tiny.env, &options, &server), STATUS_EXISTS);
+    assert_null(server);
+    assert_int_equal(f.world.tiny.heap.bytes_used, 0);
+}
+
+/* Whatever allocation fails, the client gets an answer or a closed connection, and all is freed. */
+static void survives_each_failed_allocation(void **state)
+{
+    (void)state;
+    for (uint64_t n = 1; n < 60; n++) {
+        for (size_t piece = 30; piece <= 10000; piece += 9970) {
+            struct fixture f;
+            open_default(&f);
+            f.world.tiny.heap.fail_after = n;
+            struct env_stream *c = wire_connect(&f.world);
+            static const char text[] =
+                SIMPLE "GET /big HTTP/1.1\r\nAccept-Encoding: gzip\r\n\r\n"
+                       "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"
+                       "6\r\nabcdef\r\n0\r\n\r\n";
+            wire_send(c, text, strlen(text), piece);
+            f.world.tiny.heap.fail_after = 0;
+            assert_true(c->closing || count_of(c->received, "Content-Length") > 0);
+            close_all(&f);
+        }
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(answers_a_request),
+        cmocka_unit_test(checks_body_by_crc),
+        cmocka_unit_test(keeps_the_connection),
+        cmocka_unit_test(speaks_http_1_0),
+        cmocka_unit_test(takes_any_split),
+        cmocka_unit_test(answers_pipelined_requests_in_order),
+        cmocka_unit_test(bounds_requests_of_one_turn),
+        cmocka_unit_test(answers_after_the_client_has_finished),
+        cmocka_unit_test(survives_a_connection_that_breaks_while_serving),
+        cmocka_unit_test(says_continue),
+        cmocka_unit_test(refuses_malformed_requests),
+        cmocka_unit_test(bounds_the_head),
+        cmocka_unit_test(bounds_the_body),
+        cmocka_unit_test(decompresses_bodies),
+        cmocka_unit_test(refuses_bombs_and_damage),
+        cmocka_unit_test(compresses_large_answers),
+        cmocka_unit_test(answers_cors),
+        cmocka_unit_test(frames_what_the_handler_says),
+        cmocka_unit_test(closes_slow_clients),
+        cmocka_unit_test(lets_a_fast_enough_body_take_its_time),
+        cmocka_unit_test(waits_for_a_slow_reader),
+        cmocka_unit_test(bounds_connections),
+        cmocka_unit_test(bounds_fibers),
+        cmocka_unit_test(bounds_held_bytes),
+        cmocka_unit_test(holds_little_at_rest),
+        cmocka_unit_test(drains),
+        cmocka_unit_test(drains_in_bounded_time),
+        cmocka_unit_test(says_why_it_cannot_open),
+        cmocka_unit_test(survives_each_failed_allocation),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
