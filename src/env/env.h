@@ -217,8 +217,9 @@ MUST_USE static inline enum status env_job_submit(struct env *env, struct env_jo
 }
 
 /* ---- File functions: block; only inside a job's run ----
- *   STATUS_IO, STATUS_NO_SPACE, STATUS_DENIED, STATUS_NOT_FOUND as the system says.  After a failed
- * write or sync the content of the range is undefined. */
+ *   STATUS_IO, STATUS_NO_SPACE, STATUS_DENIED (also: a write to a file that was opened READ_ONLY),
+ *   STATUS_NOT_FOUND as the system says.  After a failed write or sync the content of the range is
+ *   undefined. */
 
 MUST_USE static inline enum status env_file_open(struct env *env, const char *path, unsigned flags,
                                                  struct env_file **file)
@@ -265,11 +266,13 @@ MUST_USE static inline enum status env_file_truncate(struct env *env, struct env
     return env->ops->file_truncate(env, file, bytes);
 }
 
+/* Files only: STATUS_DENIED for a directory.  Who has it open keeps it until it is closed. */
 MUST_USE static inline enum status env_file_remove(struct env *env, const char *path)
 {
     return env->ops->file_remove(env, path);
 }
 
+/* Rename a file; one that is at `to` is replaced. */
 MUST_USE static inline enum status env_file_rename(struct env *env, const char *from,
                                                    const char *to)
 {
