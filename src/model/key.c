@@ -70,6 +70,32 @@ void key_write_attributes(struct value_writer *w, const struct key_schema *schem
     value_write_end(w);
 }
 
+static void write_content(struct value_writer *w, const struct key_attribute *attribute,
+                          struct bytes content)
+{
+    struct number number;
+    value_write_name(w, attribute->name);
+    if (attribute->type == VALUE_S)
+        value_write_string(w, content);
+    else if (attribute->type == VALUE_B)
+        value_write_binary(w, content);
+    else if (number_decode(content, &number) == STATUS_OK)
+        value_write_number(w, &number);
+    else
+        w->status = STATUS_CORRUPT;
+}
+
+void key_write_decoded(struct value_writer *w, const struct key_schema *schema, struct bytes key)
+{
+    size_t partition_bytes = get_u16_be(key.at + 8);
+    ASSERT(key.count >= 10 + partition_bytes + 1);
+    value_write_begin(w, VALUE_M);
+    write_content(w, &schema->partition, bytes_of(key.at + 10, partition_bytes));
+    if (schema->sort.type != VALUE_NONE)
+        write_content(w, &schema->sort, bytes_after(key, 10 + partition_bytes + 1));
+    value_write_end(w);
+}
+
 struct bytes key_hash_share(uint32_t index, uint32_t count, uint8_t to[8])
 {
     __extension__ typedef unsigned __int128 wide;

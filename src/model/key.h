@@ -62,6 +62,9 @@ bool key_after_prefix(struct key *key, struct bytes prefix);
 void key_write_attributes(struct value_writer *w, const struct key_schema *schema,
                           struct value item);
 
+/* The same, from an encoded key of collection 0, which the caller's tree has verified. */
+void key_write_decoded(struct value_writer *w, const struct key_schema *schema, struct bytes key);
+
 /* The low bound of part `index` of `count` equal shares of the hash space: 8 bytes; index 0 is the
  * empty run.  Used for the first partitions of a table and the segments of a parallel scan. */
 struct bytes key_hash_share(uint32_t index, uint32_t count, uint8_t to[8]);

@@ -14,6 +14,22 @@
 #include "request/error.h"
 
 struct router;
+struct replica_service;
+
+struct router_options {
+    struct replica_service *service; /* outlives the router */
+    uint32_t
+        on_demand_partitions; /* that a new on-demand table begins with; 1..TABLE_PARTITIONS_MAX */
+    uint64_t decreases_per_day_max;         /* of provisioned throughput; the service allows 27 */
+    void (*on_tables_changed)(void *owner); /* the catalog asks for work: admin/ reconciles */
+    void *owner;
+};
+
+/* Open the system table, or make it, and load the catalog.
+ *   STATUS_CORRUPT, STATUS_VERSION, STATUS_NO_MEMORY, ... */
+MUST_USE enum status router_open(struct context *ctx, const struct router_options *options,
+                                 struct router **router);
+void router_close(struct router *router);
 
 /* ---- Tables ---- */
 
@@ -66,8 +82,9 @@ MUST_USE enum status router_delete_table(struct context *ctx, struct router *rou
 
 /* The table in whatever state, else ResourceNotFoundException "Requested resource not found: Table:
  * NAME not found". Valid until the calling fiber next waits. */
-MUST_USE enum status router_describe_table(struct router *router, struct bytes name,
-                                           const struct table **table, struct error *error);
+MUST_USE enum status router_describe_table(struct context *ctx, struct router *router,
+                                           struct bytes name, const struct table **table,
+                                           struct error *error);
 
 /* Items and bytes of the table, as counted by its partitions. */
 struct table_size {
@@ -87,5 +104,23 @@ MUST_USE enum status router_tag_table(struct context *ctx, struct router *router
 MUST_USE enum status router_untag_table(struct context *ctx, struct router *router,
                                         struct bytes name, const struct bytes *keys, uint32_t count,
                                         struct error *error);
+
+/* ---- For admin/: making the catalog's wishes true ---- */
+
+/* The next table whose status is not ACTIVE, after the one named (empty: from the first); NULL when
+ * there is none. Valid until the calling fiber next waits. */
+const struct table *router_next_unsettled(struct router *router, struct bytes after);
+
+/* Create (or remove) the replicas of the table's partitions.  Done already is fine. */
+MUST_USE enum status router_create_partitions(struct context *ctx, struct router *router,
+                                              const struct table *table);
+MUST_USE enum status router_remove_partitions(struct context *ctx, struct router *router,
+                                              const struct table *table);
+
+/* The table is what it was asked to be: ACTIVE; or it is gone. */
+MUST_USE enum status router_settle_table(struct context *ctx, struct router *router,
+                                         struct bytes name);
+MUST_USE enum status router_forget_table(struct context *ctx, struct router *router,
+                                         struct bytes name);
 
 #endif

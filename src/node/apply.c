@@ -1,0 +1,147 @@
+/* apply.c - committed entries go into the tree, in slot order, behind the answers.
+ *
+ * A few applier fibers share the replicas that have something to apply; one replica is with one of
+ * them at a time.
+ */
+#include "base/assert.h"
+#include "node/node_private.h"
+
+/* A run of committed entries, as one batch for the tree. */
+struct batch {
+    struct tree_mutation *mutations; /* in the applier's arena */
+    size_t count;
+    uint64_t last_slot;
+};
+
+static bool has_committed(const struct replica *replica)
+{
+    return replica->applied_slot < replica->commit_slot;
+}
+
+void replica_apply_later(struct replica *replica)
+{
+    if (replica->apply_due || !has_committed(replica) || replica->state == REPLICA_CLOSING)
+        return;
+    replica->apply_due = true;
+    list_push_back(&replica->node->apply_queue, &replica->apply_link);
+    wait_queue_wake_one(&replica->node->apply_ready);
+}
+
+/* How many of the committed entries make the next batch, and the mutations in them. */
+static size_t measure(const struct replica *replica, struct batch *batch)
+{
+    size_t entries = 0, bytes = 0;
+    LIST_FOR_EACH (node, &replica->entries) {
+        const struct log_entry *entry = LIST_ITEM(node, struct log_entry, link);
+        bool fits = entries == 0 ||
+                    (entries < APPLY_ENTRIES_MAX && bytes + entry->bytes <= APPLY_BYTES_MAX);
+        if (entry->slot > replica->commit_slot || !fits)
+            break;
+        entries++;
+        bytes += entry->bytes;
+        batch->count += entry->version_count;
+        batch->last_slot = entry->slot;
+    }
+    return entries;
+}
+
+static enum status gather(struct context *ctx, const struct replica *replica, struct batch *batch)
+{
+    *batch = (struct batch){0};
+    size_t entries = measure(replica, batch);
+    ASSERT(entries > 0);
+    batch->mutations =
+        arena_alloc_array(&ctx->arena, MAX(batch->count, (size_t)1), sizeof(struct tree_mutation));
+    if (batch->mutations == NULL)
+        return STATUS_NO_MEMORY;
+    struct tree_mutation *to = batch->mutations;
+    LIST_FOR_EACH (node, &replica->entries) {
+        if (entries-- == 0)
+            break;
+        const struct log_entry *entry = LIST_ITEM(node, struct log_entry, link);
+        for (uint32_t i = 0; i < entry->version_count; i++) {
+            const struct version *version = &entry->versions[i];
+            bool is_put = version->row.at != NULL;
+            *to++ = (struct tree_mutation){.kind = is_put ? TREE_PUT : TREE_DELETE,
+                                           .key = version->key,
+                                           .value = version->row};
+        }
+    }
+    return STATUS_OK;
+}
+
+/* The tree has everything up to `slot`: the overlay and the entries are no longer needed. */
+static void forget(struct replica *replica, uint64_t slot)
+{
+    struct node *node = replica->node;
+    while (!list_empty(&replica->entries)) {
+        struct log_entry *entry = LIST_ITEM(replica->entries.next, struct log_entry, link);
+        if (entry->slot > slot)
+            break;
+        for (uint32_t i = 0; i < entry->version_count; i++)
+            overlay_remove(&replica->overlay, &entry->versions[i]);
+        list_remove(&entry->link);
+        replica->overlay_bytes -= entry->bytes;
+        node->stats.overlay_bytes -= entry->bytes;
+        node->stats.applied++;
+        log_entry_free(node, entry);
+    }
+    if (replica->overlay_bytes < REPLICA_OVERLAY_BYTES_MAX)
+        wait_queue_wake_all(&replica->room);
+}
+
+static enum status apply_batch(struct context *ctx, struct replica *replica)
+{
+    struct batch batch;
+    arena_reset(&ctx->arena);
+    TRY(gather(ctx, replica, &batch));
+    TRY(tree_apply(ctx, replica->tree, batch.mutations, batch.count, batch.last_slot));
+    fiber_no_wait_begin(ctx);
+    forget(replica, batch.last_slot);
+    replica->node->stats.apply_batches++;
+    replica_applied(replica, batch.last_slot);
+    fiber_no_wait_end(ctx);
+    return STATUS_OK;
+}
+
+/* A disk that is full or a lane that is busy passes; what else fails is kept in memory and in the
+ * log, and tried again as well: reads of tree and overlay stay right, and writers wait at the
+ * overlay's bound. */
+static void apply_replica(struct context *ctx, struct replica *replica)
+{
+    enum status last = STATUS_OK;
+    while (has_committed(replica) && replica->state != REPLICA_CLOSING && !replica->node->closing) {
+        enum status status = apply_batch(ctx, replica);
+        if (status == STATUS_OK) {
+            last = status;
+            continue;
+        }
+        replica->node->stats.apply_failures++;
+        if (status != last)
+            log_line(ctx->env->log, LOG_ERROR, "node", "group %llu: applying its log fails: %s",
+                     (unsigned long long)replica->group_id, status_text(status));
+        last = status;
+        if (context_sleep(ctx, APPLY_RETRY_NS) != STATUS_OK)
+            return;
+    }
+}
+
+void applier_run(struct context *ctx, void *argument)
+{
+    struct node *node = argument;
+    for (;;) {
+        struct list *first = list_pop_front(&node->apply_queue);
+        if (first == NULL) {
+            if (node->closing || wait_queue_wait(ctx, &node->apply_ready) != STATUS_OK)
+                break;
+            continue;
+        }
+        struct replica *replica = LIST_ITEM(first, struct replica, apply_link);
+        replica->users++;
+        apply_replica(ctx, replica);
+        replica->apply_due = false;
+        replica_leave(replica);
+    }
+    node->fibers--;
+    wait_queue_wake_all(&node->fibers_ended);
+}

@@ -1,0 +1,83 @@
+/* entry.h - the payload of a log entry: self-contained, a bounded list of physical mutations.
+ *
+ * Whoever reads the log (apply, and later streams, indexes, archive) needs nothing but the entry.
+ * Little-endian:
+ *
+ *   offset size  meaning
+ *        0    1  format: 1
+ *        1    1  actor: 0 a client's request
+ *        2    2  origin region
+ *        4    4  count of mutations, at least 1
+ *        8    8  HLC: grows strictly along a group's log
+ *       16    8  table id
+ *       24    8  schema version of the table when it was written
+ *       32   16  request id
+ *       48    8  reserved, zero
+ *       56    -  mutations, one after the other:
+ *                  0    1  kind: 1 put, 2 delete
+ *                  1    1  flags: 1 = a before-image follows
+ *                  2    2  bytes of the key
+ *                  4    4  bytes of the row (put), 0 (delete)
+ *                  8    4  bytes of the before-image, 0 without
+ *                 12    -  key, row, before-image
+ *
+ * Valid if and only if the counts and lengths fit exactly, kinds and flags are known, no key is
+ * empty.
+ */
+#ifndef NODE_ENTRY_H
+#define NODE_ENTRY_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/bytes.h"
+#include "base/codec.h"
+#include "base/status.h"
+
+#define ENTRY_FORMAT         1u
+#define ENTRY_HEADER_BYTES   56u
+#define ENTRY_MUTATION_BYTES 12u
+#define ENTRY_BYTES_MAX      (8u * 1024u * 1024u)
+
+enum mutation_kind { MUTATION_PUT = 1, MUTATION_DELETE = 2 };
+
+struct entry_header {
+    uint8_t actor;
+    uint16_t origin_region;
+    uint32_t mutation_count;
+    uint64_t hlc;
+    uint64_t table_id;
+    uint64_t schema_version;
+    uint64_t request_id[2];
+};
+
+struct mutation {
+    enum mutation_kind kind;
+    struct bytes key;
+    struct bytes row; /* PUT: header and item, see model/value.h */
+    bool has_before;
+    struct bytes before; /* the row that was there */
+};
+
+/* Bytes that a mutation takes in a payload. */
+static inline size_t mutation_bytes(const struct mutation *mutation)
+{
+    return ENTRY_MUTATION_BYTES + mutation->key.count + mutation->row.count +
+           mutation->before.count;
+}
+
+/* Write the header into ENTRY_HEADER_BYTES bytes. */
+void entry_header_write(uint8_t *to, const struct entry_header *header);
+
+/* Write one mutation into mutation_bytes(mutation) bytes; returns where the next one goes. */
+uint8_t *mutation_write(uint8_t *to, const struct mutation *mutation);
+
+/* Check a whole payload and read its header.
+ *   STATUS_VERSION  a format this program does not know     STATUS_CORRUPT */
+MUST_USE enum status entry_read(struct bytes payload, struct entry_header *header);
+
+/* Walk the mutations of a payload that entry_read has checked: start with reader_of(payload after
+ * the header). */
+bool mutation_next(struct reader *r, struct mutation *mutation);
+
+#endif

@@ -1,0 +1,69 @@
+/* node.h - the storage node: hosts the replicas of partitions, executes reads and writes on them,
+ * applies their logs.
+ *
+ * A node has one write-ahead log and one forest for all its replicas.  Each replica is a
+ * replication group's member: the protocol core decides (paxos/paxos.h), the node carries out.  A
+ * write is evaluated against tree + overlay, proposed, answered when its entry is committed, and
+ * applied to the tree behind that.
+ *
+ * Reading order: node_private.h, open.c (start and recovery), write.c, propose.c, apply.c, read.c,
+ * checkpoint.c.
+ */
+#ifndef NODE_NODE_H
+#define NODE_NODE_H
+
+#include "env/fiber.h"
+#include "route/replica_service.h"
+#include "storage/forest.h"
+#include "storage/wal.h"
+
+struct node;
+
+struct node_options {
+    const char *dir;           /* holds the log and the tree file; exists */
+    uint32_t node_id;          /* from 1 */
+    bool in_memory;            /* the env's files are in RAM: keep second copies small */
+    bool accept_loss;          /* the operator's flag: start although the log has lost records */
+    uint64_t cache_bytes;      /* of the forest's frames; 0 = its default */
+    uint64_t checkpoint_bytes; /* log between two checkpoints; bounds recovery; 0 = 64 MiB */
+    uint64_t checkpoint_ns; /* the longest time between two checkpoints while anything changes; 0 =
+                               60 s */
+};
+
+/* Open or make the node's files, recover, and start every replica; returns when all of them serve.
+ *   STATUS_LOCKED, STATUS_CORRUPT, STATUS_VERSION, STATUS_INVALID (another kind of directory),
+ * STATUS_NO_SPACE, STATUS_DENIED, STATUS_IO, STATUS_NO_MEMORY: nothing is open; a log line says
+ * more */
+MUST_USE enum status node_open(struct context *ctx, const struct node_options *options,
+                               struct node **node);
+
+/* Stop cleanly: no request may be running.  Applies what is committed, writes a last checkpoint,
+ * closes log and forest. The node is freed whatever the status is; on another status than OK the
+ * next start recovers from the log. */
+MUST_USE enum status node_close(struct context *ctx, struct node *node);
+
+/* The calls of the router. */
+struct replica_service *node_service(struct node *node);
+
+/* Can it take writes?  STATUS_OK, STATUS_NO_SPACE, STATUS_IO, ... */
+enum status node_writable(const struct node *node);
+
+struct node_stats {
+    uint64_t replicas;
+    uint64_t proposals; /* entries appended */
+    uint64_t commits;   /* entries committed */
+    uint64_t applied;   /* entries applied */
+    uint64_t apply_batches;
+    uint64_t apply_failures; /* batches that had to be tried again */
+    uint64_t overlay_bytes;  /* now, all replicas */
+    uint64_t overlay_waits;  /* writes that waited for room */
+    uint64_t condition_failures;
+    uint64_t unknown_outcomes;
+    struct histogram commit_ns; /* from proposal to commit */
+};
+
+const struct node_stats *node_stats(const struct node *node);
+const struct wal_stats *node_wal_stats(const struct node *node);
+struct forest_stats node_forest_stats(const struct node *node);
+
+#endif

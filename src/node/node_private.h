@@ -1,0 +1,209 @@
+/* node_private.h - the node's state, for the files of this folder. */
+#ifndef NODE_NODE_PRIVATE_H
+#define NODE_NODE_PRIVATE_H
+
+#include "base/buffer.h"
+#include "base/hash_map.h"
+#include "node/entry.h"
+#include "node/node.h"
+#include "node/overlay.h"
+#include "paxos/paxos.h"
+#include "storage/tree.h"
+
+#define REPLICAS_MAX              16384u
+#define REPLICA_OVERLAY_BYTES_MAX (8u * 1024u * 1024u) /* at it writes wait for the apply */
+#define APPLIERS                  2u   /* fibers that apply; one group is on one at a time */
+#define APPLY_ENTRIES_MAX         256u /* in one batch */
+#define APPLY_BYTES_MAX           (512u * 1024u)
+#define APPLY_RETRY_NS            UINT64_C(100000000)
+
+/* Something of a replica that is in the write-ahead log and not yet known durable; in the order of
+ * the log. */
+struct unsynced {
+    struct list link;
+    struct lsn lsn;
+    struct replica *replica;
+    bool is_promise; /* else it is in a log_entry */
+};
+
+/* One entry of a group's log, from its append until it is applied.  One allocation: this, then the
+ * versions, then the payload. */
+struct log_entry {
+    struct list link; /* replica.entries, in slot order */
+    struct unsynced unsynced;
+    uint64_t slot;
+    struct ballot ballot;
+    struct lsn lsn;
+    uint64_t proposed_ns;
+    struct wait_queue committed; /* who waits for its commit */
+    size_t bytes;                /* of the allocation */
+    struct bytes payload;        /* empty: a barrier */
+    uint32_t version_count;
+    struct version versions[];
+};
+
+enum replica_state {
+    REPLICA_STARTING, /* its promise and barrier are on the way */
+    REPLICA_SERVING,
+    REPLICA_FAILED,  /* its log or tree cannot go on: no writes, no strong reads */
+    REPLICA_CLOSING, /* it is being removed */
+};
+
+struct replica {
+    struct node *node;
+    uint64_t group_id; /* also its key in node.replicas */
+    struct replica_id id;
+    uint64_t table_id;
+    struct bytes low, high; /* its range; in `blob` */
+    struct bytes blob;      /* what the forest keeps with the tree: table, range, configuration */
+    enum replica_state state;
+    struct paxos paxos;
+    struct tree *tree;
+    struct overlay overlay;
+    size_t overlay_bytes;
+    struct list entries; /* accepted and not yet applied */
+    uint64_t commit_slot;
+    uint64_t applied_slot;
+    uint64_t hlc; /* of its newest entry */
+    struct unsynced promise;
+    struct ballot promised; /* recovered; the highest in the log */
+    uint64_t recovered_last_slot;
+    struct ballot recovered_last_ballot;
+    bool persisted_due; /* on node.persisted: PAXOS_PERSISTED is to be stepped */
+    struct list persisted_link;
+    struct ballot persisted_ballot; /* of the last synced entry */
+    uint64_t persisted_slot;
+    bool apply_due; /* on node.apply_queue, or with an applier */
+    struct list apply_link;
+    struct wait_queue room; /* writers that wait for room in the overlay */
+    struct wait_queue state_changed;
+    uint32_t users; /* calls that are in it now; it is freed when there are none */
+    struct wait_queue unused;
+};
+
+struct node {
+    struct replica_service service; /* first: the router holds a pointer to it */
+    struct env *env;
+    struct forest *forest;
+    struct wal *wal;
+    struct node_options options;
+    struct hash_map replicas; /* by group id */
+    struct list unsynced;     /* struct unsynced */
+    struct list persisted;    /* replicas */
+    struct list apply_queue;  /* replicas */
+    struct wait_queue apply_ready;
+    struct wait_queue log_room; /* writers that wait for the log to take more */
+    struct wait_queue fibers_ended;
+    struct wait_queue checkpoint_due;
+    uint32_t fibers; /* appliers and the checkpointer, while they run */
+    bool closing;
+    uint64_t log_bytes_at_checkpoint;
+    struct buffer scratch; /* for images; used without waiting */
+    struct node_stats stats;
+};
+
+/* ---- replica.c ---- */
+
+/* The replica of a group; NULL when it is not here. */
+struct replica *node_replica(const struct node *node, uint64_t group_id);
+
+/* Begin and end a call that may wait in a replica.
+ *   STATUS_MOVED        it is not here     STATUS_UNAVAILABLE  it does not serve */
+MUST_USE enum status replica_enter(struct node *node, uint64_t group_id, struct replica **replica);
+void replica_leave(struct replica *replica);
+
+void replica_set_state(struct replica *replica, enum replica_state state);
+
+/* ---- open.c ---- */
+
+enum status node_create_replica(struct context *ctx, struct replica_service *service,
+                                const struct replica_target *target, struct bytes low,
+                                struct bytes high);
+enum status node_remove_replica(struct context *ctx, struct replica_service *service,
+                                uint64_t group_id);
+void node_size(struct replica_service *service, uint64_t group_id, uint64_t *items,
+               uint64_t *bytes);
+
+/* ---- replica.c, continued ---- */
+
+/* What the forest and the log keep of a replica. */
+struct replica_blob {
+    uint64_t table_id;
+    struct bytes low, high;
+    struct paxos_configuration configuration;
+};
+
+/* STATUS_CORRUPT, STATUS_VERSION */
+MUST_USE enum status replica_blob_read(struct bytes bytes, struct replica_blob *blob);
+void replica_blob_write(const struct replica_blob *blob, struct buffer *to);
+
+/* A replica in state STARTING on the tree of its id, which is made when there is none; it is in
+ * node->replicas. STATUS_CORRUPT, STATUS_VERSION, STATUS_NO_MEMORY, STATUS_BUSY: nothing changed */
+MUST_USE enum status replica_open(struct node *node, struct replica_id id, struct bytes blob,
+                                  struct replica **replica);
+
+/* Free it, and the entries it holds; nobody may be in it. */
+void replica_free(struct replica *replica);
+
+/* ---- propose.c ---- */
+
+/* An entry with room for `payload_bytes` and one version per mutation; NULL: no memory. */
+struct log_entry *log_entry_new(struct node *node, size_t payload_bytes, uint32_t version_count);
+void log_entry_free(struct node *node, struct log_entry *entry);
+uint8_t *log_entry_payload(struct log_entry *entry);
+
+/* Fill in the versions from the finished payload, insert them into the overlay, and put the entry
+ * at the end of the replica's entries. */
+void replica_accept(struct replica *replica, struct log_entry *entry);
+
+/* Propose an entry whose payload is finished; takes it.  Does not wait.
+ *   STATUS_BUSY, STATUS_NO_SPACE, STATUS_UNAVAILABLE  nothing was proposed, the entry is freed */
+MUST_USE enum status replica_propose(struct replica *replica, struct log_entry *entry);
+
+/* Step an event and carry out what it asks for. */
+void replica_step(struct replica *replica, const struct paxos_event *event);
+void replica_start(struct replica *replica);
+void replica_applied(struct replica *replica, uint64_t slot);
+
+/* Wait until `slot`, which is in the log, is committed.
+ *   STATUS_UNKNOWN_OUTCOME  the replica lost its place, or the deadline passed */
+MUST_USE enum status replica_wait_commit(struct context *ctx, struct replica *replica,
+                                         uint64_t slot);
+
+extern const struct wal_events node_wal_events; /* owner: the node; on_record is in open.c */
+enum status node_on_record(struct context *ctx, void *owner, const struct wal_record *record,
+                           struct lsn lsn);
+
+/* ---- apply.c ---- */
+
+/* Put the replica before the appliers, when it has committed entries that are not applied. */
+void replica_apply_later(struct replica *replica);
+void applier_run(struct context *ctx, void *node);
+
+/* ---- checkpoint.c ---- */
+
+void checkpointer_run(struct context *ctx, void *node);
+/* The position up to which everything is applied. */
+struct lsn node_covered(const struct node *node);
+
+/* ---- read.c, write.c ---- */
+
+enum status node_get(struct context *ctx, struct replica_service *service,
+                     const struct replica_target *target, const struct replica_get *get,
+                     struct get_result *result);
+enum status node_range(struct context *ctx, struct replica_service *service,
+                       const struct replica_target *target, const struct replica_range *range,
+                       struct item_sink *sink, struct replica_range_result *result,
+                       struct error *error);
+void node_write(struct context *ctx, struct replica_service *service,
+                const struct replica_target *target, const struct replica_write *writes,
+                uint32_t count, struct write_result *results, enum status *statuses,
+                struct error *errors);
+
+/* The row of `key` that a reader up to slot_max sees; may wait.  *slot: of the overlay's version, 0
+ * when it is from the tree.  The row is valid until the fiber next waits. STATUS_NOT_FOUND  there
+ * is none (*slot is set too) */
+MUST_USE enum status replica_read(struct context *ctx, struct replica *replica, struct bytes key,
+                                  uint64_t slot_max, struct bytes *row, uint64_t *slot);
+
+#endif

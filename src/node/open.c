@@ -1,0 +1,385 @@
+/* open.c - a node's start, from its two files to serving replicas, and its clean stop. */
+#include <stdio.h>
+
+#include "base/assert.h"
+#include "node/node_private.h"
+
+#define CHECKPOINT_BYTES_DEFAULT (UINT64_C(64) << 20)
+#define CHECKPOINT_NS_DEFAULT    UINT64_C(60000000000)
+#define MEMORY_CACHE_BYTES       (UINT64_C(4) << 20)
+#define MEMORY_SEGMENT_BYTES     (UINT64_C(4) << 20)
+#define MEMORY_CHECKPOINT_BYTES  (UINT64_C(4) << 20)
+#define PATH_BYTES_MAX           4096
+#define BACKGROUND_ARENA_BYTES   (UINT64_C(16) << 20)
+
+/* ---- Recovery: what the log says ---- */
+
+static enum status recover_entry(struct node *node, const struct wal_record *record, struct lsn lsn)
+{
+    struct replica *replica = node_replica(node, record->replica.group);
+    if (replica == NULL || !replica_equal(replica->id, record->replica))
+        return STATUS_OK; /* of a replica that was removed since */
+    if (ballot_compare(record->ballot, replica->promised) > 0)
+        replica->promised = record->ballot;
+    replica->recovered_last_ballot = record->ballot;
+    if (record->slot <= replica->applied_slot)
+        return STATUS_OK;
+    if (record->slot != replica->recovered_last_slot + 1) {
+        log_line(node->env->log, LOG_ERROR, "node",
+                 "group %llu: the log has slot %llu where %llu is due",
+                 (unsigned long long)replica->group_id, (unsigned long long)record->slot,
+                 (unsigned long long)replica->recovered_last_slot + 1);
+        return STATUS_CORRUPT;
+    }
+    struct entry_header header = {0};
+    if (!paxos_is_barrier(record->payload))
+        TRY(entry_read(record->payload, &header));
+    struct log_entry *entry = log_entry_new(node, record->payload.count, header.mutation_count);
+    if (entry == NULL)
+        return STATUS_NO_MEMORY;
+    if (record->payload.count > 0)
+        memcpy(log_entry_payload(entry), record->payload.at, record->payload.count);
+    entry->slot = record->slot;
+    entry->ballot = record->ballot;
+    entry->lsn = lsn;
+    replica_accept(replica, entry);
+    replica->recovered_last_slot = record->slot;
+    replica->hlc = MAX(replica->hlc, header.hlc);
+    return STATUS_OK;
+}
+
+static enum status recover_truncation(struct node *node, const struct wal_record *record)
+{
+    struct replica *replica = node_replica(node, record->replica.group);
+    if (replica == NULL || !replica_equal(replica->id, record->replica))
+        return STATUS_OK;
+    /* Only a member that followed another leader cuts its log; a group of one never does. */
+    log_line(node->env->log, LOG_ERROR, "node", "group %llu: its log was cut after slot %llu",
+             (unsigned long long)replica->group_id, (unsigned long long)record->slot);
+    return STATUS_VERSION;
+}
+
+static enum status recover_configuration(struct node *node, const struct wal_record *record)
+{
+    if (node_replica(node, record->replica.group) != NULL)
+        return STATUS_OK; /* the forest had it */
+    struct replica *replica;
+    return replica_open(node, record->replica, record->payload, &replica);
+}
+
+static void recover_removal(struct node *node, const struct wal_record *record)
+{
+    struct replica *replica = node_replica(node, record->replica.group);
+    if (replica == NULL || !replica_equal(replica->id, record->replica))
+        return;
+    tree_drop(replica->tree);
+    replica_free(replica);
+}
+
+enum status node_on_record(struct context *ctx, void *owner, const struct wal_record *record,
+                           struct lsn lsn)
+{
+    (void)ctx;
+    struct node *node = owner;
+    switch (record->type) {
+    case WAL_ENTRY:
+        return recover_entry(node, record, lsn);
+    case WAL_CONFIGURATION:
+        return recover_configuration(node, record);
+    case WAL_TRUNCATION:
+        return recover_truncation(node, record);
+    case WAL_REMOVAL:
+        recover_removal(node, record);
+        return STATUS_OK;
+    case WAL_PROMISE: {
+        struct replica *replica = node_replica(node, record->replica.group);
+        if (replica != NULL && ballot_compare(record->ballot, replica->promised) > 0)
+            replica->promised = record->ballot;
+        return STATUS_OK;
+    }
+    }
+    return STATUS_VERSION;
+}
+
+/* ---- Opening ---- */
+
+static enum status open_forest(struct context *ctx, struct node *node)
+{
+    char path[PATH_BYTES_MAX];
+    if (snprintf(path, sizeof(path), "%s/tree", node->options.dir) >= (int)sizeof(path))
+        return STATUS_INVALID;
+    struct forest_options options = {.path = path,
+                                     .node_id = node->options.node_id,
+                                     .create = true,
+                                     .inline_io = node->options.in_memory,
+                                     .cache_bytes = node->options.cache_bytes};
+    TRY(forest_open(ctx, &options, &node->forest));
+    struct forest_row row = {0};
+    while (forest_rows(node->forest, row.replica, &row)) {
+        struct replica *replica;
+        TRY(replica_open(node, row.replica, row.blob, &replica));
+    }
+    return STATUS_OK;
+}
+
+static enum status open_log(struct context *ctx, struct node *node)
+{
+    struct forest_recovered recovered = forest_recovered(node->forest);
+    struct wal_options options = {
+        .dir = node->options.dir,
+        .create =
+            recovered.log_from.value == 0, /* never checkpointed: it may have stopped before */
+        .accept_loss = node->options.accept_loss,
+        .needed = recovered.log_from,
+        .events = &node_wal_events,
+        .owner = node,
+        .segment_bytes_max = node->options.in_memory ? MEMORY_SEGMENT_BYTES : 0,
+        .live_bytes_max = node->options.checkpoint_bytes * 8,
+    };
+    return wal_open(ctx, &options, &node->wal);
+}
+
+static enum status spawn(struct node *node, void (*run)(struct context *, void *))
+{
+    struct fiber_options options = {.arena_bytes_max = BACKGROUND_ARENA_BYTES,
+                                    .deadline_ns = UINT64_MAX};
+    node->fibers++;
+    enum status status = fiber_spawn(node->env, &options, run, node);
+    if (status != STATUS_OK)
+        node->fibers--;
+    return status;
+}
+
+static enum status wait_serving(struct context *ctx, struct replica *replica)
+{
+    while (replica->state == REPLICA_STARTING)
+        TRY(wait_queue_wait(ctx, &replica->state_changed));
+    return replica->state == REPLICA_SERVING ? STATUS_OK : STATUS_UNAVAILABLE;
+}
+
+/* Start every replica that recovery found, all at once, and wait for all. */
+static enum status start_replicas(struct context *ctx, struct node *node)
+{
+    uint32_t position = 0;
+    struct replica *replica;
+    while ((replica = hash_map_next(&node->replicas, &position)) != NULL)
+        replica_start(replica);
+    position = 0;
+    while ((replica = hash_map_next(&node->replicas, &position)) != NULL)
+        TRY(wait_serving(ctx, replica));
+    return STATUS_OK;
+}
+
+static enum status open_all(struct context *ctx, struct node *node)
+{
+    TRY(open_forest(ctx, node));
+    TRY(open_log(ctx, node));
+    for (uint32_t i = 0; i < APPLIERS; i++)
+        TRY(spawn(node, applier_run));
+    TRY(spawn(node, checkpointer_run));
+    return start_replicas(ctx, node);
+}
+
+static void stop_fibers(struct context *ctx, struct node *node)
+{
+    node->closing = true;
+    wait_queue_wake_all(&node->apply_ready);
+    while (node->fibers > 0) {
+        if (wait_queue_wait(ctx, &node->fibers_ended) != STATUS_OK)
+            context_yield(ctx);
+    }
+}
+
+static void free_node(struct node *node)
+{
+    uint32_t position = 0;
+    struct replica *replica;
+    while ((replica = hash_map_next(&node->replicas, &position)) != NULL)
+        replica_free(replica);
+    hash_map_release(&node->replicas);
+    buffer_release(&node->scratch);
+    heap_free(node->env->heap, node, sizeof(*node));
+}
+
+static void set_defaults(struct node_options *options)
+{
+    if (options->checkpoint_ns == 0)
+        options->checkpoint_ns = CHECKPOINT_NS_DEFAULT;
+    if (options->checkpoint_bytes == 0)
+        options->checkpoint_bytes =
+            options->in_memory ? MEMORY_CHECKPOINT_BYTES : CHECKPOINT_BYTES_DEFAULT;
+    if (options->cache_bytes == 0 && options->in_memory)
+        options->cache_bytes = MEMORY_CACHE_BYTES;
+}
+
+enum status node_open(struct context *ctx, const struct node_options *options, struct node **opened)
+{
+    struct node *node = heap_alloc_zero(ctx->env->heap, sizeof(*node));
+    if (node == NULL)
+        return STATUS_NO_MEMORY;
+    *node = (struct node){.service = {.get = node_get,
+                                      .write = node_write,
+                                      .range = node_range,
+                                      .size = node_size,
+                                      .create_replica = node_create_replica,
+                                      .remove_replica = node_remove_replica},
+                          .env = ctx->env,
+                          .options = *options};
+    set_defaults(&node->options);
+    hash_map_init(&node->replicas, ctx->env->heap, REPLICAS_MAX, env_random_u64(ctx->env));
+    list_init(&node->unsynced);
+    list_init(&node->persisted);
+    list_init(&node->apply_queue);
+    wait_queue_init(&node->apply_ready);
+    wait_queue_init(&node->log_room);
+    wait_queue_init(&node->fibers_ended);
+    buffer_init(&node->scratch, ctx->env->heap, ITEM_BYTES_MAX * 4);
+
+    enum status status = open_all(ctx, node);
+    if (status != STATUS_OK) {
+        stop_fibers(ctx, node);
+        struct lsn none = {0};
+        if (node->wal != NULL)
+            (void)!wal_close(ctx, node->wal);
+        if (node->forest != NULL)
+            (void)!forest_close(ctx, node->forest, none);
+        free_node(node);
+        return status;
+    }
+    *opened = node;
+    return STATUS_OK;
+}
+
+/* Wait until everything committed is applied; writers are gone already. */
+static enum status apply_rest(struct context *ctx, struct node *node)
+{
+    uint32_t position = 0;
+    struct replica *replica;
+    while ((replica = hash_map_next(&node->replicas, &position)) != NULL) {
+        while (replica->applied_slot < replica->commit_slot && replica->state == REPLICA_SERVING)
+            TRY(context_sleep(ctx, UINT64_C(1000000)));
+    }
+    return STATUS_OK;
+}
+
+enum status node_close(struct context *ctx, struct node *node)
+{
+    enum status applied = apply_rest(ctx, node);
+    stop_fibers(ctx, node);
+    /* The second checkpoint is forest_close's: then both superblocks hold all, and the log nothing
+     * that is needed. */
+    struct lsn covered = node_covered(node);
+    enum status first = forest_checkpoint(ctx, node->forest, covered);
+    enum status forest = forest_close(ctx, node->forest, covered);
+    if (first == STATUS_OK && forest == STATUS_OK)
+        wal_release(node->wal, covered);
+    enum status log = wal_close(ctx, node->wal);
+    free_node(node);
+    if (applied != STATUS_OK)
+        return applied;
+    return forest != STATUS_OK ? forest : log;
+}
+
+struct replica_service *node_service(struct node *node)
+{
+    return &node->service;
+}
+
+enum status node_writable(const struct node *node)
+{
+    return wal_state(node->wal) == WAL_OK ? STATUS_OK : wal_status(node->wal);
+}
+
+const struct node_stats *node_stats(const struct node *node)
+{
+    return &node->stats;
+}
+
+const struct wal_stats *node_wal_stats(const struct node *node)
+{
+    return wal_stats(node->wal);
+}
+
+struct forest_stats node_forest_stats(const struct node *node)
+{
+    return forest_stats(node->forest);
+}
+
+/* ---- Making and removing replicas ---- */
+
+/* Have one record in the log, durable. */
+static enum status log_durably(struct context *ctx, struct node *node,
+                               const struct wal_record *record)
+{
+    struct lsn lsn;
+    TRY(wal_append(node->wal, record, &lsn));
+    while (!lsn_before(lsn, wal_durable(node->wal))) {
+        if (wal_state(node->wal) == WAL_FAILED)
+            return STATUS_UNKNOWN_OUTCOME;
+        TRY(wait_queue_wait(ctx, &node->log_room));
+    }
+    return STATUS_OK;
+}
+
+enum status node_create_replica(struct context *ctx, struct replica_service *service,
+                                const struct replica_target *target, struct bytes low,
+                                struct bytes high)
+{
+    struct node *node = CONTAINER_OF(service, struct node, service);
+    struct replica *replica = node_replica(node, target->group_id);
+    if (replica != NULL)
+        return wait_serving(ctx, replica);
+
+    struct replica_id id = {.group = target->group_id, .node = node->options.node_id};
+    struct replica_blob blob = {
+        .table_id = target->table_id,
+        .low = low,
+        .high = high,
+        .configuration = {.member_count = 1, .members = {{.replica = id, .kind = PAXOS_STORAGE}}},
+    };
+    struct buffer bytes;
+    buffer_init(&bytes, ctx->env->heap, FOREST_ROW_BLOB_BYTES_MAX);
+    replica_blob_write(&blob, &bytes);
+    struct wal_record record = {
+        .type = WAL_CONFIGURATION, .replica = id, .payload = buffer_bytes(&bytes)};
+    enum status status = bytes.failed ? STATUS_TOO_LARGE : STATUS_OK;
+    if (status == STATUS_OK)
+        status = log_durably(ctx, node, &record);
+    if (status == STATUS_OK && node_replica(node, target->group_id) != NULL)
+        status = STATUS_EXISTS; /* made by another flow while this one waited */
+    if (status == STATUS_OK)
+        status = replica_open(node, id, buffer_bytes(&bytes), &replica);
+    buffer_release(&bytes);
+    TRY(status);
+    replica_start(replica);
+    return wait_serving(ctx, replica);
+}
+
+enum status node_remove_replica(struct context *ctx, struct replica_service *service,
+                                uint64_t group_id)
+{
+    struct node *node = CONTAINER_OF(service, struct node, service);
+    struct replica *replica = node_replica(node, group_id);
+    if (replica == NULL)
+        return STATUS_OK;
+    replica_set_state(replica, REPLICA_CLOSING);
+    while (replica->users > 0)
+        TRY(wait_queue_wait(ctx, &replica->unused));
+    struct wal_record record = {.type = WAL_REMOVAL, .urgent = true, .replica = replica->id};
+    TRY(log_durably(ctx, node, &record));
+    tree_drop(replica->tree);
+    replica_free(replica);
+    return STATUS_OK;
+}
+
+void node_size(struct replica_service *service, uint64_t group_id, uint64_t *items, uint64_t *bytes)
+{
+    struct node *node = CONTAINER_OF(service, struct node, service);
+    const struct replica *replica = node_replica(node, group_id);
+    *items = *bytes = 0;
+    if (replica == NULL)
+        return;
+    struct forest_row row = tree_row(replica->tree);
+    *items = row.items;
+    *bytes = row.bytes;
+}

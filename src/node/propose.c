@@ -1,0 +1,303 @@
+/* propose.c - from a finished payload to a committed entry: the shell around one group's protocol
+ * core. */
+#include "base/assert.h"
+#include "node/node_private.h"
+
+static void replica_fail(struct replica *replica, enum status why);
+
+/* ---- Entries ---- */
+
+static size_t versions_bytes(uint32_t count)
+{
+    return count * sizeof(struct version);
+}
+
+struct log_entry *log_entry_new(struct node *node, size_t payload_bytes, uint32_t version_count)
+{
+    size_t bytes = sizeof(struct log_entry) + versions_bytes(version_count) + payload_bytes;
+    struct log_entry *entry = heap_alloc(node->env->heap, bytes);
+    if (entry == NULL)
+        return NULL;
+    *entry = (struct log_entry){.bytes = bytes, .version_count = version_count};
+    entry->payload = bytes_of(log_entry_payload(entry), payload_bytes);
+    list_init(&entry->link);
+    list_init(&entry->unsynced.link);
+    wait_queue_init(&entry->committed);
+    return entry;
+}
+
+uint8_t *log_entry_payload(struct log_entry *entry)
+{
+    return (uint8_t *)entry->versions + versions_bytes(entry->version_count);
+}
+
+void log_entry_free(struct node *node, struct log_entry *entry)
+{
+    ASSERT(wait_queue_empty(&entry->committed));
+    list_remove(&entry->unsynced.link);
+    heap_free(node->env->heap, entry, entry->bytes);
+}
+
+void replica_accept(struct replica *replica, struct log_entry *entry)
+{
+    list_push_back(&replica->entries, &entry->link);
+    replica->overlay_bytes += entry->bytes;
+    replica->node->stats.overlay_bytes += entry->bytes;
+    if (paxos_is_barrier(entry->payload))
+        return;
+    struct reader r = reader_of(bytes_after(entry->payload, ENTRY_HEADER_BYTES));
+    struct mutation mutation;
+    for (uint32_t i = 0; i < entry->version_count; i++) {
+        bool found = mutation_next(&r, &mutation);
+        ASSERT(found);
+        struct version *version = &entry->versions[i];
+        *version = (struct version){.key = mutation.key, .slot = entry->slot};
+        if (mutation.kind == MUTATION_PUT)
+            version->row = mutation.row;
+        overlay_insert(&replica->overlay, version);
+    }
+}
+
+/* ---- Carrying out updates ---- */
+
+static void wait_for_sync(struct replica *replica, struct unsynced *unsynced, struct lsn lsn)
+{
+    unsynced->lsn = lsn;
+    unsynced->replica = replica;
+    list_push_back(&replica->node->unsynced, &unsynced->link);
+}
+
+static enum status append_entry(struct replica *replica, struct log_entry *entry, bool urgent)
+{
+    struct wal_record record = {.type = WAL_ENTRY,
+                                .urgent = urgent,
+                                .replica = replica->id,
+                                .slot = entry->slot,
+                                .ballot = entry->ballot,
+                                .payload = entry->payload};
+    TRY(wal_append(replica->node->wal, &record, &entry->lsn));
+    wait_for_sync(replica, &entry->unsynced, entry->lsn);
+    replica->node->stats.proposals++;
+    entry->proposed_ns = env_now_ns(replica->node->env);
+    replica_accept(replica, entry);
+    return STATUS_OK;
+}
+
+static enum status append_promise(struct replica *replica, struct ballot promised)
+{
+    struct wal_record record = {
+        .type = WAL_PROMISE, .urgent = true, .replica = replica->id, .ballot = promised};
+    struct lsn lsn;
+    TRY(wal_append(replica->node->wal, &record, &lsn));
+    replica->promise.is_promise = true;
+    replica->promised = promised;
+    wait_for_sync(replica, &replica->promise, lsn);
+    return STATUS_OK;
+}
+
+/* The entry that the core appends by itself: a barrier. */
+static enum status append_barrier(struct replica *replica, const struct paxos_entries *append)
+{
+    ASSERT(paxos_is_barrier(append->payload));
+    struct log_entry *entry = log_entry_new(replica->node, 0, 0);
+    if (entry == NULL)
+        return STATUS_NO_MEMORY;
+    entry->slot = append->first_slot;
+    entry->ballot = append->ballot;
+    enum status status = append_entry(replica, entry, true);
+    if (status != STATUS_OK)
+        log_entry_free(replica->node, entry);
+    return status;
+}
+
+static void wake_committed(struct replica *replica, uint64_t commit_slot)
+{
+    uint64_t now_ns = env_now_ns(replica->node->env);
+    LIST_FOR_EACH (node, &replica->entries) {
+        struct log_entry *entry = LIST_ITEM(node, struct log_entry, link);
+        if (entry->slot <= replica->commit_slot)
+            continue;
+        if (entry->slot > commit_slot)
+            break;
+        if (entry->proposed_ns > 0)
+            histogram_record(&replica->node->stats.commit_ns, now_ns - entry->proposed_ns);
+        replica->node->stats.commits++;
+        wait_queue_wake_all(&entry->committed);
+    }
+    replica->commit_slot = commit_slot;
+    replica_apply_later(replica);
+}
+
+static void carry_out(struct replica *replica, const struct paxos_update *update)
+{
+    enum status status = STATUS_OK;
+    if (update->persist_promise)
+        status = append_promise(replica, update->promised);
+    if (status == STATUS_OK && update->append.count > 0)
+        status = append_barrier(replica, &update->append);
+    if (status != STATUS_OK) {
+        replica_fail(replica, status);
+        return;
+    }
+    if (update->commit_slot > replica->commit_slot)
+        wake_committed(replica, update->commit_slot);
+    if (update->serving && replica->state == REPLICA_STARTING)
+        replica_set_state(replica, REPLICA_SERVING);
+}
+
+void replica_step(struct replica *replica, const struct paxos_event *event)
+{
+    struct paxos_update update;
+    enum status status = paxos_step(&replica->paxos, event, &update);
+    if (status != STATUS_OK) {
+        replica_fail(replica, status);
+        return;
+    }
+    carry_out(replica, &update);
+}
+
+enum status replica_propose(struct replica *replica, struct log_entry *entry)
+{
+    struct node *node = replica->node;
+    struct paxos before = replica->paxos; /* taken back if the log does not take the entry */
+    struct paxos_event event = {.now_ns = env_now_ns(node->env),
+                                .type = PAXOS_PROPOSE,
+                                .propose = {.payload = entry->payload}};
+    struct paxos_update update;
+    enum status status = paxos_step(&replica->paxos, &event, &update);
+    if (status == STATUS_OK) {
+        ASSERT(update.append.count == 1 && !update.persist_promise);
+        entry->slot = update.append.first_slot;
+        entry->ballot = update.append.ballot;
+        status = append_entry(replica, entry, false);
+        if (status != STATUS_OK)
+            replica->paxos = before;
+    }
+    if (status != STATUS_OK)
+        log_entry_free(node, entry);
+    return status;
+}
+
+void replica_start(struct replica *replica)
+{
+    struct paxos_event event = {.now_ns = env_now_ns(replica->node->env),
+                                .type = PAXOS_START,
+                                .start = {.promised = replica->promised,
+                                          .last_slot = replica->recovered_last_slot,
+                                          .last_ballot = replica->recovered_last_ballot,
+                                          .commit_slot = replica->applied_slot,
+                                          .applied_slot = replica->applied_slot}};
+    replica_step(replica, &event);
+}
+
+void replica_applied(struct replica *replica, uint64_t slot)
+{
+    replica->applied_slot = slot;
+    struct paxos_event event = {
+        .now_ns = env_now_ns(replica->node->env), .type = PAXOS_APPLIED, .applied = {.slot = slot}};
+    replica_step(replica, &event);
+}
+
+/* ---- What the log says ---- */
+
+/* Gather, for each replica, how far its log is synced now; one event per replica and batch. */
+static void on_durable(void *owner, struct lsn durable)
+{
+    struct node *node = owner;
+    while (!list_empty(&node->unsynced)) {
+        struct unsynced *unsynced = LIST_ITEM(node->unsynced.next, struct unsynced, link);
+        if (!lsn_before(unsynced->lsn, durable))
+            break;
+        list_remove(&unsynced->link);
+        struct replica *replica = unsynced->replica;
+        if (unsynced->is_promise) {
+            struct paxos_event event = {.now_ns = env_now_ns(node->env),
+                                        .type = PAXOS_PERSISTED,
+                                        .persisted = {.ballot = replica->promised}};
+            replica_step(replica, &event);
+            continue;
+        }
+        struct log_entry *entry = CONTAINER_OF(unsynced, struct log_entry, unsynced);
+        replica->persisted_slot = entry->slot;
+        replica->persisted_ballot = entry->ballot;
+        if (!replica->persisted_due) {
+            replica->persisted_due = true;
+            list_push_back(&node->persisted, &replica->persisted_link);
+        }
+    }
+    struct list *first;
+    while ((first = list_pop_front(&node->persisted)) != NULL) {
+        struct replica *replica = LIST_ITEM(first, struct replica, persisted_link);
+        replica->persisted_due = false;
+        struct paxos_event event = {.now_ns = env_now_ns(node->env),
+                                    .type = PAXOS_PERSISTED,
+                                    .persisted = {.ballot = replica->paxos.ballot,
+                                                  .last_slot = replica->persisted_slot,
+                                                  .last_ballot = replica->persisted_ballot}};
+        replica_step(replica, &event);
+    }
+    wait_queue_wake_all(&node->log_room);
+}
+
+static void on_state(void *owner, enum wal_state state)
+{
+    struct node *node = owner;
+    if (state == WAL_NO_SPACE) {
+        log_line(node->env->log, LOG_ERROR, "node",
+                 "the disk is full: writes wait until there is space again");
+        return;
+    }
+    wait_queue_wake_all(&node->log_room);
+    if (state == WAL_OK) {
+        log_line(node->env->log, LOG_INFO, "node", "the log takes writes again");
+        return;
+    }
+    log_line(node->env->log, LOG_ERROR, "node",
+             "the log failed (%s): no write is acknowledged by this process any more",
+             status_text(wal_status(node->wal)));
+    uint32_t position = 0;
+    struct replica *replica;
+    while ((replica = hash_map_next(&node->replicas, &position)) != NULL)
+        replica_fail(replica, wal_status(node->wal));
+}
+
+const struct wal_events node_wal_events = {
+    .on_durable = on_durable,
+    .on_state = on_state,
+    .on_record = node_on_record,
+};
+
+/* The replica gives up its place; whoever waits for a commit learns that the outcome is unknown. */
+static void replica_fail(struct replica *replica, enum status why)
+{
+    if (replica->state == REPLICA_FAILED || replica->state == REPLICA_CLOSING)
+        return;
+    log_line(replica->node->env->log, LOG_ERROR, "node", "group %llu stops serving: %s",
+             (unsigned long long)replica->group_id, status_text(why));
+    replica_set_state(replica, REPLICA_FAILED);
+    struct paxos_update update;
+    struct paxos_event stop = {.now_ns = env_now_ns(replica->node->env), .type = PAXOS_STOP};
+    (void)!paxos_step(&replica->paxos, &stop, &update);
+}
+
+enum status replica_wait_commit(struct context *ctx, struct replica *replica, uint64_t slot)
+{
+    while (replica->commit_slot < slot) {
+        if (replica->state != REPLICA_SERVING && replica->state != REPLICA_STARTING) {
+            replica->node->stats.unknown_outcomes++;
+            return STATUS_UNKNOWN_OUTCOME;
+        }
+        /* Entries above the commit slot stay in the list; the newest are at its end. */
+        struct list *at = replica->entries.prev;
+        while (LIST_ITEM(at, struct log_entry, link)->slot > slot)
+            at = at->prev;
+        ASSERT(at != &replica->entries);
+        struct log_entry *entry = LIST_ITEM(at, struct log_entry, link);
+        ASSERT(entry->slot == slot);
+        if (wait_queue_wait(ctx, &entry->committed) != STATUS_OK) {
+            replica->node->stats.unknown_outcomes++;
+            return STATUS_UNKNOWN_OUTCOME;
+        }
+    }
+    return STATUS_OK;
+}

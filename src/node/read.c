@@ -1,0 +1,245 @@
+/* read.c - point and range reads on a replica: tree + overlay up to the commit slot. */
+#include "base/assert.h"
+#include "node/node_private.h"
+
+/* The slot up to which a client's read may see.  A group of one has no followers: its eventually
+ * consistent reads are those of the leader. */
+static uint64_t visible_slot(const struct replica *replica)
+{
+    return replica->commit_slot;
+}
+
+static enum status version_row(const struct version *version, struct bytes *row, uint64_t *slot)
+{
+    *slot = version->slot;
+    if (version->row.at == NULL)
+        return STATUS_NOT_FOUND;
+    *row = version->row;
+    return STATUS_OK;
+}
+
+enum status replica_read(struct context *ctx, struct replica *replica, struct bytes key,
+                         uint64_t slot_max, struct bytes *row, uint64_t *slot)
+{
+    const struct version *version = overlay_find(&replica->overlay, key, slot_max);
+    if (version != NULL)
+        return version_row(version, row, slot);
+    enum status status = tree_get(ctx, replica->tree, key, row);
+    if (status != STATUS_OK && status != STATUS_NOT_FOUND)
+        return status;
+    /* The tree is as it is now; while it waited for a page a newer version may have come. */
+    version = overlay_find(&replica->overlay, key, slot_max);
+    if (version != NULL)
+        return version_row(version, row, slot);
+    *slot = 0;
+    return status;
+}
+
+enum status node_get(struct context *ctx, struct replica_service *service,
+                     const struct replica_target *target, const struct replica_get *get,
+                     struct get_result *result)
+{
+    struct node *node = CONTAINER_OF(service, struct node, service);
+    struct replica *replica;
+    TRY(replica_enter(node, target->group_id, &replica));
+    *result = (struct get_result){0};
+    struct bytes stored;
+    uint64_t slot;
+    enum status status =
+        replica_read(ctx, replica, get->key, visible_slot(replica), &stored, &slot);
+    struct row row;
+    if (status == STATUS_OK)
+        status = row_read(stored, &row);
+    if (status == STATUS_OK) {
+        result->item = row.item;
+        result->item_bytes = item_size(row.item);
+    }
+    replica_leave(replica);
+    return status == STATUS_NOT_FOUND ? STATUS_OK : status;
+}
+
+/* ---- Ranges ---- */
+
+/* A walk over tree and overlay together, in key order.  It waits only to get the tree's next pair;
+ * until it asks for the one after, a pair that it holds stays valid. */
+struct walk {
+    struct context *ctx;
+    struct replica *replica;
+    const struct replica_range *range;
+    struct tree_cursor cursor;
+    bool tree_ended;
+    bool held; /* the tree's next pair, not yet given out */
+    struct bytes held_key;
+    struct bytes held_row;
+    struct buffer last; /* the last key given out, deletions included; empty before the first */
+    struct buffer evaluated; /* the key of the last item that was evaluated */
+};
+
+static struct bytes first_bound(const struct replica_range *range)
+{
+    return range->backward ? range->high : range->low;
+}
+
+static bool beyond_end(const struct replica_range *range, struct bytes key)
+{
+    if (range->backward)
+        return range->low.count > 0 && bytes_compare(key, range->low) < 0;
+    return range->high.count > 0 && bytes_compare(key, range->high) >= 0;
+}
+
+/* The overlay's next version beyond what was given out; it may be a deletion. */
+static struct version *overlay_next(const struct walk *walk)
+{
+    const struct overlay *overlay = &walk->replica->overlay;
+    uint64_t slot = visible_slot(walk->replica);
+    bool fresh = walk->last.count == 0;
+    struct bytes from = fresh ? first_bound(walk->range) : buffer_bytes(&walk->last);
+    struct version *version = walk->range->backward ? overlay_before(overlay, from, false, slot)
+                                                    : overlay_after(overlay, from, fresh, slot);
+    return version != NULL && beyond_end(walk->range, version->key) ? NULL : version;
+}
+
+/* Is `a` ahead of `b` in the walk's direction? */
+static bool ahead(const struct walk *walk, struct bytes a, struct bytes b)
+{
+    int order = bytes_compare(a, b);
+    return walk->range->backward ? order > 0 : order < 0;
+}
+
+static enum status remember(struct buffer *position, struct bytes key)
+{
+    buffer_clear(position);
+    buffer_append_bytes(position, key);
+    return position->failed ? STATUS_NO_MEMORY : STATUS_OK;
+}
+
+static enum status hold_next(struct walk *walk)
+{
+    enum status status = tree_cursor_next(&walk->cursor, &walk->held_key, &walk->held_row);
+    if (status == STATUS_END || (status == STATUS_OK && beyond_end(walk->range, walk->held_key))) {
+        walk->tree_ended = true;
+        return STATUS_OK;
+    }
+    walk->held = status == STATUS_OK;
+    return status;
+}
+
+/* The next row in the walk's direction, deletions left out; its key is in walk->last.  Valid until
+ * the next wait. STATUS_END  no more in the range */
+static enum status walk_next(struct walk *walk, struct bytes *row)
+{
+    for (;;) {
+        if (!walk->held && !walk->tree_ended)
+            TRY(hold_next(walk));
+        /* The overlay is asked after the tree, which may have waited. */
+        const struct version *version = overlay_next(walk);
+        if (version == NULL || (walk->held && ahead(walk, walk->held_key, version->key))) {
+            if (!walk->held)
+                return STATUS_END;
+            walk->held = false;
+            *row = walk->held_row;
+            return remember(&walk->last, walk->held_key);
+        }
+        if (walk->held && bytes_equal(walk->held_key, version->key))
+            walk->held = false; /* the overlay's is newer */
+        TRY(remember(&walk->last, version->key));
+        if (version->row.at != NULL) {
+            *row = version->row;
+            return STATUS_OK;
+        }
+    }
+}
+
+/* result->last_key: that of the item that was evaluated last, here or in a partition before this
+ * one. */
+static enum status set_last_key(struct walk *walk, struct replica_range_result *result)
+{
+    if (walk->evaluated.count == 0)
+        return STATUS_OK;
+    struct buffer buffer;
+    buffer_init(&buffer, walk->ctx->env->heap, KEY_BYTES_MAX + 1024);
+    struct value_writer writer;
+    value_writer_init(&writer, &buffer);
+    key_write_decoded(&writer, walk->range->schema, buffer_bytes(&walk->evaluated));
+    struct value key;
+    enum status status = value_writer_finish(&writer, &key);
+    if (status == STATUS_OK) {
+        struct bytes copy = arena_copy(&walk->ctx->arena, bytes_of(key.at, key.bytes));
+        result->last_key = (struct value){copy.at, key.bytes};
+        status = copy.at == NULL ? STATUS_NO_MEMORY : STATUS_OK;
+    }
+    buffer_release(&buffer);
+    return status;
+}
+
+/* Evaluate one item: count it, filter it, give it to the sink. */
+static enum status evaluate(struct walk *walk, struct value item, uint32_t bytes,
+                            struct item_sink *sink, struct replica_range_result *result,
+                            struct error *error)
+{
+    result->scanned_count++;
+    result->scanned_bytes += bytes;
+    bool holds = true;
+    if (walk->range->filter.code.count > 0) {
+        struct expr_fault fault = {0};
+        enum status status =
+            expr_evaluate(&walk->range->filter, item, &walk->ctx->arena, &holds, &fault);
+        if (status == STATUS_INVALID)
+            *error = (struct error){.code = ERROR_VALIDATION, .message = fault.message};
+        TRY(status);
+    }
+    if (!holds)
+        return STATUS_OK;
+    result->count++;
+    return sink->take(sink, item);
+}
+
+static enum status run_walk(struct walk *walk, struct item_sink *sink,
+                            struct replica_range_result *result, struct error *error)
+{
+    const struct replica_range *range = walk->range;
+    struct bytes from = first_bound(range);
+    TRY(tree_cursor_open(walk->ctx, walk->replica->tree, range->backward ? TREE_CURSOR_BACKWARD : 0,
+                         from, !range->backward, &walk->cursor));
+    for (;;) {
+        struct bytes stored;
+        enum status status = walk_next(walk, &stored);
+        if (status == STATUS_END)
+            return set_last_key(walk, result);
+        TRY(status);
+        struct row row;
+        TRY(row_read(stored, &row));
+        uint32_t bytes = item_size(row.item);
+        if (result->scanned_count > 0 && result->scanned_bytes + bytes > range->bytes_max) {
+            result->more = true;
+            return set_last_key(walk, result);
+        }
+        fiber_no_wait_begin(walk->ctx);
+        status = evaluate(walk, row.item, bytes, sink, result, error);
+        fiber_no_wait_end(walk->ctx);
+        TRY(status);
+        TRY(remember(&walk->evaluated, buffer_bytes(&walk->last)));
+        if (range->limit > 0 && result->scanned_count >= range->limit) {
+            result->more = true;
+            return set_last_key(walk, result);
+        }
+    }
+}
+
+enum status node_range(struct context *ctx, struct replica_service *service,
+                       const struct replica_target *target, const struct replica_range *range,
+                       struct item_sink *sink, struct replica_range_result *result,
+                       struct error *error)
+{
+    struct node *node = CONTAINER_OF(service, struct node, service);
+    struct replica *replica;
+    TRY(replica_enter(node, target->group_id, &replica));
+    struct walk walk = {.ctx = ctx, .replica = replica, .range = range};
+    buffer_init(&walk.last, node->env->heap, KEY_BYTES_MAX);
+    buffer_init(&walk.evaluated, node->env->heap, KEY_BYTES_MAX);
+    enum status status = run_walk(&walk, sink, result, error);
+    buffer_release(&walk.evaluated);
+    buffer_release(&walk.last);
+    replica_leave(replica);
+    return status;
+}

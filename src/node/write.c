@@ -1,0 +1,256 @@
+/* write.c - the leader's side of a write: read the newest image, decide, propose; then wait for the
+ * commit.
+ *
+ * From the last read of an item to its insertion in the overlay nothing waits, so no image is
+ * computed from a stale one.  What a condition saw may itself not be committed yet: then the answer
+ * waits for that too.
+ */
+#include "base/assert.h"
+#include "node/node_private.h"
+
+/* One write on its way. */
+struct writing {
+    struct replica *replica;
+    const struct replica_target *target;
+    const struct replica_write *write;
+    struct write_result *result;
+    struct error *error;
+    struct row old; /* .item is VALUE_ABSENT when there is none; borrowed until the next wait */
+    uint64_t observed_slot; /* of the image it was decided on; 0 = applied long ago */
+    uint64_t slot;          /* to be committed before the answer: its own, or the one observed */
+};
+
+/* Wait until the overlay and the log take more.  Ends with the replica serving. */
+static enum status wait_for_room(struct context *ctx, struct replica *replica)
+{
+    for (;;) {
+        if (replica->state != REPLICA_SERVING)
+            return STATUS_UNAVAILABLE;
+        if (replica->overlay_bytes < REPLICA_OVERLAY_BYTES_MAX)
+            return STATUS_OK;
+        replica->node->stats.overlay_waits++;
+        TRY(wait_queue_wait(ctx, &replica->room));
+    }
+}
+
+/* A result's value that outlives the next wait. */
+static enum status keep(struct context *ctx, struct value value, struct value *kept)
+{
+    if (value_type(value) == VALUE_NONE) {
+        *kept = VALUE_ABSENT;
+        return STATUS_OK;
+    }
+    struct bytes copy = arena_copy(&ctx->arena, bytes_of(value.at, value.bytes));
+    if (copy.at == NULL)
+        return STATUS_NO_MEMORY;
+    *kept = (struct value){copy.at, value.bytes};
+    return STATUS_OK;
+}
+
+/* UPDATED_OLD, UPDATED_NEW: what the update's paths have in `item`. */
+static enum status keep_updated(struct context *ctx, struct writing *w, struct value item)
+{
+    if (value_type(item) == VALUE_NONE || w->write->request->update.code.count == 0)
+        return STATUS_OK;
+    struct buffer projected;
+    buffer_init(&projected, ctx->env->heap, ITEM_BYTES_MAX * 2);
+    struct value_writer writer;
+    value_writer_init(&writer, &projected);
+    expr_updated(&w->write->request->update, item, &writer);
+    struct value value;
+    enum status status = value_writer_finish(&writer, &value);
+    if (status == STATUS_OK && value_count(value) > 0)
+        status = keep(ctx, value, &w->result->attributes);
+    buffer_release(&projected);
+    return status;
+}
+
+static enum status keep_attributes(struct context *ctx, struct writing *w, struct value new_item)
+{
+    switch (w->write->request->return_values) {
+    case RETURN_ALL_OLD:
+        return keep(ctx, w->old.item, &w->result->attributes);
+    case RETURN_ALL_NEW:
+        return keep(ctx, new_item, &w->result->attributes);
+    case RETURN_UPDATED_OLD:
+        return keep_updated(ctx, w, w->old.item);
+    case RETURN_UPDATED_NEW:
+        return keep_updated(ctx, w, new_item);
+    case RETURN_NONE:
+        break;
+    }
+    return STATUS_OK;
+}
+
+static enum status check_condition(struct context *ctx, struct writing *w)
+{
+    const struct write_request *request = w->write->request;
+    if (request->condition.code.count == 0)
+        return STATUS_OK;
+    bool holds = false;
+    struct expr_fault fault = {0};
+    enum status status =
+        expr_evaluate(&request->condition, w->old.item, &ctx->arena, &holds, &fault);
+    if (status == STATUS_INVALID) {
+        *w->error = (struct error){.code = ERROR_VALIDATION, .message = fault.message};
+        return status;
+    }
+    if (status != STATUS_OK || holds)
+        return status;
+    w->replica->node->stats.condition_failures++;
+    (void)error_set(w->error, ERROR_CONDITION_FAILED, "The conditional request failed");
+    if (request->return_on_failure)
+        TRY(keep(ctx, w->old.item, &w->error->item));
+    return STATUS_CONDITION_FAILED;
+}
+
+/* The item after the write; VALUE_ABSENT for a delete.  In the request, or in the node's scratch
+ * buffer. */
+static enum status make_new_item(struct context *ctx, struct writing *w, struct value *item)
+{
+    const struct write_request *request = w->write->request;
+    if (request->kind == WRITE_PUT) {
+        *item = request->item;
+        return STATUS_OK;
+    }
+    if (request->kind == WRITE_DELETE) {
+        *item = VALUE_ABSENT;
+        return STATUS_OK;
+    }
+    struct buffer *scratch = &w->replica->node->scratch;
+    buffer_clear(scratch);
+    struct value_writer writer;
+    value_writer_init(&writer, scratch);
+    struct expr_fault fault = {0};
+    enum status status = expr_update(&request->update, w->old.item, w->write->key_attributes,
+                                     &writer, &ctx->arena, &fault);
+    if (status == STATUS_INVALID) {
+        *w->error = (struct error){.code = ERROR_VALIDATION, .message = fault.message};
+        return status;
+    }
+    TRY(status);
+    status = value_writer_finish(&writer, item);
+    if (status == STATUS_NO_MEMORY || (status == STATUS_OK && item_size(*item) > ITEM_BYTES_MAX))
+        return error_set(w->error, ERROR_VALIDATION,
+                         "Item size to update has exceeded the maximum allowed size");
+    if (status == STATUS_TOO_LARGE)
+        return error_set(w->error, ERROR_VALIDATION,
+                         "Nesting Levels have exceeded supported limits");
+    return status;
+}
+
+/* The entry that turns the old image into `item`, and its proposal. */
+static enum status propose(struct context *ctx, struct writing *w, struct value item)
+{
+    struct replica *replica = w->replica;
+    struct node *node = replica->node;
+    bool is_delete = value_type(item) == VALUE_NONE;
+    size_t row_bytes = is_delete ? 0 : ROW_HEADER_BYTES + item.bytes;
+    size_t bytes = ENTRY_HEADER_BYTES + ENTRY_MUTATION_BYTES + w->write->key.count + row_bytes;
+    struct log_entry *entry = log_entry_new(node, bytes, 1);
+    if (entry == NULL)
+        return STATUS_NO_MEMORY;
+
+    uint64_t hlc = MAX(env_wall_ns(node->env), replica->hlc + 1);
+    struct entry_header header = {
+        .mutation_count = 1,
+        .hlc = hlc,
+        .table_id = w->target->table_id,
+        .schema_version = w->target->schema_version,
+        .request_id = {ctx->trace_id[0], ctx->trace_id[1]},
+    };
+    uint8_t *payload = log_entry_payload(entry);
+    entry_header_write(payload, &header);
+    struct mutation mutation = {.kind = is_delete ? MUTATION_DELETE : MUTATION_PUT,
+                                .key = w->write->key};
+    uint8_t *row = mutation_write(payload + ENTRY_HEADER_BYTES, &mutation);
+    if (!is_delete) {
+        put_u32(payload + ENTRY_HEADER_BYTES + 4, (uint32_t)row_bytes);
+        struct row stored = {.version = replica->paxos.last_slot + 1,
+                             .timestamp = MAX(hlc, w->old.timestamp + 1)};
+        row_header_write(row, &stored);
+        memcpy(row + ROW_HEADER_BYTES, item.at, item.bytes);
+    }
+    TRY(replica_propose(replica, entry));
+    ASSERT(entry->slot == replica->paxos.last_slot);
+    replica->hlc = hlc;
+    w->slot = entry->slot;
+    return STATUS_OK;
+}
+
+/* Decide on the image that was read, and propose.  Does not wait. */
+static enum status decide(struct context *ctx, struct writing *w)
+{
+    struct value item;
+    w->result->old_bytes = value_type(w->old.item) == VALUE_NONE ? 0 : item_size(w->old.item);
+    TRY(check_condition(ctx, w));
+    TRY(make_new_item(ctx, w, &item));
+    w->result->new_bytes = value_type(item) == VALUE_NONE ? 0 : item_size(item);
+    TRY(keep_attributes(ctx, w, item));
+    if (value_type(item) == VALUE_NONE && value_type(w->old.item) == VALUE_NONE)
+        return STATUS_OK; /* deleting what is not there changes nothing */
+    return propose(ctx, w, item);
+}
+
+static enum status read_image(struct context *ctx, struct writing *w)
+{
+    struct bytes row;
+    w->old = (struct row){0};
+    enum status status =
+        replica_read(ctx, w->replica, w->write->key, UINT64_MAX, &row, &w->observed_slot);
+    if (status == STATUS_NOT_FOUND)
+        return STATUS_OK;
+    TRY(status);
+    return row_read(row, &w->old);
+}
+
+/* Everything up to the proposal; waits only before the image is read. */
+static enum status execute(struct context *ctx, struct writing *w)
+{
+    for (;;) {
+        TRY(wait_for_room(ctx, w->replica));
+        TRY(read_image(ctx, w));
+        *w->result = (struct write_result){0};
+        w->slot = w->observed_slot;
+        fiber_no_wait_begin(ctx);
+        enum status status = decide(ctx, w);
+        fiber_no_wait_end(ctx);
+        if (status != STATUS_BUSY)
+            return status;
+        TRY(wait_queue_wait(ctx, &w->replica->node->log_room));
+    }
+}
+
+void node_write(struct context *ctx, struct replica_service *service,
+                const struct replica_target *target, const struct replica_write *writes,
+                uint32_t count, struct write_result *results, enum status *statuses,
+                struct error *errors)
+{
+    struct node *node = CONTAINER_OF(service, struct node, service);
+    struct replica *replica;
+    enum status entered = replica_enter(node, target->group_id, &replica);
+    if (entered != STATUS_OK) {
+        for (uint32_t i = 0; i < count; i++)
+            statuses[i] = entered;
+        return;
+    }
+    uint64_t slot_max = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        struct writing w = {.replica = replica,
+                            .target = target,
+                            .write = &writes[i],
+                            .result = &results[i],
+                            .error = &errors[i]};
+        statuses[i] = execute(ctx, &w);
+        slot_max = MAX(slot_max, w.slot);
+    }
+    /* Slots commit in order: one wait is enough for all.  What was refused rests on images that
+     * must be committed too. */
+    enum status committed = replica_wait_commit(ctx, replica, slot_max);
+    for (uint32_t i = 0; i < count && committed != STATUS_OK; i++) {
+        if (statuses[i] == STATUS_OK || statuses[i] == STATUS_CONDITION_FAILED ||
+            statuses[i] == STATUS_INVALID)
+            statuses[i] = committed;
+    }
+    replica_leave(replica);
+}

@@ -1,0 +1,186 @@
+/* batch.c - many items at once: checked together, then written partition by partition, side by
+ * side. */
+#include "base/assert.h"
+#include "router/router_private.h"
+
+#define DUPLICATES "Provided list of item keys contains duplicates"
+
+/* A key of a batch, for finding duplicates. */
+struct batch_key {
+    uint64_t table_id;
+    struct bytes key; /* in the arena */
+};
+
+static enum status add_key(struct batch_key *keys, uint32_t count, uint64_t table_id,
+                           const struct key *key, struct arena *arena, struct error *error)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        if (keys[i].table_id == table_id && bytes_equal(keys[i].key, key_bytes(key)))
+            return error_set(error, ERROR_VALIDATION, DUPLICATES);
+    }
+    keys[count] = (struct batch_key){table_id, arena_copy(arena, key_bytes(key))};
+    return keys[count].key.at != NULL ? STATUS_OK : error_internal(error, STATUS_NO_MEMORY);
+}
+
+enum status router_check_gets(struct context *ctx, struct router *router,
+                              const struct get_request *requests, uint32_t count,
+                              struct error *error)
+{
+    struct batch_key keys[BATCH_GET_MAX];
+    ASSERT(count <= BATCH_GET_MAX);
+    for (uint32_t i = 0; i < count; i++) {
+        const struct table *table;
+        struct key key;
+        TRY(router_table(router, requests[i].table, &table, error));
+        TRY(keys_encode(table, requests[i].key, &ctx->arena, &key, error));
+        TRY(add_key(keys, i, table->id, &key, &ctx->arena, error));
+    }
+    return STATUS_OK;
+}
+
+static enum status encode_write(struct context *ctx, const struct table *table,
+                                const struct write_request *request, struct key *key,
+                                struct error *error)
+{
+    if (request->kind == WRITE_DELETE)
+        return keys_encode(table, request->item, &ctx->arena, key, error);
+    TRY(keys_encode_item(table, request->item, &ctx->arena, key, error));
+    if (item_size(request->item) > ITEM_BYTES_MAX)
+        return error_set(error, ERROR_VALIDATION,
+                         "Item size has exceeded the maximum allowed size");
+    return STATUS_OK;
+}
+
+enum status router_check_writes(struct context *ctx, struct router *router,
+                                const struct write_request *requests, uint32_t count,
+                                struct error *error)
+{
+    struct batch_key keys[BATCH_WRITE_MAX];
+    ASSERT(count <= BATCH_WRITE_MAX);
+    for (uint32_t i = 0; i < count; i++) {
+        const struct table *table;
+        struct key key;
+        TRY(router_table(router, requests[i].table, &table, error));
+        TRY(encode_write(ctx, table, &requests[i], &key, error));
+        TRY(add_key(keys, i, table->id, &key, &ctx->arena, error));
+    }
+    return STATUS_OK;
+}
+
+/* ---- Writing ---- */
+
+/* The writes of a batch that go to one partition: one call, on a fiber of its own. */
+struct batch_part {
+    struct batch *batch;
+    struct replica_target target;
+    uint32_t count;
+    uint32_t indexes[BATCH_WRITE_MAX]; /* in the batch */
+};
+
+struct batch {
+    struct router *router;
+    const struct write_request *requests;
+    struct write_result *results;
+    bool *done;
+    struct bytes keys[BATCH_WRITE_MAX];
+    struct batch_part parts[BATCH_WRITE_MAX];
+    uint32_t part_count;
+    uint32_t running;
+    uint64_t trace_id[2];
+    struct wait_queue ended;
+};
+
+static void write_part(struct context *ctx, struct batch_part *part)
+{
+    struct batch *batch = part->batch;
+    struct replica_write writes[BATCH_WRITE_MAX];
+    struct write_result results[BATCH_WRITE_MAX] = {0};
+    enum status statuses[BATCH_WRITE_MAX];
+    struct error errors[BATCH_WRITE_MAX];
+    for (uint32_t i = 0; i < part->count; i++) {
+        const struct write_request *request = &batch->requests[part->indexes[i]];
+        writes[i] = (struct replica_write){.key = batch->keys[part->indexes[i]],
+                                           .key_attributes = request->item,
+                                           .request = request};
+    }
+    struct replica_service *service = batch->router->service;
+    service->write(ctx, service, &part->target, writes, part->count, results, statuses, errors);
+    for (uint32_t i = 0; i < part->count; i++) {
+        batch->results[part->indexes[i]] = results[i];
+        batch->done[part->indexes[i]] = statuses[i] == STATUS_OK;
+    }
+}
+
+static void part_run(struct context *ctx, void *argument)
+{
+    struct batch_part *part = argument;
+    memcpy(ctx->trace_id, part->batch->trace_id, sizeof(ctx->trace_id));
+    write_part(ctx, part);
+    part->batch->running--;
+    wait_queue_wake_all(&part->batch->ended);
+}
+
+/* The parts refer to this stack: wait for all of them, whatever becomes of this request meanwhile.
+ * They share its deadline, so that this ends soon after it. */
+static void wait_for_parts(struct context *ctx, struct batch *batch)
+{
+    while (batch->running > 0) {
+        if (wait_queue_wait(ctx, &batch->ended) != STATUS_OK)
+            context_yield(ctx);
+    }
+}
+
+static enum status divide(struct context *ctx, struct batch *batch, uint32_t count,
+                          struct error *error)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        const struct table *table;
+        struct key key;
+        TRY(router_table(batch->router, batch->requests[i].table, &table, error));
+        TRY(encode_write(ctx, table, &batch->requests[i], &key, error));
+        batch->keys[i] = arena_copy(&ctx->arena, key_bytes(&key));
+        if (batch->keys[i].at == NULL)
+            return error_internal(error, STATUS_NO_MEMORY);
+        struct replica_target target = router_target(table, key_bytes(&key));
+        uint32_t p = 0;
+        while (p < batch->part_count && batch->parts[p].target.group_id != target.group_id)
+            p++;
+        if (p == batch->part_count) {
+            batch->part_count++;
+            batch->parts[p] = (struct batch_part){.batch = batch, .target = target};
+        }
+        struct batch_part *part = &batch->parts[p];
+        part->indexes[part->count++] = i;
+    }
+    return STATUS_OK;
+}
+
+enum status router_write_batch(struct context *ctx, struct router *router,
+                               const struct write_request *requests, uint32_t count,
+                               struct write_result *results, bool *done, struct error *error)
+{
+    ASSERT(count <= BATCH_WRITE_MAX);
+    struct batch *batch = arena_alloc_zero(&ctx->arena, sizeof(*batch));
+    if (batch == NULL)
+        return error_internal(error, STATUS_NO_MEMORY);
+    *batch = (struct batch){.router = router,
+                            .requests = requests,
+                            .results = results,
+                            .done = done,
+                            .trace_id = {ctx->trace_id[0], ctx->trace_id[1]}};
+    wait_queue_init(&batch->ended);
+    TRY(divide(ctx, batch, count, error));
+    struct fiber_options options = {.arena_bytes_max = ctx->arena.bytes_max,
+                                    .deadline_ns = ctx->deadline_ns};
+    for (uint32_t p = 0; p + 1 < batch->part_count; p++) {
+        batch->running++;
+        if (fiber_spawn(ctx->env, &options, part_run, &batch->parts[p]) != STATUS_OK) {
+            batch->running--;
+            write_part(ctx, &batch->parts[p]);
+        }
+    }
+    if (batch->part_count > 0)
+        write_part(ctx, &batch->parts[batch->part_count - 1]);
+    wait_for_parts(ctx, batch);
+    return STATUS_OK;
+}

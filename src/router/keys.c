@@ -1,0 +1,187 @@
+/* keys.c - primary keys against a table's schema, and the ranges of encoded keys that conditions
+ * ask for. */
+#include "base/assert.h"
+#include "router/router_private.h"
+
+#define INVALID_VALUES "One or more parameter values were invalid: "
+#define NOT_VALID      "One or more parameter values are not valid. "
+#define MISMATCH       "The provided key element does not match the schema"
+
+static size_t content_bytes(struct value v)
+{
+    return value_type(v) == VALUE_N ? 0 : value_bytes(v).count; /* an encoded number is short */
+}
+
+/* Sizes of a key attribute's value, which has the right type. */
+static enum status check_size(const struct table *table, const struct key_attribute *attribute,
+                              struct value v, struct arena *arena, struct error *error)
+{
+    if (value_type(v) == VALUE_N)
+        return STATUS_OK;
+    if (content_bytes(v) == 0)
+        return error_format(error, arena, ERROR_VALIDATION,
+                            NOT_VALID "The AttributeValue for a key attribute cannot contain an "
+                                      "empty %s value. Key: %.*s",
+                            value_type(v) == VALUE_S ? "string" : "binary",
+                            BYTES_ARGS(attribute->name));
+    if (attribute == &table->schema.partition && content_bytes(v) > KEY_PARTITION_BYTES_MAX)
+        return error_set(error, ERROR_VALIDATION,
+                         INVALID_VALUES
+                         "Size of hashkey has exceeded the maximum size limit of2048 bytes");
+    if (attribute == &table->schema.sort && content_bytes(v) > KEY_SORT_BYTES_MAX)
+        return error_set(error, ERROR_VALIDATION,
+                         INVALID_VALUES "Aggregated size of all range keys has exceeded the size "
+                                        "limit of 1024 bytes");
+    return STATUS_OK;
+}
+
+static enum status find_in_key(const struct table *table, const struct key_attribute *attribute,
+                               struct value key, struct arena *arena, struct value *found,
+                               struct error *error)
+{
+    if (!value_find(key, attribute->name, found) || value_type(*found) != attribute->type)
+        return error_set(error, ERROR_VALIDATION, MISMATCH);
+    return check_size(table, attribute, *found, arena, error);
+}
+
+enum status keys_encode(const struct table *table, struct value key, struct arena *arena,
+                        struct key *encoded, struct error *error)
+{
+    const struct key_schema *schema = &table->schema;
+    bool has_sort = schema->sort.type != VALUE_NONE;
+    struct value partition, sort = VALUE_ABSENT;
+    if (value_count(key) != (has_sort ? 2 : 1))
+        return error_set(error, ERROR_VALIDATION, MISMATCH);
+    TRY(find_in_key(table, &schema->partition, key, arena, &partition, error));
+    if (has_sort)
+        TRY(find_in_key(table, &schema->sort, key, arena, &sort, error));
+    key_encode(encoded, table->hash_seed, partition, sort);
+    return STATUS_OK;
+}
+
+static enum status find_in_item(const struct table *table, const struct key_attribute *attribute,
+                                struct value item, struct arena *arena, struct value *found,
+                                struct error *error)
+{
+    if (!value_find(item, attribute->name, found))
+        return error_format(error, arena, ERROR_VALIDATION,
+                            INVALID_VALUES "Missing the key %.*s in the item",
+                            BYTES_ARGS(attribute->name));
+    if (value_type(*found) != attribute->type)
+        return error_format(error, arena, ERROR_VALIDATION,
+                            INVALID_VALUES "Type mismatch for key %.*s expected: %s actual: %s",
+                            BYTES_ARGS(attribute->name), value_type_name(attribute->type),
+                            value_type_name(value_type(*found)));
+    return check_size(table, attribute, *found, arena, error);
+}
+
+enum status keys_encode_item(const struct table *table, struct value item, struct arena *arena,
+                             struct key *encoded, struct error *error)
+{
+    struct value partition, sort = VALUE_ABSENT;
+    TRY(find_in_item(table, &table->schema.partition, item, arena, &partition, error));
+    if (table->schema.sort.type != VALUE_NONE)
+        TRY(find_in_item(table, &table->schema.sort, item, arena, &sort, error));
+    key_encode(encoded, table->hash_seed, partition, sort);
+    return STATUS_OK;
+}
+
+enum status keys_check_update(const struct table *table, const struct expr_program *update,
+                              struct arena *arena, struct error *error)
+{
+    if (update->code.count == 0)
+        return STATUS_OK;
+    const struct key_schema *schema = &table->schema;
+    struct expr_attributes walk = {0};
+    struct bytes name;
+    while (expr_next_attribute(update, &walk, &name)) {
+        bool is_key = bytes_equal(name, schema->partition.name) ||
+                      (schema->sort.type != VALUE_NONE && bytes_equal(name, schema->sort.name));
+        if (is_key)
+            return error_format(error, arena, ERROR_VALIDATION,
+                                INVALID_VALUES "Cannot update attribute %.*s. This attribute is "
+                                               "part of the key",
+                                BYTES_ARGS(name));
+    }
+    return STATUS_OK;
+}
+
+/* ---- Ranges ---- */
+
+/* `key` in the arena, with `extra` zero bytes behind it: with one, the smallest key above it. */
+static enum status keep_key(struct arena *arena, const struct key *key, size_t extra,
+                            struct bytes *kept)
+{
+    uint8_t *at = arena_alloc(arena, key->count + extra);
+    if (at == NULL)
+        return STATUS_NO_MEMORY;
+    memcpy(at, key->at, key->count);
+    memset(at + key->count, 0, extra);
+    *kept = bytes_of(at, key->count + extra);
+    return STATUS_OK;
+}
+
+static enum status keep_after(struct arena *arena, struct bytes prefix, struct bytes *kept)
+{
+    struct key after;
+    *kept = (struct bytes){0};
+    return key_after_prefix(&after, prefix) ? keep_key(arena, &after, 0, kept) : STATUS_OK;
+}
+
+enum status keys_condition_range(const struct table *table, const struct key_condition *condition,
+                                 struct arena *arena, struct key_range *range, struct error *error)
+{
+    const struct key_schema *schema = &table->schema;
+    TRY(check_size(table, &schema->partition, condition->partition, arena, error));
+    if (value_type(condition->low) != VALUE_NONE && condition->sort != SORT_BEGINS)
+        TRY(check_size(table, &schema->sort, condition->low, arena, error));
+    if (value_type(condition->high) != VALUE_NONE)
+        TRY(check_size(table, &schema->sort, condition->high, arena, error));
+    if (condition->sort == SORT_BEGINS && content_bytes(condition->low) > KEY_SORT_BYTES_MAX)
+        return check_size(table, &schema->sort, condition->low, arena, error);
+
+    struct key whole, low, high;
+    key_encode_collection(&whole, table->hash_seed, condition->partition);
+    TRY(keep_key(arena, &whole, 0, &range->low));
+    TRY(keep_after(arena, key_bytes(&whole), &range->high));
+    if (condition->sort == SORT_ANY)
+        return STATUS_OK;
+    key_encode(&low, table->hash_seed, condition->partition, condition->low);
+    switch (condition->sort) {
+    case SORT_EQ:
+        TRY(keep_key(arena, &low, 0, &range->low));
+        return keep_key(arena, &low, 1, &range->high);
+    case SORT_LT:
+        return keep_key(arena, &low, 0, &range->high);
+    case SORT_LE:
+        return keep_key(arena, &low, 1, &range->high);
+    case SORT_GT:
+        return keep_key(arena, &low, 1, &range->low);
+    case SORT_GE:
+        return keep_key(arena, &low, 0, &range->low);
+    case SORT_BEGINS:
+        TRY(keep_key(arena, &low, 0, &range->low));
+        return keep_after(arena, key_bytes(&low), &range->high);
+    case SORT_BETWEEN:
+        key_encode(&high, table->hash_seed, condition->partition, condition->high);
+        TRY(keep_key(arena, &low, 0, &range->low));
+        return keep_key(arena, &high, 1, &range->high);
+    case SORT_ANY:
+        break;
+    }
+    return STATUS_OK;
+}
+
+enum status keys_segment_range(uint32_t segment, uint32_t count, struct arena *arena,
+                               struct key_range *range)
+{
+    *range = (struct key_range){0};
+    if (count <= 1)
+        return STATUS_OK;
+    uint8_t share[8];
+    range->low = arena_copy(arena, key_hash_share(segment, count, share));
+    if (segment + 1 < count)
+        range->high = arena_copy(arena, key_hash_share(segment + 1, count, share));
+    bool copied = range->low.at != NULL && (segment + 1 == count || range->high.at != NULL);
+    return copied ? STATUS_OK : STATUS_NO_MEMORY;
+}

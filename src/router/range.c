@@ -1,0 +1,137 @@
+/* range.c - Query and Scan: from a condition to a byte range, and over the partitions that it
+ * touches. */
+#include "router/router_private.h"
+
+#define OUTSIDE_QUERY                                                                              \
+    "The provided starting key is outside query boundaries based on provided conditions"
+#define INVALID_START "The provided starting key is invalid"
+
+/* The whole range of the request, before its start key. */
+static enum status request_range(struct context *ctx, const struct table *table,
+                                 const struct range_request *request, struct key_range *range,
+                                 struct error *error)
+{
+    if (request->kind == RANGE_SCAN) {
+        enum status status =
+            keys_segment_range(request->segment, request->segment_count, &ctx->arena, range);
+        return status == STATUS_OK ? status : error_internal(error, status);
+    }
+    struct key_condition condition;
+    struct expr_fault fault = {0};
+    enum status status = expr_key_condition(&request->key_condition, &table->schema, &ctx->arena,
+                                            &condition, &fault);
+    if (status == STATUS_INVALID)
+        *error = (struct error){.code = ERROR_VALIDATION, .message = fault.message};
+    else if (status != STATUS_OK)
+        (void)error_internal(error, status);
+    TRY(status);
+    status = keys_condition_range(table, &condition, &ctx->arena, range, error);
+    return status == STATUS_OK || status == STATUS_INVALID ? status : error_internal(error, status);
+}
+
+static bool within(const struct key_range *range, struct bytes key)
+{
+    return bytes_compare(key, range->low) >= 0 &&
+           (range->high.count == 0 || bytes_compare(key, range->high) < 0);
+}
+
+/* Narrow the range to what lies beyond the start key. */
+static enum status start_after(struct context *ctx, const struct table *table,
+                               const struct range_request *request, struct key_range *range,
+                               struct error *error)
+{
+    if (value_type(request->start_key) == VALUE_NONE)
+        return STATUS_OK;
+    struct key start;
+    struct error fault;
+    if (keys_encode(table, request->start_key, &ctx->arena, &start, &fault) != STATUS_OK)
+        return error_format(error, &ctx->arena, ERROR_VALIDATION, INVALID_START ": %.*s",
+                            BYTES_ARGS(fault.message));
+    if (!within(range, key_bytes(&start))) {
+        if (request->kind == RANGE_QUERY)
+            return error_set(error, ERROR_VALIDATION, OUTSIDE_QUERY);
+        return error_format(error, &ctx->arena, ERROR_VALIDATION,
+                            INVALID_START
+                            ": Invalid ExclusiveStartKey. Please use ExclusiveStartKey "
+                            "with correct Segment. TotalSegments: %u Segment: %u",
+                            request->segment_count, request->segment);
+    }
+    /* One zero byte behind a key makes the smallest key above it. */
+    uint8_t *at = arena_alloc_zero(&ctx->arena, start.count + 1u);
+    if (at == NULL)
+        return error_internal(error, STATUS_NO_MEMORY);
+    memcpy(at, start.at, start.count);
+    if (request->backward)
+        range->high = bytes_of(at, start.count);
+    else
+        range->low = bytes_of(at, start.count + 1u);
+    return STATUS_OK;
+}
+
+/* The part of the range that a partition has; false: none. */
+static bool clip(const struct partition *partition, const struct key_range *range,
+                 struct key_range *part)
+{
+    *part = *range;
+    if (bytes_compare(partition->low, part->low) > 0)
+        part->low = partition->low;
+    if (partition->high.count > 0 &&
+        (part->high.count == 0 || bytes_compare(partition->high, part->high) < 0))
+        part->high = partition->high;
+    return part->high.count == 0 || bytes_compare(part->low, part->high) < 0;
+}
+
+static enum status walk_partitions(struct context *ctx, struct router *router, struct table *table,
+                                   const struct range_request *request,
+                                   const struct key_range *range, struct item_sink *sink,
+                                   struct replica_range_result *gathered, struct error *error)
+{
+    for (uint32_t i = 0; i < table->partition_count && !gathered->more; i++) {
+        uint32_t index = request->backward ? table->partition_count - 1 - i : i;
+        const struct partition *partition = &table->partitions[index];
+        struct key_range part;
+        if (!clip(partition, range, &part))
+            continue;
+        struct replica_target target = {.group_id = partition->group_id,
+                                        .table_id = table->id,
+                                        .schema_version = table->schema_version};
+        struct replica_range call = {.low = part.low,
+                                     .high = part.high,
+                                     .backward = request->backward,
+                                     .consistent = request->consistent,
+                                     .limit = request->limit,
+                                     .bytes_max = PAGE_BYTES_MAX,
+                                     .filter = request->filter,
+                                     .schema = &table->schema};
+        enum status status =
+            router->service->range(ctx, router->service, &target, &call, sink, gathered, error);
+        if (status != STATUS_OK)
+            return router_replica_error(error, status);
+    }
+    return STATUS_OK;
+}
+
+enum status router_range(struct context *ctx, struct router *router,
+                         const struct range_request *request, struct item_sink *sink,
+                         struct range_result *result, struct error *error)
+{
+    const struct table *found;
+    struct key_range range;
+    TRY(router_table(router, request->table, &found, error));
+    TRY(request_range(ctx, found, request, &range, error));
+    TRY(start_after(ctx, found, request, &range, error));
+
+    struct table *table = catalog_find(&router->catalog, request->table);
+    table_hold(table); /* the walk waits */
+    struct replica_range_result gathered = {0};
+    enum status status =
+        walk_partitions(ctx, router, table, request, &range, sink, &gathered, error);
+    table_drop(table);
+    TRY(status);
+    *result = (struct range_result){.count = gathered.count,
+                                    .scanned_count = gathered.scanned_count,
+                                    .scanned_bytes = gathered.scanned_bytes};
+    if (gathered.more)
+        result->last_key = gathered.last_key;
+    return STATUS_OK;
+}

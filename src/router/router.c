@@ -1,0 +1,114 @@
+/* router.c - single items: resolve the table, check the key, call the replica that leads it. */
+#include "router/router_private.h"
+
+#include "base/assert.h"
+
+#define NOT_FOUND "Requested resource not found"
+
+enum status router_open(struct context *ctx, const struct router_options *options,
+                        struct router **opened)
+{
+    ASSERT(options->on_demand_partitions >= 1);
+    struct router *router = heap_alloc_zero(ctx->env->heap, sizeof(*router));
+    if (router == NULL)
+        return STATUS_NO_MEMORY;
+    *router = (struct router){.env = ctx->env, .options = *options, .service = options->service};
+    enum status status = catalog_open(&router->catalog, ctx->env->heap);
+    if (status != STATUS_OK) {
+        heap_free(ctx->env->heap, router, sizeof(*router));
+        return status;
+    }
+    status = router_create_partitions(ctx, router, router->catalog.system);
+    if (status == STATUS_OK)
+        status = system_load(ctx, router);
+    if (status != STATUS_OK) {
+        router_close(router);
+        return status;
+    }
+    *opened = router;
+    return STATUS_OK;
+}
+
+void router_close(struct router *router)
+{
+    catalog_close(&router->catalog);
+    heap_free(router->env->heap, router, sizeof(*router));
+}
+
+enum status router_table(struct router *router, struct bytes name, const struct table **table,
+                         struct error *error)
+{
+    struct table *found = catalog_find(&router->catalog, name);
+    if (found == NULL || (found->status != TABLE_ACTIVE && found->status != TABLE_UPDATING))
+        return error_set(error, ERROR_RESOURCE_NOT_FOUND, NOT_FOUND);
+    *table = found;
+    return STATUS_OK;
+}
+
+struct replica_target router_target(const struct table *table, struct bytes key)
+{
+    return (struct replica_target){.group_id = table_partition(table, key)->group_id,
+                                   .table_id = table->id,
+                                   .schema_version = table->schema_version};
+}
+
+enum status router_replica_error(struct error *error, enum status status)
+{
+    if (status == STATUS_OK || status == STATUS_INVALID || status == STATUS_CONDITION_FAILED)
+        return status;
+    if (status == STATUS_MOVED) {
+        (void)error_set(error, ERROR_RESOURCE_NOT_FOUND, NOT_FOUND);
+        return status;
+    }
+    return error_internal(error, status);
+}
+
+enum status router_get(struct context *ctx, struct router *router,
+                       const struct get_request *request, struct get_result *result,
+                       struct error *error)
+{
+    enum status status = STATUS_MOVED;
+    for (uint32_t moves = 0; status == STATUS_MOVED && moves < MOVES_MAX; moves++) {
+        const struct table *table;
+        struct key key;
+        TRY(router_table(router, request->table, &table, error));
+        TRY(keys_encode(table, request->key, &ctx->arena, &key, error));
+        struct replica_target target = router_target(table, key_bytes(&key));
+        struct replica_get get = {.key = key_bytes(&key), .consistent = request->consistent};
+        status = router->service->get(ctx, router->service, &target, &get, result);
+    }
+    return router_replica_error(error, status);
+}
+
+/* The write's encoded key, checked against the table. */
+static enum status check_write(const struct table *table, const struct write_request *request,
+                               struct arena *arena, struct key *key, struct error *error)
+{
+    if (request->kind != WRITE_PUT) {
+        TRY(keys_encode(table, request->item, arena, key, error));
+        return keys_check_update(table, &request->update, arena, error);
+    }
+    TRY(keys_encode_item(table, request->item, arena, key, error));
+    if (item_size(request->item) > ITEM_BYTES_MAX)
+        return error_set(error, ERROR_VALIDATION,
+                         "Item size has exceeded the maximum allowed size");
+    return STATUS_OK;
+}
+
+enum status router_write(struct context *ctx, struct router *router,
+                         const struct write_request *request, struct write_result *result,
+                         struct error *error)
+{
+    enum status status = STATUS_MOVED;
+    for (uint32_t moves = 0; status == STATUS_MOVED && moves < MOVES_MAX; moves++) {
+        const struct table *table;
+        struct key key;
+        TRY(router_table(router, request->table, &table, error));
+        TRY(check_write(table, request, &ctx->arena, &key, error));
+        struct replica_target target = router_target(table, key_bytes(&key));
+        struct replica_write write = {
+            .key = key_bytes(&key), .key_attributes = request->item, .request = request};
+        router->service->write(ctx, router->service, &target, &write, 1, result, &status, error);
+    }
+    return router_replica_error(error, status);
+}

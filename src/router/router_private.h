@@ -1,0 +1,73 @@
+/* router_private.h - the router's state, for the files of this folder. */
+#ifndef ROUTER_ROUTER_PRIVATE_H
+#define ROUTER_ROUTER_PRIVATE_H
+
+#include "metadata/catalog.h"
+#include "route/replica_service.h"
+#include "router/router.h"
+
+#define MOVES_MAX 3u /* how often one call is tried anew after STATUS_MOVED */
+
+struct router {
+    struct env *env;
+    struct router_options options;
+    struct replica_service *service;
+    struct catalog catalog;
+};
+
+/* ---- keys.c: keys against a table's schema, with the service's texts ---- */
+
+/* Encode the primary key that `key` (a map) is, whole and nothing else.
+ *   STATUS_INVALID  *error */
+MUST_USE enum status keys_encode(const struct table *table, struct value key, struct arena *arena,
+                                 struct key *encoded, struct error *error);
+
+/* Encode the primary key of an item to be put. */
+MUST_USE enum status keys_encode_item(const struct table *table, struct value item,
+                                      struct arena *arena, struct key *encoded,
+                                      struct error *error);
+
+/* An update must not change the key's attributes. */
+MUST_USE enum status keys_check_update(const struct table *table, const struct expr_program *update,
+                                       struct arena *arena, struct error *error);
+
+/* A range of encoded keys; in the arena. */
+struct key_range {
+    struct bytes low;  /* inclusive; empty: from the first */
+    struct bytes high; /* exclusive; empty: to the last */
+};
+
+/* The keys that a key condition asks for. */
+MUST_USE enum status keys_condition_range(const struct table *table,
+                                          const struct key_condition *condition,
+                                          struct arena *arena, struct key_range *range,
+                                          struct error *error);
+
+/* The keys of one segment of a scan. */
+MUST_USE enum status keys_segment_range(uint32_t segment, uint32_t count, struct arena *arena,
+                                        struct key_range *range);
+
+/* ---- router.c ---- */
+
+struct replica_target router_target(const struct table *table, struct bytes key);
+
+/* What to tell the client of a call to a replica that ended with `status`; keeps *error when it is
+ * the client's fault.  Returns `status`. */
+enum status router_replica_error(struct error *error, enum status status);
+
+/* ---- system.c: rows of the system table ---- */
+
+MUST_USE enum status system_load(struct context *ctx, struct router *router);
+
+/* Write the table's row: a new one (version 1), or in place of the version before it; then publish
+ * it. STATUS_CONDITION_FAILED  somebody else wrote it first */
+MUST_USE enum status system_write_table(struct context *ctx, struct router *router,
+                                        const struct table *table);
+MUST_USE enum status system_delete_table(struct context *ctx, struct router *router,
+                                         struct bytes name);
+
+/* Take `count` ids that nobody had or will have; *first is the first of them. */
+MUST_USE enum status system_take_ids(struct context *ctx, struct router *router, uint64_t count,
+                                     uint64_t *first);
+
+#endif

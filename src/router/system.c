@@ -1,0 +1,221 @@
+/* system.c - rows of the system table, read and written as any other item. */
+#include "router/router_private.h"
+
+#include "base/assert.h"
+
+#define KIND_TABLE BYTES("table")
+#define KIND_ID    BYTES("id")
+#define RECORD_MAX (256u * 1024u)
+
+/* What a system row's write needs; the memory is the request's. */
+struct system_write {
+    struct context *ctx;
+    struct router *router;
+    struct buffer item;
+    struct value_writer writer;
+    struct write_request request;
+};
+
+static struct replica_target system_target(void)
+{
+    return (struct replica_target){
+        .group_id = SYSTEM_GROUP_ID, .table_id = SYSTEM_TABLE_ID, .schema_version = 1};
+}
+
+static void begin_item(struct system_write *w, struct context *ctx, struct router *router,
+                       struct bytes kind, struct bytes name)
+{
+    *w = (struct system_write){.ctx = ctx, .router = router};
+    buffer_init(&w->item, ctx->env->heap, RECORD_MAX + 1024);
+    value_writer_init(&w->writer, &w->item);
+    value_write_begin(&w->writer, VALUE_M);
+    value_write_name(&w->writer, BYTES("kind"));
+    value_write_string(&w->writer, kind);
+    value_write_name(&w->writer, BYTES("name"));
+    value_write_string(&w->writer, name);
+}
+
+static void write_number(struct value_writer *writer, uint64_t value)
+{
+    struct number number;
+    number_from_u64(value, &number);
+    value_write_number(writer, &number);
+}
+
+/* Compile `text` with :v = value. */
+static enum status compile(struct system_write *w, enum expr_kind kind, const char *text,
+                           uint64_t value, struct expr_program *program)
+{
+    struct buffer values;
+    buffer_init(&values, w->ctx->env->heap, 256);
+    struct value_writer writer;
+    value_writer_init(&writer, &values);
+    value_write_begin(&writer, VALUE_M);
+    value_write_name(&writer, BYTES(":v"));
+    write_number(&writer, value);
+    value_write_end(&writer);
+    struct expr_scope scope = {.arena = &w->ctx->arena, .values_given = true};
+    struct expr_fault fault;
+    enum status status = value_writer_finish(&writer, &scope.values);
+    if (status == STATUS_OK)
+        status = expr_scope_init(&scope, &w->ctx->arena, &fault);
+    if (status == STATUS_OK)
+        status = expr_compile(&scope, kind, bytes_of_text(text), program, &fault);
+    ASSERT(status != STATUS_INVALID);
+    buffer_release(&values);
+    return status;
+}
+
+/* Send the write; releases what it holds. */
+static enum status send(struct system_write *w, enum write_kind kind, struct write_result *result)
+{
+    value_write_end(&w->writer);
+    enum status status = value_writer_finish(&w->writer, &w->request.item);
+    if (status == STATUS_OK) {
+        const struct table *table = w->router->catalog.system;
+        struct key key;
+        struct value name, row_kind;
+        bool found = value_find(w->request.item, BYTES("kind"), &row_kind) &&
+                     value_find(w->request.item, BYTES("name"), &name);
+        ASSERT(found);
+        key_encode(&key, table->hash_seed, row_kind, name);
+        w->request.kind = kind;
+        struct replica_write write = {
+            .key = key_bytes(&key), .key_attributes = w->request.item, .request = &w->request};
+        struct replica_target target = system_target();
+        struct error error = {0};
+        struct replica_service *service = w->router->service;
+        service->write(w->ctx, service, &target, &write, 1, result, &status, &error);
+    }
+    buffer_release(&w->item);
+    return status;
+}
+
+/* ---- Tables ---- */
+
+enum status system_write_table(struct context *ctx, struct router *router,
+                               const struct table *table)
+{
+    struct buffer record;
+    buffer_init(&record, ctx->env->heap, RECORD_MAX);
+    table_encode(table, &record);
+    struct table *published = NULL;
+    enum status status = record.failed
+                             ? STATUS_TOO_LARGE
+                             : table_decode(buffer_bytes(&record), ctx->env->heap, &published);
+    struct system_write w;
+    begin_item(&w, ctx, router, KIND_TABLE, table->name);
+    value_write_name(&w.writer, BYTES("version"));
+    write_number(&w.writer, table->schema_version);
+    value_write_name(&w.writer, BYTES("record"));
+    value_write_binary(&w.writer, buffer_bytes(&record));
+    if (status == STATUS_OK) {
+        const char *condition = table->schema_version == 1
+                                    ? "attribute_not_exists(version) OR version = :v"
+                                    : "version = :v";
+        status =
+            compile(&w, EXPR_CONDITION, condition, table->schema_version - 1, &w.request.condition);
+    }
+    struct write_result result;
+    if (status == STATUS_OK)
+        status = send(&w, WRITE_PUT, &result);
+    else
+        buffer_release(&w.item);
+    buffer_release(&record);
+    if (status == STATUS_OK)
+        status = catalog_publish(&router->catalog, published);
+    if (status != STATUS_OK)
+        table_drop(published);
+    return status;
+}
+
+enum status system_delete_table(struct context *ctx, struct router *router, struct bytes name)
+{
+    struct system_write w;
+    struct write_result result;
+    begin_item(&w, ctx, router, KIND_TABLE, name);
+    TRY(send(&w, WRITE_DELETE, &result));
+    catalog_remove(&router->catalog, name);
+    return STATUS_OK;
+}
+
+/* ---- Ids ---- */
+
+/* The system's own table and group have id 1; what is given out begins above. */
+#define FIRST_ID UINT64_C(2)
+
+enum status system_take_ids(struct context *ctx, struct router *router, uint64_t count,
+                            uint64_t *first)
+{
+    struct system_write w;
+    begin_item(&w, ctx, router, KIND_ID, BYTES("next"));
+    w.request.return_values = RETURN_ALL_NEW;
+    enum status status = compile(&w, EXPR_UPDATE, "ADD taken :v", count, &w.request.update);
+    struct write_result result = {0};
+    if (status == STATUS_OK)
+        status = send(&w, WRITE_UPDATE, &result);
+    else
+        buffer_release(&w.item);
+    TRY(status);
+    struct value taken;
+    struct number number;
+    int64_t total;
+    if (!value_find(result.attributes, BYTES("taken"), &taken) || value_type(taken) != VALUE_N)
+        return STATUS_CORRUPT;
+    value_number(taken, &number);
+    TRY(number_to_i64(&number, &total));
+    *first = FIRST_ID + (uint64_t)total - count;
+    return STATUS_OK;
+}
+
+/* ---- Loading ---- */
+
+struct load_sink {
+    struct item_sink sink;
+    struct router *router;
+};
+
+static enum status load_row(struct item_sink *base, struct value item)
+{
+    struct load_sink *load = (struct load_sink *)base;
+    struct value record;
+    if (!value_find(item, BYTES("record"), &record) || value_type(record) != VALUE_B)
+        return STATUS_CORRUPT;
+    struct table *table;
+    TRY(table_decode(value_bytes(record), load->router->env->heap, &table));
+    enum status status = catalog_publish(&load->router->catalog, table);
+    if (status != STATUS_OK)
+        table_drop(table);
+    return status;
+}
+
+enum status system_load(struct context *ctx, struct router *router)
+{
+    const struct table *table = router->catalog.system;
+    struct system_write w; /* for the partition key's value */
+    begin_item(&w, ctx, router, KIND_TABLE, BYTES("-"));
+    value_write_end(&w.writer);
+    struct value item, kind;
+    enum status status = value_writer_finish(&w.writer, &item);
+    struct key low, high;
+    if (status == STATUS_OK) {
+        bool found = value_find(item, BYTES("kind"), &kind);
+        ASSERT(found);
+        key_encode_collection(&low, table->hash_seed, kind);
+        found = key_after_prefix(&high, key_bytes(&low));
+        ASSERT(found);
+        struct replica_range range = {.low = key_bytes(&low),
+                                      .high = key_bytes(&high),
+                                      .consistent = true,
+                                      .bytes_max = UINT64_MAX,
+                                      .schema = &table->schema};
+        struct replica_target target = system_target();
+        struct load_sink load = {.sink = {.take = load_row}, .router = router};
+        struct replica_range_result result = {0};
+        struct error error = {0};
+        status = router->service->range(ctx, router->service, &target, &range, &load.sink, &result,
+                                        &error);
+    }
+    buffer_release(&w.item);
+    return status;
+}

@@ -1,0 +1,404 @@
+/* tables.c - the control plane's writes: the catalog says what is wanted, admin/ makes it so. */
+#include "router/router_private.h"
+
+#include "base/assert.h"
+
+#define IN_USE "Attempt to change a resource which is still in use: "
+
+static void tables_changed(struct router *router)
+{
+    router->options.on_tables_changed(router->options.owner);
+}
+
+static uint64_t now_ms(const struct router *router)
+{
+    return env_wall_ns(router->env) / UINT64_C(1000000);
+}
+
+static enum status find_table(struct context *ctx, struct router *router, struct bytes name,
+                              struct table **table, struct error *error)
+{
+    *table = catalog_find(&router->catalog, name);
+    if (*table != NULL)
+        return STATUS_OK;
+    return error_format(error, &ctx->arena, ERROR_RESOURCE_NOT_FOUND,
+                        "Requested resource not found: Table: %.*s not found", BYTES_ARGS(name));
+}
+
+enum status router_describe_table(struct context *ctx, struct router *router, struct bytes name,
+                                  const struct table **table, struct error *error)
+{
+    struct table *found;
+    TRY(find_table(ctx, router, name, &found, error));
+    *table = found;
+    return STATUS_OK;
+}
+
+struct table_size router_table_size(struct router *router, const struct table *table)
+{
+    struct table_size size = {0};
+    for (uint32_t i = 0; i < table->partition_count; i++) {
+        uint64_t items, bytes;
+        router->service->size(router->service, table->partitions[i].group_id, &items, &bytes);
+        size.items += items;
+        size.bytes += bytes;
+    }
+    return size;
+}
+
+enum status router_list_tables(struct context *ctx, struct router *router, struct bytes start,
+                               uint32_t limit, struct bytes *names, uint32_t *count, bool *more,
+                               struct error *error)
+{
+    const struct catalog *catalog = &router->catalog;
+    uint32_t at = start.count == 0 ? 0 : catalog_position(catalog, start);
+    if (at < catalog->count && start.count > 0 && bytes_equal(catalog->tables[at]->name, start))
+        at++;
+    *count = 0;
+    while (at < catalog->count && *count < limit) {
+        names[*count] = arena_copy(&ctx->arena, catalog->tables[at++]->name);
+        if (names[(*count)++].at == NULL)
+            return error_internal(error, STATUS_NO_MEMORY);
+    }
+    *more = at < catalog->count;
+    return STATUS_OK;
+}
+
+/* ---- Changing ---- */
+
+/* One partition for each 1,000 write units and 3,000 read units, as the Developer Guide's
+ * "Partitions and data distribution" divides provisioned throughput. */
+static uint32_t partitions_for(const struct router *router, enum billing_mode billing,
+                               uint64_t read_units, uint64_t write_units)
+{
+    if (billing == BILLING_ON_DEMAND)
+        return router->options.on_demand_partitions;
+    uint64_t thousandths =
+        MIN(read_units, UINT64_C(1) << 40) * 1000 / 3000 + MIN(write_units, UINT64_C(1) << 40);
+    uint64_t count = (thousandths + 999) / 1000;
+    return (uint32_t)MIN(MAX(count, UINT64_C(1)), TABLE_PARTITIONS_MAX);
+}
+
+static enum status system_error(struct error *error, enum status status, struct bytes name,
+                                struct arena *arena)
+{
+    if (status == STATUS_CONDITION_FAILED)
+        return error_format(error, arena, ERROR_RESOURCE_IN_USE,
+                            IN_USE "Table is being updated: %.*s", BYTES_ARGS(name));
+    if (status == STATUS_BUSY)
+        return error_set(error, ERROR_LIMIT_EXCEEDED,
+                         "Subscriber limit exceeded: Provisioned throughput or table count for "
+                         "this account is at its maximum: 2500 tables");
+    return error_internal(error, status);
+}
+
+/* Partitions of equal shares of the hash space, with ids from `group_id` on; in the arena. */
+static enum status divide(struct context *ctx, struct table *table, uint32_t count,
+                          uint64_t group_id)
+{
+    struct partition *partitions = arena_alloc_array(&ctx->arena, count, sizeof(*partitions));
+    if (partitions == NULL)
+        return STATUS_NO_MEMORY;
+    struct bytes low = {0};
+    for (uint32_t i = 0; i < count; i++) {
+        struct bytes high = {0};
+        uint8_t share[8];
+        if (i + 1 < count) {
+            high = arena_copy(&ctx->arena, key_hash_share(i + 1, count, share));
+            if (high.at == NULL)
+                return STATUS_NO_MEMORY;
+        }
+        partitions[i] = (struct partition){.group_id = group_id + i, .low = low, .high = high};
+        low = high;
+    }
+    table->partitions = partitions;
+    table->partition_count = count;
+    return STATUS_OK;
+}
+
+static enum status create(struct context *ctx, struct router *router,
+                          const struct create_table_request *request)
+{
+    uint32_t partitions =
+        partitions_for(router, request->billing, request->read_units, request->write_units);
+    uint64_t first_id;
+    TRY(system_take_ids(ctx, router, 1 + (uint64_t)partitions, &first_id));
+    uint64_t ms = now_ms(router);
+    struct table table = {
+        .id = first_id,
+        .schema_version = 1,
+        .name = request->name,
+        .hash_seed = env_random_u64(router->env),
+        .schema = request->schema,
+        .status = TABLE_CREATING,
+        .created_ms = ms,
+        .billing = request->billing,
+        .billing_changed_ms = request->billing == BILLING_ON_DEMAND ? ms : 0,
+        .read_units = request->read_units,
+        .write_units = request->write_units,
+        .has_on_demand_maximum = request->has_on_demand_maximum,
+        .on_demand_read_max = request->on_demand_read_max,
+        .on_demand_write_max = request->on_demand_write_max,
+        .deletion_protection = request->deletion_protection,
+        .table_class = request->table_class,
+        .table_class_changed_ms = request->table_class_given ? ms : 0,
+        .tags = request->tags,
+        .tag_count = request->tag_count,
+    };
+    env_random(router->env, table.uuid, sizeof(table.uuid));
+    table.uuid[6] = (uint8_t)((table.uuid[6] & 0x0f) | 0x40); /* version 4 */
+    table.uuid[8] = (uint8_t)((table.uuid[8] & 0x3f) | 0x80);
+    TRY(divide(ctx, &table, partitions, first_id + 1));
+    return system_write_table(ctx, router, &table);
+}
+
+enum status router_create_table(struct context *ctx, struct router *router,
+                                const struct create_table_request *request, struct error *error)
+{
+    if (catalog_find(&router->catalog, request->name) != NULL)
+        return error_format(error, &ctx->arena, ERROR_RESOURCE_IN_USE, "Table already exists: %.*s",
+                            BYTES_ARGS(request->name));
+    if (router->catalog.count >= TABLES_MAX)
+        return system_error(error, STATUS_BUSY, request->name, &ctx->arena);
+    enum status status = create(ctx, router, request);
+    if (status == STATUS_CONDITION_FAILED)
+        return error_format(error, &ctx->arena, ERROR_RESOURCE_IN_USE, "Table already exists: %.*s",
+                            BYTES_ARGS(request->name));
+    if (status != STATUS_OK)
+        return system_error(error, status, request->name, &ctx->arena);
+    tables_changed(router);
+    return STATUS_OK;
+}
+
+/* The table may be changed or deleted now. */
+static enum status check_settled(struct context *ctx, const struct table *table,
+                                 struct error *error)
+{
+    static const char *const doing[] = {
+        [TABLE_CREATING] = "created", [TABLE_UPDATING] = "updated", [TABLE_DELETING] = "deleted"};
+    if (table->status == TABLE_ACTIVE)
+        return STATUS_OK;
+    return error_format(error, &ctx->arena, ERROR_RESOURCE_IN_USE, IN_USE "Table is being %s: %.*s",
+                        doing[table->status], BYTES_ARGS(table->name));
+}
+
+#define DAY_MS UINT64_C(86400000)
+
+static enum status change_throughput(struct context *ctx, struct router *router,
+                                     struct table *table, uint64_t read_units, uint64_t write_units,
+                                     struct error *error)
+{
+    uint64_t ms = now_ms(router);
+    bool decreases = read_units < table->read_units || write_units < table->write_units;
+    if (decreases && table->billing == BILLING_PROVISIONED && table->last_decrease_ms > 0) {
+        if (table->last_decrease_ms / DAY_MS != ms / DAY_MS)
+            table->decreases_today = 0; /* counted by UTC day */
+        if (table->decreases_today >= router->options.decreases_per_day_max)
+            return error_format(error, &ctx->arena, ERROR_LIMIT_EXCEEDED,
+                                "Subscriber limit exceeded: Provisioned throughput decreases are "
+                                "limited within a given UTC day. Number of decreases today: %u.",
+                                table->decreases_today);
+    }
+    if (decreases) {
+        table->last_decrease_ms = ms;
+        table->decreases_today++;
+    }
+    if (read_units > table->read_units || write_units > table->write_units)
+        table->last_increase_ms = ms;
+    table->read_units = read_units;
+    table->write_units = write_units;
+    return STATUS_OK;
+}
+
+static enum status change(struct context *ctx, struct router *router,
+                          const struct update_table_request *request, struct table *table,
+                          struct error *error)
+{
+    uint64_t ms = now_ms(router);
+    if (request->billing_given && request->billing == BILLING_ON_DEMAND) {
+        if (table->billing != BILLING_ON_DEMAND)
+            table->billing_changed_ms = ms;
+        table->read_units = table->write_units = 0;
+    }
+    if (request->throughput_given)
+        TRY(change_throughput(ctx, router, table, request->read_units, request->write_units,
+                              error));
+    if (request->billing_given)
+        table->billing = request->billing;
+    if (table->billing == BILLING_PROVISIONED)
+        table->has_on_demand_maximum = false;
+    if (request->on_demand_maximum_given) {
+        table->has_on_demand_maximum = true;
+        table->on_demand_read_max = request->on_demand_read_max;
+        table->on_demand_write_max = request->on_demand_write_max;
+    }
+    if (request->deletion_protection_given)
+        table->deletion_protection = request->deletion_protection;
+    if (request->table_class_given && request->table_class != table->table_class) {
+        table->table_class = request->table_class;
+        table->table_class_changed_ms = ms;
+    }
+    return STATUS_OK;
+}
+
+enum status router_update_table(struct context *ctx, struct router *router,
+                                const struct update_table_request *request, struct error *error)
+{
+    struct table *table;
+    TRY(find_table(ctx, router, request->name, &table, error));
+    TRY(check_settled(ctx, table, error));
+    struct table changed = *table;
+    TRY(change(ctx, router, request, &changed, error));
+    changed.schema_version++;
+    changed.status = TABLE_UPDATING;
+    table_hold(table); /* `changed` borrows its arrays, and the write waits */
+    enum status status = system_write_table(ctx, router, &changed);
+    table_drop(table);
+    if (status != STATUS_OK)
+        return system_error(error, status, request->name, &ctx->arena);
+    tables_changed(router);
+    return STATUS_OK;
+}
+
+enum status router_delete_table(struct context *ctx, struct router *router, struct bytes name,
+                                struct error *error)
+{
+    struct table *table;
+    TRY(find_table(ctx, router, name, &table, error));
+    TRY(check_settled(ctx, table, error));
+    if (table->deletion_protection)
+        return error_set(
+            error, ERROR_VALIDATION,
+            "Resource cannot be deleted as it is currently protected against deletion. "
+            "Disable deletion protection first.");
+    struct table changed = *table;
+    changed.schema_version++;
+    changed.status = TABLE_DELETING;
+    table_hold(table);
+    enum status status = system_write_table(ctx, router, &changed);
+    table_drop(table);
+    if (status != STATUS_OK)
+        return system_error(error, status, name, &ctx->arena);
+    tables_changed(router);
+    return STATUS_OK;
+}
+
+/* ---- Tags ---- */
+
+static enum status write_tags(struct context *ctx, struct router *router, struct table *table,
+                              struct tag *tags, uint32_t count, struct error *error)
+{
+    struct table changed = *table;
+    changed.schema_version++;
+    changed.tags = tags;
+    changed.tag_count = count;
+    table_hold(table);
+    enum status status = system_write_table(ctx, router, &changed);
+    enum status result = STATUS_OK;
+    if (status != STATUS_OK)
+        result = system_error(error, status, table->name, &ctx->arena);
+    table_drop(table);
+    return result;
+}
+
+enum status router_tag_table(struct context *ctx, struct router *router, struct bytes name,
+                             const struct tag *tags, uint32_t count, struct error *error)
+{
+    struct table *table;
+    TRY(find_table(ctx, router, name, &table, error));
+    uint32_t total = table->tag_count;
+    struct tag *merged = arena_alloc_array(&ctx->arena, total + (size_t)count + 1, sizeof(*merged));
+    if (merged == NULL)
+        return error_internal(error, STATUS_NO_MEMORY);
+    for (uint32_t i = 0; i < total; i++)
+        merged[i] = table->tags[i];
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t at = 0;
+        while (at < total && !bytes_equal(merged[at].key, tags[i].key))
+            at++;
+        merged[at] = tags[i];
+        if (at == total)
+            total++;
+    }
+    if (total > TAGS_MAX)
+        return error_set(error, ERROR_VALIDATION,
+                         "One or more parameter values were invalid: Too many tags: The maximum "
+                         "number of tags for a resource is 50");
+    return write_tags(ctx, router, table, merged, total, error);
+}
+
+enum status router_untag_table(struct context *ctx, struct router *router, struct bytes name,
+                               const struct bytes *keys, uint32_t count, struct error *error)
+{
+    struct table *table;
+    TRY(find_table(ctx, router, name, &table, error));
+    struct tag *kept = arena_alloc_array(&ctx->arena, table->tag_count + (size_t)1, sizeof(*kept));
+    if (kept == NULL)
+        return error_internal(error, STATUS_NO_MEMORY);
+    uint32_t total = 0;
+    for (uint32_t i = 0; i < table->tag_count; i++) {
+        bool removed = false;
+        for (uint32_t k = 0; k < count && !removed; k++)
+            removed = bytes_equal(table->tags[i].key, keys[k]);
+        if (!removed)
+            kept[total++] = table->tags[i];
+    }
+    if (total == table->tag_count)
+        return STATUS_OK;
+    return write_tags(ctx, router, table, kept, total, error);
+}
+
+/* ---- For admin/ ---- */
+
+const struct table *router_next_unsettled(struct router *router, struct bytes after)
+{
+    const struct catalog *catalog = &router->catalog;
+    for (uint32_t at = catalog_position(catalog, after); at < catalog->count; at++) {
+        const struct table *table = catalog->tables[at];
+        bool passed = after.count > 0 && bytes_equal(table->name, after);
+        if (!passed && table->status != TABLE_ACTIVE)
+            return table;
+    }
+    return NULL;
+}
+
+enum status router_create_partitions(struct context *ctx, struct router *router,
+                                     const struct table *table)
+{
+    for (uint32_t i = 0; i < table->partition_count; i++) {
+        const struct partition *partition = &table->partitions[i];
+        struct replica_target target = {.group_id = partition->group_id,
+                                        .table_id = table->id,
+                                        .schema_version = table->schema_version};
+        TRY(router->service->create_replica(ctx, router->service, &target, partition->low,
+                                            partition->high));
+    }
+    return STATUS_OK;
+}
+
+enum status router_remove_partitions(struct context *ctx, struct router *router,
+                                     const struct table *table)
+{
+    for (uint32_t i = 0; i < table->partition_count; i++)
+        TRY(router->service->remove_replica(ctx, router->service, table->partitions[i].group_id));
+    return STATUS_OK;
+}
+
+enum status router_settle_table(struct context *ctx, struct router *router, struct bytes name)
+{
+    struct table *table = catalog_find(&router->catalog, name);
+    if (table == NULL || table->status == TABLE_ACTIVE || table->status == TABLE_DELETING)
+        return STATUS_OK;
+    struct table changed = *table;
+    changed.schema_version++;
+    changed.status = TABLE_ACTIVE;
+    table_hold(table);
+    enum status status = system_write_table(ctx, router, &changed);
+    table_drop(table);
+    return status;
+}
+
+enum status router_forget_table(struct context *ctx, struct router *router, struct bytes name)
+{
+    return system_delete_table(ctx, router, name);
+}
