@@ -6,7 +6,7 @@
 
 struct lsn node_covered(const struct node *node)
 {
-    struct lsn covered = wal_next(node->wal);
+    struct lsn covered = wal_durable(node->wal);
     uint32_t position = 0;
     const struct replica *replica;
     while ((replica = hash_map_next(&node->replicas, &position)) != NULL) {
