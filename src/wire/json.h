@@ -36,7 +36,8 @@ struct json_scanner {
     uint32_t depth;
     bool first;  /* the innermost object or array has had no member yet */
     bool taken;  /* a value was begun */
-    bool failed; /* not JSON, or over a bound: every later call gives END, false or the empty run */
+    bool failed; /* not JSON, or over a bound (depth, the arena): every later call gives END, false
+                    or the empty run */
 };
 
 void json_scanner_init(struct json_scanner *s, struct bytes body, struct arena *arena);
@@ -80,8 +81,9 @@ void json_write_base64(struct json_writer *w, struct bytes content);
 void json_write_raw(struct json_writer *w,
                     struct bytes text); /* a number or other JSON, as it is */
 void json_write_u64(struct json_writer *w, uint64_t value);
-void json_write_double(struct json_writer *w,
-                       double value); /* "0.5", "1.0": as the service prints capacity and times */
+/* "0.5", "1.0", "1.363729002358E9": as the service prints capacity and times; what is not finite
+ * becomes 0. */
+void json_write_double(struct json_writer *w, double value);
 void json_write_bool(struct json_writer *w, bool value);
 void json_write_null(struct json_writer *w);
 
