@@ -98,6 +98,7 @@ static void round_trips(void **state)
         {"{\"a\":{\"S\":\"1\",\"S\":\"2\"}}", "{\"a\":{\"S\":\"2\"}}"},
         {"{\"a\":{\"L\":[{\"S\":\"1\"}],\"L\":[]}}", "{\"a\":{\"L\":[]}}"},
         /* Null members are as if they were not there; unknown ones are ignored. */
+        {"{\"a\":{\"N\":\"1\",\"N\":null,\"S\":\"x\"}}", "{\"a\":{\"S\":\"x\"}}"},
         {"{\"a\":{\"S\":\"1\",\"N\":null,\"X\":[{\"a\":1}],\"NUL\":1}}", "{\"a\":{\"S\":\"1\"}}"},
     };
     struct fixture f;

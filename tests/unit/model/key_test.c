@@ -1,0 +1,279 @@
+/* Keys as bytes: their order, their limits, and the ranges that prefixes and shares cut. */
+#include "model/key.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/checksum.h"
+#include "base/codec.h"
+#include "base/prng.h"
+
+#define SEED UINT64_C(0x5eed)
+
+struct fixture {
+    struct heap heap;
+    struct buffer buffer;
+};
+
+static void setup(struct fixture *f)
+{
+    heap_init(&f->heap, false);
+    buffer_init(&f->buffer, &f->heap, 1u << 20);
+}
+
+static void teardown(struct fixture *f)
+{
+    buffer_release(&f->buffer);
+    assert_int_equal(f->heap.bytes_used, 0);
+}
+
+static struct value finish(struct value_writer *w)
+{
+    struct value value;
+    assert_int_equal(value_writer_finish(w, &value), STATUS_OK);
+    return value;
+}
+
+/* A value in memory of its own: `into` holds it. */
+static struct value run_value(enum value_type type, struct bytes content, uint8_t *into)
+{
+    struct heap heap;
+    struct buffer b;
+    struct value_writer w;
+    heap_init(&heap, false);
+    buffer_init(&b, &heap, 8192);
+    value_writer_init(&w, &b);
+    if (type == VALUE_S)
+        value_write_string(&w, content);
+    else
+        value_write_binary(&w, content);
+    struct value value = finish(&w);
+    memcpy(into, value.at, value.bytes);
+    value.at = into;
+    buffer_release(&b);
+    return value;
+}
+
+static struct value number_value(const char *text, uint8_t *into)
+{
+    struct number number;
+    enum number_fault fault;
+    assert_int_equal(number_parse(bytes_of_text(text), &number, &fault), STATUS_OK);
+    into[0] = VALUE_N;
+    into[1] = (uint8_t)number_encode(&number, into + 2);
+    return (struct value){into, 2u + into[1]};
+}
+
+static void has_the_documented_layout(void **state)
+{
+    (void)state;
+    uint8_t a[64], b[64];
+    struct value pk = run_value(VALUE_S, BYTES("user"), a);
+    struct value sk = run_value(VALUE_B, BYTES("\1\2"), b);
+    struct key key;
+    key_encode(&key, SEED, pk, sk);
+    assert_int_equal(key.count, 8 + 2 + 4 + 1 + 2);
+    assert_true(get_u64_be(key.at) == checksum64(BYTES("user"), SEED));
+    assert_int_equal(get_u16_be(key.at + 8), 4);
+    assert_memory_equal(key.at + 10, "user\0\1\2", 7);
+    struct key alone;
+    key_encode(&alone, SEED, pk, VALUE_ABSENT);
+    assert_true(bytes_equal(key_bytes(&alone), bytes_of(key.at, 15)));
+    struct key collection;
+    key_encode_collection(&collection, SEED, pk);
+    assert_true(bytes_equal(key_bytes(&alone), key_bytes(&collection)));
+    key_encode(&alone, SEED + 1, pk, VALUE_ABSENT);
+    assert_memory_not_equal(alone.at, key.at, 8);
+}
+
+static void sorts_by_the_sort_key(void **state)
+{
+    (void)state;
+    static const char *const numbers[] = {"-1e125",  "-10", "-9.99",  "-9.9", "-1",
+                                          "-1e-130", "0",   "1e-130", "0.5",  "1",
+                                          "1.01",    "9.9", "10",     "1e125"};
+    static const char *const texts[] = {"", "a", "a ", "aa", "b", "\x7f", "\xc3\xa9"};
+    uint8_t pk_bytes[64], at[64];
+    struct value pk = number_value("7", pk_bytes);
+    struct key last, key;
+    for (size_t i = 0; i < ARRAY_COUNT(numbers); i++) {
+        key_encode(&key, SEED, pk, number_value(numbers[i], at));
+        if (i > 0)
+            assert_true(bytes_compare(key_bytes(&last), key_bytes(&key)) < 0);
+        last = key;
+    }
+    for (size_t i = 0; i < ARRAY_COUNT(texts); i++) {
+        key_encode(&key, SEED, pk, run_value(VALUE_S, bytes_of_text(texts[i]), at));
+        if (i > 0)
+            assert_true(bytes_compare(key_bytes(&last), key_bytes(&key)) < 0);
+        last = key;
+    }
+    /* Equal numbers are one key, however they were written. */
+    struct key other;
+    key_encode(&key, SEED, number_value("1.0", pk_bytes), number_value("10", at));
+    key_encode(&other, SEED, number_value("1", pk_bytes), number_value("1e1", at));
+    assert_true(bytes_equal(key_bytes(&key), key_bytes(&other)));
+}
+
+/* Whatever bytes keys are made of, all items of a partition key lie between its collection and what
+ * follows it, and no others. */
+static void a_collection_is_one_range(void **state)
+{
+    (void)state;
+    struct prng prng;
+    prng_init(&prng, 8);
+    for (int i = 0; i < 5000; i++) {
+        uint8_t content[2][8], sort[8], a[64], b[64], c[64];
+        size_t counts[2];
+        for (int j = 0; j < 2; j++) {
+            counts[j] = prng_below(&prng, 8);
+            for (size_t k = 0; k < counts[j]; k++)
+                content[j][k] = prng_one_in(&prng, 2) ? 0xff : 0;
+        }
+        size_t sort_count = prng_below(&prng, 8);
+        memset(sort, prng_one_in(&prng, 2) ? 0xff : 0, sizeof(sort));
+        struct value pk = run_value(VALUE_B, bytes_of(content[0], counts[0]), a);
+        struct value other = run_value(VALUE_B, bytes_of(content[1], counts[1]), b);
+        struct value sk = run_value(VALUE_B, bytes_of(sort, sort_count), c);
+        struct key low, high, key;
+        key_encode_collection(&low, SEED, pk);
+        assert_true(key_after_prefix(&high, key_bytes(&low)));
+        key_encode(&key, SEED, pk, sk);
+        assert_true(bytes_compare(key_bytes(&low), key_bytes(&key)) <= 0);
+        assert_true(bytes_compare(key_bytes(&key), key_bytes(&high)) < 0);
+        if (value_equal(pk, other))
+            continue;
+        key_encode(&key, SEED, other, sk);
+        assert_true(bytes_compare(key_bytes(&key), key_bytes(&low)) < 0 ||
+                    bytes_compare(key_bytes(&key), key_bytes(&high)) >= 0);
+    }
+}
+
+static void the_longest_keys_fit(void **state)
+{
+    (void)state;
+    static uint8_t content[KEY_PARTITION_BYTES_MAX];
+    uint8_t pk_bytes[KEY_PARTITION_BYTES_MAX + 8], sk_bytes[KEY_SORT_BYTES_MAX + 8];
+    for (int fill = 0; fill <= 0xff; fill += 0xff) {
+        memset(content, fill, sizeof(content));
+        struct value pk = run_value(VALUE_B, bytes_of(content, KEY_PARTITION_BYTES_MAX), pk_bytes);
+        struct value sk = run_value(VALUE_B, bytes_of(content, KEY_SORT_BYTES_MAX), sk_bytes);
+        struct key key, after, shorter;
+        key_encode(&key, SEED, pk, sk);
+        assert_int_equal(key.count, KEY_BYTES_MAX);
+        assert_true(key_after_prefix(&after, key_bytes(&key)));
+        assert_true(bytes_compare(key_bytes(&key), key_bytes(&after)) < 0);
+        sk = run_value(VALUE_B, bytes_of(content, KEY_SORT_BYTES_MAX - 1), sk_bytes);
+        key_encode(&shorter, SEED, pk, sk);
+        assert_true(bytes_compare(key_bytes(&shorter), key_bytes(&key)) < 0);
+    }
+}
+
+static void after_a_prefix_comes_the_next(void **state)
+{
+    (void)state;
+    static const struct {
+        struct bytes prefix, after;
+        bool is;
+    } cases[] = {
+        {{(const uint8_t *)"", 0}, {(const uint8_t *)"", 0}, false},
+        {{(const uint8_t *)"\xff\xff", 2}, {(const uint8_t *)"", 0}, false},
+        {{(const uint8_t *)"a", 1}, {(const uint8_t *)"b", 1}, true},
+        {{(const uint8_t *)"a\xff\xff", 3}, {(const uint8_t *)"b", 1}, true},
+        {{(const uint8_t *)"\0\0", 2}, {(const uint8_t *)"\0\1", 2}, true},
+        {{(const uint8_t *)"\xfe\xff", 2}, {(const uint8_t *)"\xff", 1}, true},
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
+        struct key key;
+        assert_int_equal(key_after_prefix(&key, cases[i].prefix), cases[i].is);
+        if (cases[i].is)
+            assert_true(bytes_equal(key_bytes(&key), cases[i].after));
+    }
+    struct key key = {.count = 2, .at = "ab"};
+    assert_true(key_after_prefix(&key, key_bytes(&key))); /* in place */
+    assert_true(bytes_equal(key_bytes(&key), BYTES("ac")));
+}
+
+static void shares_cut_the_hash_space_evenly(void **state)
+{
+    (void)state;
+    uint8_t to[8], next[8];
+    assert_int_equal(key_hash_share(0, 1, to).count, 0);
+    assert_int_equal(key_hash_share(0, 1000000, to).count, 0);
+    assert_true(get_u64_be(key_hash_share(1, 2, to).at) == UINT64_C(1) << 63);
+    assert_true(get_u64_be(key_hash_share(3, 4, to).at) == UINT64_C(3) << 62);
+    static const uint32_t counts[] = {2, 3, 7, 1000, 1000000};
+    for (size_t c = 0; c < ARRAY_COUNT(counts); c++) {
+        uint64_t share = UINT64_MAX / counts[c];
+        uint64_t low = 0;
+        for (uint32_t i = 1; i < counts[c]; i += 1 + counts[c] / 1000) {
+            struct bytes bound = key_hash_share(i, counts[c], to);
+            assert_int_equal(bound.count, 8);
+            uint64_t high = get_u64_be(bound.at);
+            assert_true(high > low);
+            if (i + 1 < counts[c]) {
+                uint64_t width = get_u64_be(key_hash_share(i + 1, counts[c], next).at) - high;
+                assert_true(width >= share && width <= share + 1);
+            }
+            low = high;
+        }
+    }
+}
+
+static void shows_the_key_of_an_item(void **state)
+{
+    (void)state;
+    struct fixture f;
+    setup(&f);
+    struct value_writer w;
+    value_writer_init(&w, &f.buffer);
+    value_write_begin(&w, VALUE_M);
+    for (int i = 0; i < 5; i++) {
+        char name[4] = {'z', (char)('0' + i)};
+        value_write_name(&w, bytes_of_text(name));
+        value_write_bool(&w, true);
+    }
+    value_write_name(&w, BYTES("sk"));
+    value_write_string(&w, BYTES("s"));
+    value_write_name(&w, BYTES("pk"));
+    value_write_binary(&w, BYTES("p"));
+    value_write_end(&w);
+    struct value item = finish(&w), v;
+    struct key_schema schema = {.partition = {BYTES("pk"), VALUE_B},
+                                .sort = {BYTES("sk"), VALUE_S}};
+    struct buffer shown;
+    buffer_init(&shown, &f.heap, 1024);
+    value_writer_init(&w, &shown);
+    key_write_attributes(&w, &schema, item);
+    struct value key = finish(&w);
+    assert_int_equal(value_count(key), 2);
+    assert_true(value_find(key, BYTES("pk"), &v) && bytes_equal(value_bytes(v), BYTES("p")));
+    assert_true(value_find(key, BYTES("sk"), &v) && bytes_equal(value_bytes(v), BYTES("s")));
+    buffer_clear(&shown);
+    value_writer_init(&w, &shown);
+    schema.sort.type = VALUE_NONE;
+    key_write_attributes(&w, &schema, item);
+    assert_int_equal(value_count(finish(&w)), 1);
+    buffer_release(&shown);
+    teardown(&f);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(has_the_documented_layout),
+        cmocka_unit_test(sorts_by_the_sort_key),
+        cmocka_unit_test(a_collection_is_one_range),
+        cmocka_unit_test(the_longest_keys_fit),
+        cmocka_unit_test(after_a_prefix_comes_the_next),
+        cmocka_unit_test(shares_cut_the_hash_space_evenly),
+        cmocka_unit_test(shows_the_key_of_an_item),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
