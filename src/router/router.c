@@ -69,7 +69,7 @@ enum status router_get(struct context *ctx, struct router *router,
 {
     enum status status = STATUS_MOVED;
     for (uint32_t moves = 0; status == STATUS_MOVED && moves < MOVES_MAX; moves++) {
-        const struct table *table;
+        const struct table *table = NULL;
         struct key key;
         TRY(router_table(router, request->table, &table, error));
         TRY(keys_encode(table, request->key, &ctx->arena, &key, error));
@@ -101,7 +101,7 @@ enum status router_write(struct context *ctx, struct router *router,
 {
     enum status status = STATUS_MOVED;
     for (uint32_t moves = 0; status == STATUS_MOVED && moves < MOVES_MAX; moves++) {
-        const struct table *table;
+        const struct table *table = NULL;
         struct key key;
         TRY(router_table(router, request->table, &table, error));
         TRY(check_write(table, request, &ctx->arena, &key, error));
