@@ -90,13 +90,14 @@ enum env_file_flags {
 struct env_stream_events {
     /* `bytes` arrived: borrowed for the call.  */
     void (*on_read)(void *owner, struct bytes bytes);
-    /* The peer will send no more (status END) or the stream broke (IO).  Nothing is read after it.
-     */
+    /* The peer will send no more (END: it may still read) or the stream broke (IO).  Nothing is
+     * read after it; the owner still closes the stream. */
     void (*on_end)(void *owner, enum status status);
     /* Bytes that env_stream_write had to queue have all gone, or never will, because the stream
      * broke: then the next write answers CLOSED. */
     void (*on_drain)(void *owner);
-    /* After env_stream_close: nothing refers to the stream or to `owner` any more. */
+    /* After env_stream_close, from the loop: nothing refers to the stream or to `owner` any more.
+     * Not called for a stream that was never started. */
     void (*on_closed)(void *owner);
 };
 
@@ -301,8 +302,11 @@ MUST_USE static inline enum status env_dir_list(struct env *env, const char *pat
 
 /* ---- Streams ---- */
 
-/* Listen on host:port; port 0 lets the system choose.  `host` is an address or a name the system
- * knows. STATUS_EXISTS  the port is in use     STATUS_INVALID  no such host     STATUS_DENIED */
+/* Listen on host:port; port 0 lets the system choose.  `host` is an address, or a name that the
+ * system knows: then on all its addresses ("localhost": 127.0.0.1 and ::1).
+ *   STATUS_EXISTS   the port is in use
+ *   STATUS_INVALID  no such host, or not an address of this machine
+ *   STATUS_DENIED   the port is not for this user */
 MUST_USE static inline enum status env_listen(struct env *env, const char *host, uint16_t port,
                                               const struct env_listener_events *events, void *owner,
                                               struct env_listener **listener)
@@ -341,8 +345,8 @@ static inline void env_stream_resume(struct env *env, struct env_stream *stream)
 
 /* Send the runs, in order, at once as far as the peer takes them; the rest is copied and sent
  * later, and *queued_bytes says how much waits now in all.  When it is not 0, on_drain comes when
- * all has gone. STATUS_CLOSED     the stream broke; nothing was sent STATUS_NO_MEMORY  the rest
- * could not be copied; the stream is unusable, close it */
+ * all has gone. STATUS_CLOSED     the stream broke: what it did not take is lost, and so is all
+ * that follows STATUS_NO_MEMORY  the rest could not be copied; the stream is unusable, close it */
 MUST_USE static inline enum status env_stream_write(struct env *env, struct env_stream *stream,
                                                     const struct bytes *runs, size_t run_count,
                                                     size_t *queued_bytes)
