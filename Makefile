@@ -26,7 +26,7 @@ build/debug:
 	@ninja -C build/debug -j $(JOBS) --quiet
 
 run: build
-	@build/release/trine serve
+	@build/release/trine serve --examples
 
 test: deps-test build/release/trine build/debug
 	@tools/test

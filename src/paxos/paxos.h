@@ -125,8 +125,7 @@ enum paxos_role { PAXOS_FOLLOWER, PAXOS_CANDIDATE, PAXOS_LEADER, PAXOS_STOPPED }
 
 /* What to do after a step, in this order. */
 struct paxos_update {
-    bool
-        persist_promise; /* write `promised` to the log; durable BEFORE any of `messages` is sent.
+    bool persist_promise; /* write `promised` to the log; durable BEFORE any of `messages` is sent.
                           * Then step PAXOS_PERSISTED for it; no other event of this group before */
     struct ballot promised; /* with persist_promise */
     bool truncate;          /* cut the log after `truncate_after`, before appending */

@@ -1,0 +1,361 @@
+#include "main/server.h"
+
+#include <stdio.h>
+
+#include "admin/reconcile.h"
+#include "api/api.h"
+#include "node/node.h"
+#include "ops/ops.h"
+#include "router/router.h"
+#include "wire/sigv4.h"
+#include "wire/tls.h"
+
+#define NODE_ID           1u
+#define DECREASES_PER_DAY 27u
+#define WHY_BYTES         512
+#define LIFE_ARENA_BYTES  (UINT64_C(64) << 20)
+#define ADMIN_CONNECTIONS 64u
+#define METRICS_BYTES_MAX (UINT64_C(8) << 20)
+
+struct server {
+    struct env *env;
+    struct server_options options;
+    const struct server_events *events;
+    void *owner;
+    char why[WHY_BYTES];
+    struct node *node;
+    struct router *router;
+    struct reconciler *reconciler;
+    struct credentials credentials;
+    bool credentials_set;
+    struct tls_context *tls;
+    struct api *api;
+    struct http_server *http;
+    struct http_server *admin;
+    struct ops ops;
+    bool stopping;
+    uint32_t draining;
+    struct wait_queue stop;
+    struct wait_queue drained;
+};
+
+struct server_options server_options_default(void)
+{
+    return (struct server_options){.region = BYTES("us-east-1"),
+                                   .account = BYTES("000000000000"),
+                                   .host = "127.0.0.1",
+                                   .port = 8000,
+                                   .data_dir = "./trine-data",
+                                   .on_demand_partitions = 1};
+}
+
+/* ---- Starting ---- */
+
+struct make_dir_job {
+    struct env_job job;
+    const char *path;
+    enum status status;
+};
+
+/* Create the directory and make that durable in its parent. */
+static void make_dir_run(struct env_job *base)
+{
+    struct make_dir_job *job = CONTAINER_OF(base, struct make_dir_job, job);
+    job->status = env_dir_create(base->env, job->path);
+    if (job->status == STATUS_EXISTS) {
+        job->status = STATUS_OK;
+        return;
+    }
+    if (job->status != STATUS_OK)
+        return;
+    char parent[4096];
+    size_t length = strlen(job->path);
+    while (length > 1 && job->path[length - 1] == '/')
+        length--;
+    while (length > 0 && job->path[length - 1] != '/')
+        length--;
+    if (length == 0)
+        snprintf(parent, sizeof(parent), ".");
+    else
+        snprintf(parent, sizeof(parent), "%.*s", (int)length, job->path);
+    job->status = env_dir_sync(base->env, parent);
+}
+
+static enum status make_dir(struct context *ctx, const char *path)
+{
+    struct make_dir_job job = {.job = {.lane = ENV_LANE_BACKGROUND, .run = make_dir_run},
+                               .path = path};
+    TRY(context_run_job(ctx, &job.job));
+    return job.status;
+}
+
+static const char *data_fault(enum status status)
+{
+    switch (status) {
+    case STATUS_LOCKED:
+        return "another process uses it";
+    case STATUS_DENIED:
+        return "no permission to read and write it";
+    case STATUS_NO_SPACE:
+        return "there is no space left on its disk";
+    case STATUS_NOT_FOUND:
+        return "its parent directory does not exist, or a file in it is missing";
+    case STATUS_VERSION:
+        return "it was written by a newer version of trine";
+    case STATUS_INVALID:
+        return "it is not a data directory of trine";
+    case STATUS_CORRUPT:
+        return "what it holds is damaged; see the log lines above";
+    default:
+        return status_text(status);
+    }
+}
+
+static enum status open_node(struct context *ctx, struct server *s)
+{
+    enum status status = make_dir(ctx, s->options.data_dir);
+    if (status == STATUS_OK) {
+        struct node_options options = {.dir = s->options.data_dir,
+                                       .node_id = NODE_ID,
+                                       .in_memory = s->options.in_memory,
+                                       .accept_loss = s->options.accept_loss,
+                                       .cache_bytes = s->options.cache_bytes,
+                                       .checkpoint_bytes = s->options.checkpoint_bytes};
+        status = node_open(ctx, &options, &s->node);
+    }
+    if (status != STATUS_OK)
+        snprintf(s->why, sizeof(s->why), "cannot open the data directory %s: %s",
+                 s->options.data_dir, data_fault(status));
+    return status;
+}
+
+static void on_tables_changed(void *owner)
+{
+    struct server *s = owner;
+    reconciler_poke(s->reconciler);
+}
+
+static enum status open_router(struct context *ctx, struct server *s)
+{
+    struct router_options options = {.service = node_service(s->node),
+                                     .on_demand_partitions = s->options.on_demand_partitions,
+                                     .decreases_per_day_max = DECREASES_PER_DAY,
+                                     .on_tables_changed = on_tables_changed,
+                                     .owner = s};
+    enum status status = router_open(ctx, &options, &s->router);
+    if (status == STATUS_OK)
+        status = reconciler_open(s->env, s->router, s->options.status_delay_ns, &s->reconciler);
+    if (status != STATUS_OK)
+        snprintf(s->why, sizeof(s->why), "cannot load the catalog of tables: %s",
+                 status_text(status));
+    return status;
+}
+
+static enum status open_security(struct server *s)
+{
+    if (s->options.credentials.count > 0) {
+        credentials_init(&s->credentials, s->env->heap, env_random_u64(s->env));
+        s->credentials_set = true;
+        uint32_t line = 0;
+        enum status status = credentials_parse(&s->credentials, s->options.credentials, &line);
+        if (status != STATUS_OK) {
+            snprintf(
+                s->why, sizeof(s->why),
+                "the credentials file is at fault in line %u: %s (a line is ACCESS_KEY SECRET_KEY)",
+                line, status_text(status));
+            return status;
+        }
+    }
+    if (s->options.certificate.count > 0) {
+        struct bytes why = {0};
+        enum status status = tls_context_open(s->env->heap, s->options.certificate,
+                                              s->options.private_key, &s->tls, &why);
+        if (status != STATUS_OK) {
+            snprintf(s->why, sizeof(s->why), "TLS cannot be set up: %.*s", BYTES_ARGS(why));
+            return status;
+        }
+    }
+    return STATUS_OK;
+}
+
+static enum status listen_on(struct server *s, const struct http_server_options *options,
+                             struct http_server **http)
+{
+    enum status status = http_server_open(s->env, options, http);
+    const char *why = status == STATUS_EXISTS    ? "the port is in use"
+                      : status == STATUS_INVALID ? "there is no such host"
+                      : status == STATUS_DENIED  ? "no permission to use this port"
+                                                 : status_text(status);
+    if (status != STATUS_OK)
+        snprintf(s->why, sizeof(s->why), "cannot listen on %s:%u: %s", options->host, options->port,
+                 why);
+    return status;
+}
+
+static enum status open_admin(struct server *s)
+{
+    if (s->options.admin_host == NULL)
+        return STATUS_OK;
+    struct http_server_options options = http_server_options_default();
+    options.host = s->options.admin_host;
+    options.port = s->options.admin_port;
+    options.connections_max = ADMIN_CONNECTIONS;
+    options.response_bytes_max = METRICS_BYTES_MAX;
+    options.service_headers = false;
+    options.cors = false;
+    options.handle = ops_handle;
+    options.owner = &s->ops;
+    return listen_on(s, &options, &s->admin);
+}
+
+static enum status open_endpoint(struct server *s)
+{
+    struct api_options api_options = {.region = s->options.region,
+                                      .account = s->options.account,
+                                      .credentials = s->credentials_set ? &s->credentials : NULL,
+                                      .router = s->router};
+    enum status status = api_open(s->env, &api_options, &s->api);
+    if (status != STATUS_OK)
+        return status;
+    struct http_server_options options = http_server_options_default();
+    options.host = s->options.host;
+    options.port = s->options.port;
+    options.tls = s->tls;
+    options.handle = api_handle;
+    options.owner = s->api;
+    if (s->options.connections_max > 0)
+        options.connections_max = s->options.connections_max;
+    if (s->options.idle_timeout_ns > 0)
+        options.idle_timeout_ns = s->options.idle_timeout_ns;
+    return listen_on(s, &options, &s->http);
+}
+
+static enum status open_all(struct context *ctx, struct server *s)
+{
+    TRY(open_security(s));
+    TRY(open_admin(s));
+    TRY(open_node(ctx, s));
+    s->ops.node = s->node;
+    TRY(open_router(ctx, s));
+    TRY(open_endpoint(s));
+    s->ops.api = s->api;
+    s->ops.http = s->http;
+    return STATUS_OK;
+}
+
+/* ---- Stopping ---- */
+
+static void on_drained(void *argument)
+{
+    struct server *s = argument;
+    s->draining--;
+    wait_queue_wake_all(&s->drained);
+}
+
+static void drain(struct context *ctx, struct server *s, struct http_server *http)
+{
+    if (http == NULL)
+        return;
+    s->draining++;
+    http_server_drain(http, on_drained, s);
+    while (s->draining > 0) {
+        if (wait_queue_wait(ctx, &s->drained) != STATUS_OK)
+            context_yield(ctx);
+    }
+}
+
+static enum status close_all(struct context *ctx, struct server *s)
+{
+    s->ops.draining = true;
+    drain(ctx, s, s->http);
+    s->ops.http = NULL;
+    if (s->reconciler != NULL)
+        reconciler_close(ctx, s->reconciler);
+    s->reconciler = NULL;
+    if (s->http != NULL)
+        http_server_close(s->http);
+    s->ops.api = NULL;
+    if (s->api != NULL)
+        api_close(s->api);
+    if (s->router != NULL)
+        router_close(s->router);
+    s->ops.node = NULL;
+    enum status status = STATUS_OK;
+    if (s->node != NULL)
+        status = node_close(ctx, s->node);
+    if (status != STATUS_OK)
+        snprintf(s->why, sizeof(s->why),
+                 "the stop was not clean (%s); the next start recovers from the log",
+                 status_text(status));
+    drain(ctx, s, s->admin);
+    if (s->admin != NULL)
+        http_server_close(s->admin);
+    if (s->tls != NULL)
+        tls_context_close(s->tls);
+    if (s->credentials_set)
+        credentials_release(&s->credentials);
+    return status;
+}
+
+/* ---- The server's one fiber: start, wait, stop ---- */
+
+static void live(struct context *ctx, void *argument)
+{
+    struct server *s = argument;
+    enum status status = open_all(ctx, s);
+    bool opened = status == STATUS_OK;
+    if (opened && !s->stopping)
+        s->events->on_ready(s->owner, s);
+    while (opened && !s->stopping) {
+        if (wait_queue_wait(ctx, &s->stop) != STATUS_OK)
+            break;
+    }
+    enum status closed = close_all(ctx, s);
+    if (status == STATUS_OK)
+        status = closed;
+    if (status != STATUS_OK && s->why[0] == 0)
+        snprintf(s->why, sizeof(s->why), "%s", status_text(status));
+    char why[WHY_BYTES];
+    memcpy(why, s->why, sizeof(why));
+    const struct server_events *events = s->events;
+    void *owner = s->owner;
+    heap_free(s->env->heap, s, sizeof(*s));
+    events->on_stopped(owner, status, why);
+}
+
+enum status server_start(struct env *env, const struct server_options *options,
+                         const struct server_events *events, void *owner, struct server **server)
+{
+    struct server *s = heap_alloc_zero(env->heap, sizeof(*s));
+    if (s == NULL)
+        return STATUS_NO_MEMORY;
+    *s = (struct server){.env = env,
+                         .options = *options,
+                         .events = events,
+                         .owner = owner,
+                         .ops = {.env = env, .started_ns = env_now_ns(env)}};
+    wait_queue_init(&s->stop);
+    wait_queue_init(&s->drained);
+    *server = s;
+    struct fiber_options fiber = {.arena_bytes_max = LIFE_ARENA_BYTES, .deadline_ns = UINT64_MAX};
+    enum status status = fiber_spawn(env, &fiber, live, s);
+    if (status != STATUS_OK)
+        heap_free(env->heap, s, sizeof(*s));
+    return status;
+}
+
+void server_stop(struct server *server)
+{
+    server->stopping = true;
+    wait_queue_wake_all(&server->stop);
+}
+
+uint16_t server_port(const struct server *server)
+{
+    return http_server_port(server->http);
+}
+
+uint16_t server_admin_port(const struct server *server)
+{
+    return server->admin == NULL ? 0 : http_server_port(server->admin);
+}
