@@ -1,9 +1,9 @@
 /* uv_env.c - the loop, its turns, clocks, randomness and signals.
  *
  * A turn begins when the wait returns.  libuv reports what came (streams, jobs that are done); then
- * after_wait fires due timers and runs the tasks deferred so far; then before_wait looks whether
- * there is anything left to do at once, in which case the next wait does not wait.  So between any
- * two batches of tasks the system is asked for events.
+ * after_wait fires due timers, runs jobs that need no thread and the tasks deferred so far; then
+ * before_wait looks whether there is anything left to do at once, in which case the next wait does
+ * not wait.  So between any two batches of tasks the system is asked for events.
  */
 #include "env/uv/uv_env.h"
 
@@ -111,7 +111,7 @@ static void before_wait(uv_prepare_t *prepare)
     struct env_uv *uv = prepare->data;
     uint64_t now_ns = env_uv_now_ns(&uv->env);
     bool due = uv->timers != NULL && uv->timers->due_ns <= now_ns;
-    if (due || !list_empty(&uv->tasks)) {
+    if (due || !list_empty(&uv->tasks) || !list_empty(&uv->loop_jobs)) {
         uv_idle_start(&uv->do_not_wait, nothing);
     } else {
         uv_idle_stop(&uv->do_not_wait);
@@ -129,6 +129,7 @@ static void after_wait(uv_check_t *check)
     if (uv->turn_began_ns == 0)
         uv->turn_began_ns = now_ns;
     env_uv_timers_fire(uv, now_ns);
+    env_uv_loop_jobs_run(uv);
 
     struct list batch;
     list_init(&batch);

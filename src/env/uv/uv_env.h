@@ -3,10 +3,10 @@
  * The loop is one thread.  Each lane of jobs has threads of its own, which start with the lane's
  * first job and hand what is done back through one wake-up of the loop for however many.  With
  * `in_memory` the files are in RAM (ram_files.h); then jobs of the log and read lanes, which no
- * longer block, run on the loop in its next turn, without a thread or a system call.
+ * longer block, run on the loop before its next wait, without a thread or a system call.
  *
- * The loop's order in one turn: wait for the system; what it reported; due timers; tasks that were
- * deferred before this moment.
+ * The loop's order in one turn: the wait; what the system reported; due timers; jobs that need no
+ * thread; tasks that were deferred before this moment.
  */
 #ifndef ENV_UV_UV_ENV_H
 #define ENV_UV_UV_ENV_H

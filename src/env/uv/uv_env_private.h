@@ -54,7 +54,6 @@ struct env_uv {
     uv_async_t done_wake;
     struct list loop_jobs; /* in memory: jobs that run on the loop in its next turn */
     uint32_t loop_job_count[ENV_LANE_COUNT];
-    struct env_task run_loop_jobs;
     bool in_loop_job;
 
     struct ram_files *ram; /* NULL: the system's files */
@@ -102,6 +101,8 @@ void env_uv_timers_fire(struct env_uv *uv, uint64_t now_ns);
 MUST_USE enum status env_uv_lanes_open(struct env_uv *uv);
 /* Wait for the jobs that run, drop the others, end the threads. */
 void env_uv_lanes_close(struct env_uv *uv);
+/* In memory: run the jobs that were submitted to the loop itself, and their `done`. */
+void env_uv_loop_jobs_run(struct env_uv *uv);
 enum status env_uv_job_submit(struct env *env, struct env_job *job);
 
 /* ---- uv_files.c ---- */

@@ -64,10 +64,9 @@ static void jobs_done(uv_async_t *async)
         job_finish(uv, LIST_ITEM(node, struct env_job, link));
 }
 
-/* In memory: what was submitted before this turn, without a thread. */
-static void run_loop_jobs(struct env_task *task)
+/* Those that are submitted meanwhile wait for the next turn. */
+void env_uv_loop_jobs_run(struct env_uv *uv)
 {
-    struct env_uv *uv = CONTAINER_OF(task, struct env_uv, run_loop_jobs);
     struct list batch;
     list_init(&batch);
     list_append_all(&batch, &uv->loop_jobs);
@@ -87,7 +86,6 @@ static enum status loop_job_submit(struct env_uv *uv, struct env_job *job)
         return STATUS_BUSY;
     uv->loop_job_count[job->lane]++;
     list_push_back(&uv->loop_jobs, &job->link);
-    env_defer(&uv->env, &uv->run_loop_jobs);
     return STATUS_OK;
 }
 
@@ -171,8 +169,6 @@ enum status env_uv_lanes_open(struct env_uv *uv)
     };
     list_init(&uv->done);
     list_init(&uv->loop_jobs);
-    list_init(&uv->run_loop_jobs.link);
-    uv->run_loop_jobs.run = run_loop_jobs;
     if (uv_mutex_init(&uv->done_mutex) != 0)
         return STATUS_NO_MEMORY;
     uint32_t opened = 0;
