@@ -1,6 +1,7 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "wire/date.h"
 #include "wire/http_private.h"
 
 /* What the server answers by itself: AWS API references, "Common Error Types". */
@@ -89,52 +90,25 @@ static uint8_t *put_status_line(uint8_t *to, int status)
     return put(to, BYTES("\r\n"));
 }
 
-/* Days since 1970-01-01 to a date of the Gregorian calendar (Howard Hinnant, "chrono-Compatible
- * Low-Level Date Algorithms", civil_from_days), for dates from 1970 on. */
-static void civil_from_days(uint64_t days, unsigned *year, unsigned *month, unsigned *day)
-{
-    uint64_t z = days + 719468;
-    uint64_t era = z / 146097;
-    unsigned day_of_era = (unsigned)(z - era * 146097);
-    unsigned year_of_era =
-        (day_of_era - day_of_era / 1460 + day_of_era / 36524 - day_of_era / 146096) / 365;
-    unsigned day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    unsigned shifted_month = (5 * day_of_year + 2) / 153; /* from March */
-    *day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
-    *month = shifted_month < 10 ? shifted_month + 3 : shifted_month - 9;
-    *year = (unsigned)(year_of_era + era * 400) + (*month <= 2);
-}
-
-static char *put_digits(char *to, unsigned value, int count)
-{
-    for (int i = count - 1; i >= 0; i--) {
-        to[i] = (char)('0' + value % 10);
-        value /= 10;
-    }
-    return to + count;
-}
-
 /* RFC 9110 section 5.6.7, IMF-fixdate. */
 static void write_date(uint64_t seconds, char to[HTTP_DATE_BYTES + 1])
 {
     static const char days[] = "ThuFriSatSunMonTueWed"; /* 1970-01-01 was a Thursday */
     static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
-    unsigned year, month, day;
-    civil_from_days(seconds / 86400, &year, &month, &day);
-    unsigned of_day = (unsigned)(seconds % 86400);
+    struct date date = date_from_seconds(seconds);
     memcpy(to, days + seconds / 86400 % 7 * 3, 3);
     memcpy(to + 3, ", ", 2);
-    char *next = put_digits(to + 5, day, 2);
+    char *next = date_put_digits(to + 5, date.day, 2);
     *next++ = ' ';
-    memcpy(next, months + (size_t)(month - 1) * 3, 3);
+    memcpy(next, months + (size_t)(date.month - 1) * 3, 3);
     next[3] = ' ';
-    next = put_digits(next + 4, year, 4);
+    next = date_put_digits(next + 4, date.year, 4);
     *next++ = ' ';
-    next = put_digits(next, of_day / 3600, 2);
+    next = date_put_digits(next, date.hour, 2);
     *next++ = ':';
-    next = put_digits(next, of_day / 60 % 60, 2);
+    next = date_put_digits(next, date.minute, 2);
     *next++ = ':';
-    next = put_digits(next, of_day % 60, 2);
+    next = date_put_digits(next, date.second, 2);
     memcpy(next, " GMT", 5);
 }
 
