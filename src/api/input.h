@@ -1,0 +1,190 @@
+/* input.h - the inputs of the operations that are built, as C structs; model.h says how members are
+ * held.  Filled in by model_decode; everything they point to is in the request's arena. */
+#ifndef API_INPUT_H
+#define API_INPUT_H
+
+#include "api/model.h"
+
+/* The values of enumerations, in the order of their shapes in model_simple.c. */
+enum { CAPACITY_NOT_GIVEN, CAPACITY_INDEXES, CAPACITY_TOTAL, CAPACITY_NONE };
+enum { METRICS_NOT_GIVEN, METRICS_SIZE, METRICS_NONE };
+enum {
+    VALUES_NOT_GIVEN,
+    VALUES_ALL_NEW,
+    VALUES_UPDATED_OLD,
+    VALUES_ALL_OLD,
+    VALUES_NONE,
+    VALUES_UPDATED_NEW
+};
+enum { ON_FAILURE_NOT_GIVEN, ON_FAILURE_ALL_OLD, ON_FAILURE_NONE };
+enum {
+    SELECT_NOT_GIVEN,
+    SELECT_SPECIFIC_ATTRIBUTES,
+    SELECT_COUNT,
+    SELECT_ALL_ATTRIBUTES,
+    SELECT_ALL_PROJECTED_ATTRIBUTES
+};
+enum { BILLING_NOT_GIVEN, BILLING_GIVEN_PROVISIONED, BILLING_GIVEN_PAY_PER_REQUEST };
+enum { KEY_TYPE_NOT_GIVEN, KEY_TYPE_HASH, KEY_TYPE_RANGE };
+enum { ATTRIBUTE_NOT_GIVEN, ATTRIBUTE_B, ATTRIBUTE_N, ATTRIBUTE_S };
+enum { CLASS_NOT_GIVEN, CLASS_STANDARD, CLASS_STANDARD_INFREQUENT_ACCESS };
+
+struct get_item_input {
+    struct bytes table;
+    struct value key;
+    struct bytes projection_expression;
+    struct model_names names;
+    uint8_t consistent_read;
+    uint8_t return_consumed_capacity;
+};
+
+/* PutItem, UpdateItem, DeleteItem. */
+struct write_item_input {
+    struct bytes table;
+    struct value item; /* PutItem: the item; else the key */
+    struct bytes update_expression;
+    struct bytes condition_expression;
+    struct model_names names;
+    struct value values;
+    uint8_t return_values;
+    uint8_t return_consumed_capacity;
+    uint8_t return_item_collection_metrics;
+    uint8_t return_values_on_failure;
+};
+
+/* Query, Scan. */
+struct range_input {
+    struct bytes table;
+    struct bytes key_condition_expression;
+    struct bytes filter_expression;
+    struct bytes projection_expression;
+    struct model_names names;
+    struct value values;
+    struct value exclusive_start_key;
+    struct model_number limit;
+    struct model_number segment;
+    struct model_number total_segments;
+    uint8_t select;
+    uint8_t consistent_read;
+    uint8_t scan_index_forward;
+    uint8_t return_consumed_capacity;
+};
+
+struct keys_and_attributes {
+    struct model_list keys; /* of struct value */
+    struct bytes projection_expression;
+    struct model_names names;
+    uint8_t consistent_read;
+};
+
+struct batch_get_input {
+    struct model_map request_items; /* of struct keys_and_attributes */
+    uint8_t return_consumed_capacity;
+};
+
+struct put_request_input {
+    struct value item;
+};
+
+struct delete_request_input {
+    struct value key;
+};
+
+struct write_request_input {
+    struct put_request_input *put;
+    struct delete_request_input *delete;
+};
+
+struct batch_write_input {
+    struct model_map request_items; /* of struct model_list of struct write_request_input */
+    uint8_t return_consumed_capacity;
+    uint8_t return_item_collection_metrics;
+};
+
+struct attribute_definition_input {
+    struct bytes name;
+    uint8_t type;
+};
+
+struct key_schema_input {
+    struct bytes name;
+    uint8_t type;
+};
+
+struct provisioned_input {
+    struct model_number read, write;
+};
+
+struct on_demand_input {
+    struct model_number read, write;
+};
+
+struct stream_input {
+    uint8_t enabled;
+    uint8_t view_type;
+};
+
+struct sse_input {
+    uint8_t enabled;
+    uint8_t type;
+    struct bytes key_id;
+};
+
+struct tag_input {
+    struct bytes key, value;
+};
+
+struct create_table_input {
+    struct bytes table;
+    struct model_list attribute_definitions; /* of struct attribute_definition_input */
+    struct model_list key_schema;            /* of struct key_schema_input */
+    struct model_list local_indexes;         /* counted, not stored */
+    struct model_list global_indexes;        /* counted, not stored */
+    struct provisioned_input *provisioned;
+    struct on_demand_input *on_demand;
+    struct stream_input *stream;
+    struct sse_input *sse;
+    struct model_list tags; /* of struct tag_input */
+    uint8_t billing_mode;
+    uint8_t table_class;
+    uint8_t deletion_protection;
+};
+
+struct update_table_input {
+    struct bytes table;
+    struct model_list attribute_definitions; /* of struct attribute_definition_input */
+    struct provisioned_input *provisioned;
+    struct on_demand_input *on_demand;
+    struct stream_input *stream;
+    struct sse_input *sse;
+    uint8_t billing_mode;
+    uint8_t table_class;
+    uint8_t deletion_protection;
+};
+
+/* DescribeTable, DeleteTable, DescribeTimeToLive, DescribeContinuousBackups. */
+struct table_input {
+    struct bytes table;
+};
+
+struct list_tables_input {
+    struct bytes exclusive_start;
+    struct model_number limit;
+};
+
+struct tag_resource_input {
+    struct bytes resource;
+    struct model_list tags; /* of struct tag_input */
+};
+
+struct untag_resource_input {
+    struct bytes resource;
+    struct model_list keys; /* of struct bytes */
+};
+
+struct list_tags_input {
+    struct bytes resource;
+    struct bytes next_token;
+};
+
+#endif

@@ -1,0 +1,268 @@
+/* The model: operations on items. */
+#include "api/model_shapes.h"
+
+#include "api/input.h"
+#include "base/compiler.h"
+
+LIST(AttributeNameList, AttributeName, 1, MODEL_NO_MAX);
+MAP(AttributeUpdates, AttributeName, AttributeValueUpdate, MODEL_NO_MIN, MODEL_NO_MAX);
+LIST(AttributeValueList, AttributeValue, MODEL_NO_MIN, MODEL_NO_MAX);
+MAP(BatchGetRequestMap, TableArn, KeysAndAttributes, MODEL_NO_MIN, 100);
+MAP(BatchWriteItemRequestMap, TableArn, WriteRequests, MODEL_NO_MIN, 25);
+MAP(ExpectedAttributeMap, AttributeName, ExpectedAttributeValue, MODEL_NO_MIN, MODEL_NO_MAX);
+NAMES(ExpressionAttributeNameMap);
+VARIABLES(ExpressionAttributeValueMap);
+MAP(FilterConditionMap, AttributeName, Condition, MODEL_NO_MIN, MODEL_NO_MAX);
+ITEM(Key);
+MAP(KeyConditions, AttributeName, Condition, MODEL_NO_MIN, MODEL_NO_MAX);
+LIST(KeyList, Key, 1, 100);
+LIST(ParameterizedStatements, ParameterizedStatement, 1, 100);
+LIST(PartiQLBatchRequest, BatchStatementRequest, 1, 25);
+LIST(PreparedStatementParameters, AttributeValue, 1, MODEL_NO_MAX);
+ITEM(PutItemInputAttributeMap);
+LIST(SearchVectorList, AttributeValue, MODEL_NO_MIN, MODEL_NO_MAX);
+LIST(StringList, String, MODEL_NO_MIN, MODEL_NO_MAX);
+LIST(TransactGetItemList, TransactGetItem, 1, 100);
+LIST(TransactWriteItemList, TransactWriteItem, 1, 100);
+LIST(WriteRequests, WriteRequest, 1, 25);
+
+#define INPUT struct get_item_input
+STRUCTURE(GetItemInput,
+          STORED(ReturnConsumedCapacity, ReturnConsumedCapacity, return_consumed_capacity, 0),
+          STORED(TableName, TableArn, table, MODEL_REQUIRED), STORED(Key, Key, key, MODEL_REQUIRED),
+          UNBUILT(AttributesToGet, AttributeNameList, MODEL_LEGACY),
+          STORED(ConsistentRead, ConsistentRead, consistent_read, 0),
+          STORED(ProjectionExpression, ProjectionExpression, projection_expression,
+                 MODEL_EXPRESSION),
+          STORED(ExpressionAttributeNames, ExpressionAttributeNameMap, names, 0));
+#undef INPUT
+
+#define INPUT struct write_item_input
+STRUCTURE(PutItemInput, STORED(ReturnValues, ReturnValue, return_values, 0),
+          STORED(TableName, TableArn, table, MODEL_REQUIRED),
+          STORED(Item, PutItemInputAttributeMap, item, MODEL_REQUIRED),
+          STORED(ReturnConsumedCapacity, ReturnConsumedCapacity, return_consumed_capacity, 0),
+          STORED(ReturnItemCollectionMetrics, ReturnItemCollectionMetrics,
+                 return_item_collection_metrics, 0),
+          STORED(ReturnValuesOnConditionCheckFailure, ReturnValuesOnConditionCheckFailure,
+                 return_values_on_failure, 0),
+          UNBUILT(Expected, ExpectedAttributeMap, MODEL_LEGACY),
+          UNBUILT(ConditionalOperator, ConditionalOperator, MODEL_LEGACY),
+          STORED(ConditionExpression, ConditionExpression, condition_expression, MODEL_EXPRESSION),
+          STORED(ExpressionAttributeNames, ExpressionAttributeNameMap, names, 0),
+          STORED(ExpressionAttributeValues, ExpressionAttributeValueMap, values, 0));
+#undef INPUT
+
+#define INPUT struct write_item_input
+STRUCTURE(UpdateItemInput,
+          STORED(ReturnConsumedCapacity, ReturnConsumedCapacity, return_consumed_capacity, 0),
+          STORED(TableName, TableArn, table, MODEL_REQUIRED),
+          STORED(Key, Key, item, MODEL_REQUIRED),
+          STORED(ReturnItemCollectionMetrics, ReturnItemCollectionMetrics,
+                 return_item_collection_metrics, 0),
+          STORED(ReturnValues, ReturnValue, return_values, 0),
+          STORED(ReturnValuesOnConditionCheckFailure, ReturnValuesOnConditionCheckFailure,
+                 return_values_on_failure, 0),
+          UNBUILT(AttributeUpdates, AttributeUpdates, MODEL_LEGACY),
+          UNBUILT(Expected, ExpectedAttributeMap, MODEL_LEGACY),
+          UNBUILT(ConditionalOperator, ConditionalOperator, MODEL_LEGACY),
+          STORED(UpdateExpression, UpdateExpression, update_expression, MODEL_EXPRESSION),
+          STORED(ConditionExpression, ConditionExpression, condition_expression, MODEL_EXPRESSION),
+          STORED(ExpressionAttributeNames, ExpressionAttributeNameMap, names, 0),
+          STORED(ExpressionAttributeValues, ExpressionAttributeValueMap, values, 0));
+#undef INPUT
+
+#define INPUT struct write_item_input
+STRUCTURE(DeleteItemInput, STORED(ReturnValues, ReturnValue, return_values, 0),
+          STORED(TableName, TableArn, table, MODEL_REQUIRED),
+          STORED(Key, Key, item, MODEL_REQUIRED),
+          STORED(ReturnConsumedCapacity, ReturnConsumedCapacity, return_consumed_capacity, 0),
+          STORED(ReturnItemCollectionMetrics, ReturnItemCollectionMetrics,
+                 return_item_collection_metrics, 0),
+          STORED(ReturnValuesOnConditionCheckFailure, ReturnValuesOnConditionCheckFailure,
+                 return_values_on_failure, 0),
+          UNBUILT(Expected, ExpectedAttributeMap, MODEL_LEGACY),
+          UNBUILT(ConditionalOperator, ConditionalOperator, MODEL_LEGACY),
+          STORED(ConditionExpression, ConditionExpression, condition_expression, MODEL_EXPRESSION),
+          STORED(ExpressionAttributeNames, ExpressionAttributeNameMap, names, 0),
+          STORED(ExpressionAttributeValues, ExpressionAttributeValueMap, values, 0));
+#undef INPUT
+
+#define INPUT struct range_input
+STRUCTURE(QueryInput,
+          STORED(ReturnConsumedCapacity, ReturnConsumedCapacity, return_consumed_capacity, 0),
+          STORED(Select, Select, select, 0), STORED(TableName, TableArn, table, MODEL_REQUIRED),
+          STORED(Limit, PositiveIntegerObject, limit, 0), UNBUILT(IndexName, IndexName, 0),
+          UNBUILT(AttributesToGet, AttributeNameList, MODEL_LEGACY),
+          STORED(ConsistentRead, ConsistentRead, consistent_read, 0),
+          UNBUILT(KeyConditions, KeyConditions, MODEL_LEGACY),
+          UNBUILT(QueryFilter, FilterConditionMap, MODEL_LEGACY),
+          UNBUILT(ConditionalOperator, ConditionalOperator, MODEL_LEGACY),
+          STORED(ScanIndexForward, BooleanObject, scan_index_forward, 0),
+          STORED(ExclusiveStartKey, Key, exclusive_start_key, 0),
+          STORED(ProjectionExpression, ProjectionExpression, projection_expression,
+                 MODEL_EXPRESSION),
+          STORED(FilterExpression, ConditionExpression, filter_expression, MODEL_EXPRESSION),
+          STORED(KeyConditionExpression, KeyExpression, key_condition_expression, MODEL_EXPRESSION),
+          STORED(ExpressionAttributeNames, ExpressionAttributeNameMap, names, 0),
+          STORED(ExpressionAttributeValues, ExpressionAttributeValueMap, values, 0));
+#undef INPUT
+
+#define INPUT struct range_input
+STRUCTURE(ScanInput,
+          STORED(ReturnConsumedCapacity, ReturnConsumedCapacity, return_consumed_capacity, 0),
+          STORED(Select, Select, select, 0), STORED(TableName, TableArn, table, MODEL_REQUIRED),
+          STORED(Limit, PositiveIntegerObject, limit, 0),
+          STORED(TotalSegments, ScanTotalSegments, total_segments, 0),
+          STORED(Segment, ScanSegment, segment, 0), UNBUILT(IndexName, IndexName, 0),
+          UNBUILT(AttributesToGet, AttributeNameList, MODEL_LEGACY),
+          UNBUILT(ScanFilter, FilterConditionMap, MODEL_LEGACY),
+          UNBUILT(ConditionalOperator, ConditionalOperator, MODEL_LEGACY),
+          STORED(ExclusiveStartKey, Key, exclusive_start_key, 0),
+          STORED(ProjectionExpression, ProjectionExpression, projection_expression,
+                 MODEL_EXPRESSION),
+          STORED(FilterExpression, ConditionExpression, filter_expression, MODEL_EXPRESSION),
+          STORED(ExpressionAttributeNames, ExpressionAttributeNameMap, names, 0),
+          STORED(ExpressionAttributeValues, ExpressionAttributeValueMap, values, 0),
+          STORED(ConsistentRead, ConsistentRead, consistent_read, 0));
+#undef INPUT
+
+#define INPUT struct batch_get_input
+STRUCTURE(BatchGetItemInput,
+          STORED(RequestItems, BatchGetRequestMap, request_items, MODEL_REQUIRED),
+          STORED(ReturnConsumedCapacity, ReturnConsumedCapacity, return_consumed_capacity, 0));
+#undef INPUT
+
+#define INPUT struct keys_and_attributes
+STRUCTURE(KeysAndAttributes, STORED(Keys, KeyList, keys, MODEL_REQUIRED),
+          UNBUILT(AttributesToGet, AttributeNameList, MODEL_LEGACY),
+          STORED(ConsistentRead, ConsistentRead, consistent_read, 0),
+          STORED(ProjectionExpression, ProjectionExpression, projection_expression,
+                 MODEL_EXPRESSION),
+          STORED(ExpressionAttributeNames, ExpressionAttributeNameMap, names, 0));
+#undef INPUT
+
+#define INPUT struct batch_write_input
+STRUCTURE(BatchWriteItemInput,
+          STORED(RequestItems, BatchWriteItemRequestMap, request_items, MODEL_REQUIRED),
+          STORED(ReturnConsumedCapacity, ReturnConsumedCapacity, return_consumed_capacity, 0),
+          STORED(ReturnItemCollectionMetrics, ReturnItemCollectionMetrics,
+                 return_item_collection_metrics, 0));
+#undef INPUT
+
+#define INPUT struct write_request_input
+STRUCTURE(WriteRequest, STORED(PutRequest, PutRequest, put, 0),
+          STORED(DeleteRequest, DeleteRequest, delete, 0));
+#undef INPUT
+
+#define INPUT struct put_request_input
+STRUCTURE(PutRequest, STORED(Item, PutItemInputAttributeMap, item, MODEL_REQUIRED));
+#undef INPUT
+
+#define INPUT struct delete_request_input
+STRUCTURE(DeleteRequest, STORED(Key, Key, key, MODEL_REQUIRED));
+#undef INPUT
+
+UNSTORED_STRUCTURE(ExpectedAttributeValue, UNSTORED(Value, AttributeValue, 0),
+                   UNSTORED(Exists, BooleanObject, 0),
+                   UNSTORED(ComparisonOperator, ComparisonOperator, 0),
+                   UNSTORED(AttributeValueList, AttributeValueList, 0));
+
+UNSTORED_STRUCTURE(AttributeValueUpdate, UNSTORED(Value, AttributeValue, 0),
+                   UNSTORED(Action, AttributeAction, 0));
+
+UNSTORED_STRUCTURE(Condition, UNSTORED(ComparisonOperator, ComparisonOperator, MODEL_REQUIRED),
+                   UNSTORED(AttributeValueList, AttributeValueList, 0));
+
+UNSTORED_STRUCTURE(TransactGetItemsInput,
+                   UNSTORED(TransactItems, TransactGetItemList, MODEL_REQUIRED),
+                   UNSTORED(ReturnConsumedCapacity, ReturnConsumedCapacity, 0));
+
+UNSTORED_STRUCTURE(TransactGetItem, UNSTORED(Get, Get, MODEL_REQUIRED));
+
+UNSTORED_STRUCTURE(Get, UNSTORED(Key, Key, MODEL_REQUIRED),
+                   UNSTORED(TableName, TableArn, MODEL_REQUIRED),
+                   UNSTORED(ProjectionExpression, ProjectionExpression, MODEL_EXPRESSION),
+                   UNSTORED(ExpressionAttributeNames, ExpressionAttributeNameMap, 0));
+
+UNSTORED_STRUCTURE(TransactWriteItemsInput,
+                   UNSTORED(TransactItems, TransactWriteItemList, MODEL_REQUIRED),
+                   UNSTORED(ReturnConsumedCapacity, ReturnConsumedCapacity, 0),
+                   UNSTORED(ReturnItemCollectionMetrics, ReturnItemCollectionMetrics, 0),
+                   UNSTORED(ClientRequestToken, ClientRequestToken, 0));
+
+UNSTORED_STRUCTURE(TransactWriteItem, UNSTORED(ConditionCheck, ConditionCheck, 0),
+                   UNSTORED(Put, Put, 0), UNSTORED(Delete, Delete, 0), UNSTORED(Update, Update, 0));
+
+UNSTORED_STRUCTURE(ConditionCheck, UNSTORED(Key, Key, MODEL_REQUIRED),
+                   UNSTORED(TableName, TableArn, MODEL_REQUIRED),
+                   UNSTORED(ConditionExpression, ConditionExpression,
+                            MODEL_REQUIRED | MODEL_EXPRESSION),
+                   UNSTORED(ExpressionAttributeNames, ExpressionAttributeNameMap, 0),
+                   UNSTORED(ExpressionAttributeValues, ExpressionAttributeValueMap, 0),
+                   UNSTORED(ReturnValuesOnConditionCheckFailure,
+                            ReturnValuesOnConditionCheckFailure, 0));
+
+UNSTORED_STRUCTURE(Put, UNSTORED(Item, PutItemInputAttributeMap, MODEL_REQUIRED),
+                   UNSTORED(TableName, TableArn, MODEL_REQUIRED),
+                   UNSTORED(ConditionExpression, ConditionExpression, MODEL_EXPRESSION),
+                   UNSTORED(ExpressionAttributeNames, ExpressionAttributeNameMap, 0),
+                   UNSTORED(ExpressionAttributeValues, ExpressionAttributeValueMap, 0),
+                   UNSTORED(ReturnValuesOnConditionCheckFailure,
+                            ReturnValuesOnConditionCheckFailure, 0));
+
+UNSTORED_STRUCTURE(Delete, UNSTORED(Key, Key, MODEL_REQUIRED),
+                   UNSTORED(TableName, TableArn, MODEL_REQUIRED),
+                   UNSTORED(ConditionExpression, ConditionExpression, MODEL_EXPRESSION),
+                   UNSTORED(ExpressionAttributeNames, ExpressionAttributeNameMap, 0),
+                   UNSTORED(ExpressionAttributeValues, ExpressionAttributeValueMap, 0),
+                   UNSTORED(ReturnValuesOnConditionCheckFailure,
+                            ReturnValuesOnConditionCheckFailure, 0));
+
+UNSTORED_STRUCTURE(Update, UNSTORED(Key, Key, MODEL_REQUIRED),
+                   UNSTORED(UpdateExpression, UpdateExpression, MODEL_REQUIRED | MODEL_EXPRESSION),
+                   UNSTORED(TableName, TableArn, MODEL_REQUIRED),
+                   UNSTORED(ConditionExpression, ConditionExpression, MODEL_EXPRESSION),
+                   UNSTORED(ExpressionAttributeNames, ExpressionAttributeNameMap, 0),
+                   UNSTORED(ExpressionAttributeValues, ExpressionAttributeValueMap, 0),
+                   UNSTORED(ReturnValuesOnConditionCheckFailure,
+                            ReturnValuesOnConditionCheckFailure, 0));
+
+UNSTORED_STRUCTURE(ExecuteStatementInput, UNSTORED(Statement, PartiQLStatement, MODEL_REQUIRED),
+                   UNSTORED(Parameters, PreparedStatementParameters, 0),
+                   UNSTORED(ConsistentRead, ConsistentRead, 0),
+                   UNSTORED(NextToken, PartiQLNextToken, 0),
+                   UNSTORED(ReturnConsumedCapacity, ReturnConsumedCapacity, 0),
+                   UNSTORED(Limit, PositiveIntegerObject, 0),
+                   UNSTORED(ReturnValuesOnConditionCheckFailure,
+                            ReturnValuesOnConditionCheckFailure, 0));
+
+UNSTORED_STRUCTURE(BatchExecuteStatementInput,
+                   UNSTORED(Statements, PartiQLBatchRequest, MODEL_REQUIRED),
+                   UNSTORED(ReturnConsumedCapacity, ReturnConsumedCapacity, 0));
+
+UNSTORED_STRUCTURE(BatchStatementRequest, UNSTORED(Statement, PartiQLStatement, MODEL_REQUIRED),
+                   UNSTORED(Parameters, PreparedStatementParameters, 0),
+                   UNSTORED(ConsistentRead, ConsistentRead, 0),
+                   UNSTORED(ReturnValuesOnConditionCheckFailure,
+                            ReturnValuesOnConditionCheckFailure, 0));
+
+UNSTORED_STRUCTURE(ExecuteTransactionInput,
+                   UNSTORED(TransactStatements, ParameterizedStatements, MODEL_REQUIRED),
+                   UNSTORED(ClientRequestToken, ClientRequestToken, 0),
+                   UNSTORED(ReturnConsumedCapacity, ReturnConsumedCapacity, 0));
+
+UNSTORED_STRUCTURE(ParameterizedStatement, UNSTORED(Statement, PartiQLStatement, MODEL_REQUIRED),
+                   UNSTORED(Parameters, PreparedStatementParameters, 0),
+                   UNSTORED(ReturnValuesOnConditionCheckFailure,
+                            ReturnValuesOnConditionCheckFailure, 0));
+
+UNSTORED_STRUCTURE(SearchVectorsInput, UNSTORED(TableName, String, MODEL_REQUIRED),
+                   UNSTORED(IndexName, String, MODEL_REQUIRED),
+                   UNSTORED(SearchVector, SearchVectorList, MODEL_REQUIRED),
+                   UNSTORED(TopK, Long, MODEL_REQUIRED),
+                   UNSTORED(ReturnConsumedCapacity, String, 0),
+                   UNSTORED(ExpressionAttributeNames, ExpressionAttributeNameMap, 0),
+                   UNSTORED(ExpressionAttributeValues, ExpressionAttributeValueMap, 0),
+                   UNSTORED(ProjectionExpression, String, MODEL_EXPRESSION),
+                   UNSTORED(SearchConditionExpression, String, 0));

@@ -1,0 +1,227 @@
+/* The model: operations on tables, tags and streams. */
+#include "api/model_shapes.h"
+
+#include "api/input.h"
+#include "base/compiler.h"
+
+LIST(AttributeDefinitions, AttributeDefinition, MODEL_NO_MIN, MODEL_NO_MAX);
+LIST(GlobalSecondaryIndexList, GlobalSecondaryIndex, MODEL_NO_MIN, MODEL_NO_MAX);
+LIST(GlobalSecondaryIndexUpdateList, GlobalSecondaryIndexUpdate, MODEL_NO_MIN, MODEL_NO_MAX);
+LIST(KeySchema, KeySchemaElement, 1, 2);
+LIST(LocalSecondaryIndexList, LocalSecondaryIndex, MODEL_NO_MIN, MODEL_NO_MAX);
+LIST(NonKeyAttributeNameList, NonKeyAttributeName, 1, 20);
+LIST(SearchSchema, SearchSchemaElement, MODEL_NO_MIN, MODEL_NO_MAX);
+LIST(TagKeyList, TagKeyString, MODEL_NO_MIN, MODEL_NO_MAX);
+LIST(TagList, Tag, MODEL_NO_MIN, MODEL_NO_MAX);
+LIST(VectorIndexList, VectorIndex, MODEL_NO_MIN, MODEL_NO_MAX);
+LIST(VectorIndexUpdateList, VectorIndexUpdate, MODEL_NO_MIN, MODEL_NO_MAX);
+
+#define INPUT struct create_table_input
+STRUCTURE(CreateTableInput,
+          STORED(AttributeDefinitions, AttributeDefinitions, attribute_definitions, MODEL_REQUIRED),
+          STORED(TableName, TableArn, table, MODEL_PARAMETER),
+          STORED(KeySchema, KeySchema, key_schema, MODEL_REQUIRED),
+          STORED(LocalSecondaryIndexes, LocalSecondaryIndexList, local_indexes, 0),
+          STORED(GlobalSecondaryIndexes, GlobalSecondaryIndexList, global_indexes, 0),
+          STORED(BillingMode, BillingMode, billing_mode, 0),
+          STORED(ProvisionedThroughput, ProvisionedThroughput, provisioned, 0),
+          STORED(StreamSpecification, StreamSpecification, stream, 0),
+          STORED(SSESpecification, SSESpecification, sse, 0), STORED(Tags, TagList, tags, 0),
+          STORED(TableClass, TableClass, table_class, 0),
+          STORED(DeletionProtectionEnabled, DeletionProtectionEnabled, deletion_protection, 0),
+          UNBUILT(WarmThroughput, WarmThroughput, 0), UNBUILT(ResourcePolicy, ResourcePolicy, 0),
+          STORED(OnDemandThroughput, OnDemandThroughput, on_demand, 0),
+          UNBUILT(GlobalTableSourceArn, TableArn, 0),
+          UNBUILT(GlobalTableSettingsReplicationMode, GlobalTableSettingsReplicationMode, 0),
+          UNBUILT(VectorIndexes, VectorIndexList, 0));
+#undef INPUT
+
+#define INPUT struct update_table_input
+STRUCTURE(UpdateTableInput, STORED(TableName, TableArn, table, MODEL_PARAMETER),
+          STORED(AttributeDefinitions, AttributeDefinitions, attribute_definitions, 0),
+          STORED(BillingMode, BillingMode, billing_mode, 0),
+          STORED(ProvisionedThroughput, ProvisionedThroughput, provisioned, 0),
+          UNBUILT(GlobalSecondaryIndexUpdates, GlobalSecondaryIndexUpdateList, 0),
+          STORED(StreamSpecification, StreamSpecification, stream, 0),
+          STORED(SSESpecification, SSESpecification, sse, 0),
+          UNBUILT(ReplicaUpdates, ReplicationGroupUpdateList, 0),
+          STORED(TableClass, TableClass, table_class, 0),
+          STORED(DeletionProtectionEnabled, DeletionProtectionEnabled, deletion_protection, 0),
+          UNBUILT(MultiRegionConsistency, MultiRegionConsistency, 0),
+          UNBUILT(GlobalTableWitnessUpdates, GlobalTableWitnessGroupUpdateList, 0),
+          STORED(OnDemandThroughput, OnDemandThroughput, on_demand, 0),
+          UNBUILT(WarmThroughput, WarmThroughput, 0),
+          UNBUILT(GlobalTableSettingsReplicationMode, GlobalTableSettingsReplicationMode, 0),
+          UNBUILT(DisassociationProtectionEnabled, Boolean, 0),
+          UNBUILT(VectorIndexUpdates, VectorIndexUpdateList, 0));
+#undef INPUT
+
+#define INPUT struct table_input
+STRUCTURE(DescribeTableInput, STORED(TableName, TableArn, table, MODEL_PARAMETER));
+#undef INPUT
+
+#define INPUT struct table_input
+STRUCTURE(DeleteTableInput, STORED(TableName, TableArn, table, MODEL_PARAMETER));
+#undef INPUT
+
+#define INPUT struct list_tables_input
+STRUCTURE(ListTablesInput, STORED(ExclusiveStartTableName, TableName, exclusive_start, 0),
+          STORED(Limit, ListTablesInputLimit, limit, 0));
+#undef INPUT
+
+#define INPUT struct attribute_definition_input
+STRUCTURE(AttributeDefinition, STORED(AttributeName, KeySchemaAttributeName, name, MODEL_REQUIRED),
+          STORED(AttributeType, ScalarAttributeType, type, MODEL_REQUIRED));
+#undef INPUT
+
+#define INPUT struct key_schema_input
+STRUCTURE(KeySchemaElement, STORED(AttributeName, KeySchemaAttributeName, name, MODEL_REQUIRED),
+          STORED(KeyType, KeyType, type, MODEL_REQUIRED));
+#undef INPUT
+
+#define INPUT struct provisioned_input
+STRUCTURE(ProvisionedThroughput,
+          STORED(WriteCapacityUnits, PositiveLongObject, write, MODEL_REQUIRED),
+          STORED(ReadCapacityUnits, PositiveLongObject, read, MODEL_REQUIRED));
+#undef INPUT
+
+#define INPUT struct on_demand_input
+STRUCTURE(OnDemandThroughput, STORED(MaxReadRequestUnits, LongObject, read, 0),
+          STORED(MaxWriteRequestUnits, LongObject, write, 0));
+#undef INPUT
+
+UNSTORED_STRUCTURE(WarmThroughput, UNSTORED(ReadUnitsPerSecond, LongObject, 0),
+                   UNSTORED(WriteUnitsPerSecond, LongObject, 0));
+
+#define INPUT struct stream_input
+STRUCTURE(StreamSpecification, STORED(StreamEnabled, StreamEnabled, enabled, MODEL_REQUIRED),
+          STORED(StreamViewType, StreamViewType, view_type, 0));
+#undef INPUT
+
+#define INPUT struct sse_input
+STRUCTURE(SSESpecification, STORED(Enabled, SSEEnabled, enabled, 0),
+          STORED(SSEType, SSEType, type, 0), STORED(KMSMasterKeyId, KMSMasterKeyId, key_id, 0));
+#undef INPUT
+
+UNSTORED_STRUCTURE(LocalSecondaryIndex, UNSTORED(IndexName, IndexName, MODEL_REQUIRED),
+                   UNSTORED(KeySchema, KeySchema, MODEL_REQUIRED),
+                   UNSTORED(Projection, Projection, MODEL_REQUIRED));
+
+UNSTORED_STRUCTURE(GlobalSecondaryIndex, UNSTORED(IndexName, IndexName, MODEL_REQUIRED),
+                   UNSTORED(KeySchema, KeySchema, MODEL_REQUIRED),
+                   UNSTORED(Projection, Projection, MODEL_REQUIRED),
+                   UNSTORED(ProvisionedThroughput, ProvisionedThroughput, 0),
+                   UNSTORED(OnDemandThroughput, OnDemandThroughput, 0),
+                   UNSTORED(WarmThroughput, WarmThroughput, 0));
+
+UNSTORED_STRUCTURE(Projection, UNSTORED(ProjectionType, ProjectionType, 0),
+                   UNSTORED(NonKeyAttributes, NonKeyAttributeNameList, 0));
+
+UNSTORED_STRUCTURE(GlobalSecondaryIndexUpdate,
+                   UNSTORED(Update, UpdateGlobalSecondaryIndexAction, 0),
+                   UNSTORED(Create, CreateGlobalSecondaryIndexAction, 0),
+                   UNSTORED(Delete, DeleteGlobalSecondaryIndexAction, 0));
+
+UNSTORED_STRUCTURE(CreateGlobalSecondaryIndexAction, UNSTORED(IndexName, IndexName, MODEL_REQUIRED),
+                   UNSTORED(KeySchema, KeySchema, MODEL_REQUIRED),
+                   UNSTORED(Projection, Projection, MODEL_REQUIRED),
+                   UNSTORED(ProvisionedThroughput, ProvisionedThroughput, 0),
+                   UNSTORED(OnDemandThroughput, OnDemandThroughput, 0),
+                   UNSTORED(WarmThroughput, WarmThroughput, 0));
+
+UNSTORED_STRUCTURE(UpdateGlobalSecondaryIndexAction, UNSTORED(IndexName, IndexName, MODEL_REQUIRED),
+                   UNSTORED(ProvisionedThroughput, ProvisionedThroughput, 0),
+                   UNSTORED(OnDemandThroughput, OnDemandThroughput, 0),
+                   UNSTORED(WarmThroughput, WarmThroughput, 0));
+
+UNSTORED_STRUCTURE(DeleteGlobalSecondaryIndexAction,
+                   UNSTORED(IndexName, IndexName, MODEL_REQUIRED));
+
+UNSTORED_STRUCTURE(VectorIndex, UNSTORED(IndexName, String, MODEL_REQUIRED),
+                   UNSTORED(VectorAttribute, VectorAttributeDefinition, MODEL_REQUIRED),
+                   UNSTORED(Projection, Projection, MODEL_REQUIRED),
+                   UNSTORED(Dimensions, Long, MODEL_REQUIRED),
+                   UNSTORED(DistanceFunction, String, MODEL_REQUIRED),
+                   UNSTORED(SearchSchema, SearchSchema, 0));
+
+UNSTORED_STRUCTURE(VectorAttributeDefinition, UNSTORED(AttributeName, String, MODEL_REQUIRED));
+
+UNSTORED_STRUCTURE(SearchSchemaElement, UNSTORED(AttributeName, String, MODEL_REQUIRED),
+                   UNSTORED(SearchSchemaElementType, String, MODEL_REQUIRED));
+
+UNSTORED_STRUCTURE(VectorIndexUpdate, UNSTORED(Create, CreateVectorIndexAction, 0),
+                   UNSTORED(Delete, DeleteVectorIndexAction, 0));
+
+UNSTORED_STRUCTURE(CreateVectorIndexAction, UNSTORED(IndexName, String, MODEL_REQUIRED),
+                   UNSTORED(VectorAttribute, VectorAttributeDefinition, MODEL_REQUIRED),
+                   UNSTORED(Projection, Projection, MODEL_REQUIRED),
+                   UNSTORED(Dimensions, Long, MODEL_REQUIRED),
+                   UNSTORED(DistanceFunction, String, MODEL_REQUIRED),
+                   UNSTORED(SearchSchema, SearchSchema, 0));
+
+UNSTORED_STRUCTURE(DeleteVectorIndexAction, UNSTORED(IndexName, String, MODEL_REQUIRED));
+
+#define INPUT struct tag_input
+STRUCTURE(Tag, STORED(Key, TagKeyString, key, MODEL_REQUIRED),
+          STORED(Value, TagValueString, value, MODEL_REQUIRED));
+#undef INPUT
+
+#define INPUT struct tag_resource_input
+STRUCTURE(TagResourceInput, STORED(ResourceArn, ResourceArnString, resource, MODEL_REQUIRED),
+          STORED(Tags, TagList, tags, MODEL_REQUIRED));
+#undef INPUT
+
+#define INPUT struct untag_resource_input
+STRUCTURE(UntagResourceInput, STORED(ResourceArn, ResourceArnString, resource, MODEL_REQUIRED),
+          STORED(TagKeys, TagKeyList, keys, MODEL_REQUIRED));
+#undef INPUT
+
+#define INPUT struct list_tags_input
+STRUCTURE(ListTagsOfResourceInput, STORED(ResourceArn, ResourceArnString, resource, MODEL_REQUIRED),
+          STORED(NextToken, NextTokenString, next_token, 0));
+#undef INPUT
+
+#define INPUT struct table_input
+STRUCTURE(DescribeTimeToLiveInput, STORED(TableName, TableArn, table, MODEL_REQUIRED));
+#undef INPUT
+
+UNSTORED_STRUCTURE(UpdateTimeToLiveInput, UNSTORED(TableName, TableArn, MODEL_REQUIRED),
+                   UNSTORED(TimeToLiveSpecification, TimeToLiveSpecification, MODEL_REQUIRED));
+
+UNSTORED_STRUCTURE(TimeToLiveSpecification, UNSTORED(Enabled, TimeToLiveEnabled, MODEL_REQUIRED),
+                   UNSTORED(AttributeName, TimeToLiveAttributeName, MODEL_REQUIRED));
+
+#define INPUT struct table_input
+STRUCTURE(DescribeContinuousBackupsInput, STORED(TableName, TableArn, table, MODEL_REQUIRED));
+#undef INPUT
+
+UNSTORED_STRUCTURE(UpdateContinuousBackupsInput, UNSTORED(TableName, TableArn, MODEL_REQUIRED),
+                   UNSTORED(PointInTimeRecoverySpecification, PointInTimeRecoverySpecification,
+                            MODEL_REQUIRED));
+
+UNSTORED_STRUCTURE(PointInTimeRecoverySpecification,
+                   UNSTORED(PointInTimeRecoveryEnabled, BooleanObject, MODEL_REQUIRED),
+                   UNSTORED(RecoveryPeriodInDays, RecoveryPeriodInDays, 0));
+
+EMPTY_STRUCTURE(DescribeLimitsInput);
+
+EMPTY_STRUCTURE(DescribeEndpointsRequest);
+
+UNSTORED_STRUCTURE(ListStreamsInput, UNSTORED(TableName, TableName, 0),
+                   UNSTORED(Limit, PositiveIntegerObject, 0),
+                   UNSTORED(ExclusiveStartStreamArn, StreamArn, 0));
+
+UNSTORED_STRUCTURE(DescribeStreamInput, UNSTORED(StreamArn, StreamArn, MODEL_REQUIRED),
+                   UNSTORED(Limit, PositiveIntegerObject, 0),
+                   UNSTORED(ExclusiveStartShardId, ShardId, 0),
+                   UNSTORED(ShardFilter, ShardFilter, 0));
+
+UNSTORED_STRUCTURE(ShardFilter, UNSTORED(Type, ShardFilterType, 0), UNSTORED(ShardId, ShardId, 0));
+
+UNSTORED_STRUCTURE(GetShardIteratorInput, UNSTORED(StreamArn, StreamArn, MODEL_REQUIRED),
+                   UNSTORED(ShardId, ShardId, MODEL_REQUIRED),
+                   UNSTORED(ShardIteratorType, ShardIteratorType, MODEL_REQUIRED),
+                   UNSTORED(SequenceNumber, SequenceNumber, 0));
+
+UNSTORED_STRUCTURE(GetRecordsInput, UNSTORED(ShardIterator, ShardIterator, MODEL_REQUIRED),
+                   UNSTORED(Limit, PositiveIntegerObject, 0));
