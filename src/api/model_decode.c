@@ -6,6 +6,7 @@
 #include "base/compiler.h"
 #include "wire/item_json.h"
 #include "wire/json.h"
+#include "wire/json_fault.h"
 
 /* DESIGN
  *
@@ -15,8 +16,6 @@
  * when a look says so.  SerializationExceptions end the pass at once, as in the service; what is
  * wrong inside an attribute value is kept, because constraints are reported before it.
  */
-
-#define CLASS_PREFIX "com.amazonaws.dynamodb.v20120810."
 
 /* Bytes of a binary value over those of its JSON: {} takes 2 bytes as JSON and 9 as a map. */
 #define ITEM_SPARE_BYTES 64u
@@ -66,106 +65,67 @@ static enum status no_memory(struct decoder *d)
 
 /* ---- SerializationExceptions ---- */
 
-/* The Java class that the service names for a shape. */
-static struct bytes shape_class(struct decoder *d, const struct model_shape *shape)
-{
-    switch (shape->kind) {
-    case MODEL_INTEGER:
-        return BYTES("class java.lang.Integer");
-    case MODEL_LONG:
-        return BYTES("class java.lang.Long");
-    case MODEL_DOUBLE:
-        return BYTES("class java.lang.Double");
-    case MODEL_BOOLEAN:
-        return BYTES("class java.lang.Boolean");
-    case MODEL_STRUCTURE:
-    case MODEL_VALUE:
-        return arena_format(d->arena, "class " CLASS_PREFIX "%s", shape->name);
-    case MODEL_ITEM:
-    case MODEL_VARIABLES:
-        return BYTES("java.util.Map<java.lang.String, " CLASS_PREFIX "AttributeValue>");
-    case MODEL_NAMES:
-        return BYTES("java.util.Map<java.lang.String, java.lang.String>");
-    case MODEL_MAP:
-        return arena_format(d->arena, "java.util.Map<java.lang.String, " CLASS_PREFIX "%s>",
-                            shape->element->name);
-    case MODEL_STRING:
-    case MODEL_ENUM:
-    case MODEL_BLOB:
-    case MODEL_TIMESTAMP:
-    case MODEL_LIST:
-        break;
-    }
-    return BYTES("class java.lang.String");
-}
-
-static const char *scalar_name(enum model_kind kind)
-{
-    switch (kind) {
-    case MODEL_BOOLEAN:
-        return "Boolean";
-    case MODEL_INTEGER:
-        return "Integer";
-    case MODEL_LONG:
-        return "Long";
-    case MODEL_DOUBLE:
-        return "Double";
-    case MODEL_TIMESTAMP:
-        return "Date";
-    default:
-        return "String";
-    }
-}
-
-static bool is_scalar(enum model_kind kind)
-{
-    return kind <= MODEL_BLOB;
-}
-
 static enum status not_json(struct decoder *d)
 {
     *d->error = (struct error){.code = ERROR_SERIALIZATION};
     return STATUS_INVALID;
 }
 
-/* The body has a value of JSON type `found` where `shape` needs another. */
-static COLD enum status wrong_type(struct decoder *d, const struct model_shape *shape,
-                                   enum json_type found)
+static enum json_want wanted(enum model_kind kind)
 {
-    const char *token = NULL;
-    switch (found) {
-    case JSON_END:
-        return not_json(d);
-    case JSON_OBJECT:
-        return error_set(d->error, ERROR_SERIALIZATION,
-                         "Start of structure or map found where not expected.");
-    case JSON_ARRAY: {
-        struct bytes class = shape_class(d, shape);
-        return error_format(d->error, d->arena, ERROR_SERIALIZATION,
-                            "Unrecognized collection type %.*s", BYTES_ARGS(class));
+    switch (kind) {
+    case MODEL_STRING:
+    case MODEL_ENUM:
+        return JSON_WANT_STRING;
+    case MODEL_BOOLEAN:
+        return JSON_WANT_BOOLEAN;
+    case MODEL_INTEGER:
+        return JSON_WANT_INTEGER;
+    case MODEL_LONG:
+        return JSON_WANT_LONG;
+    case MODEL_DOUBLE:
+        return JSON_WANT_DOUBLE;
+    case MODEL_TIMESTAMP:
+        return JSON_WANT_TIMESTAMP;
+    case MODEL_BLOB:
+        return JSON_WANT_BLOB;
+    case MODEL_LIST:
+        return JSON_WANT_LIST;
+    case MODEL_STRUCTURE:
+    case MODEL_VALUE:
+        return JSON_WANT_STRUCTURE;
+    case MODEL_MAP:
+    case MODEL_ITEM:
+    case MODEL_VARIABLES:
+    case MODEL_NAMES:
+        break;
     }
-    case JSON_STRING:
-        token = "STRING_VALUE";
-        break;
-    case JSON_NUMBER:
-        token = "NUMBER_VALUE";
-        break;
-    case JSON_TRUE:
-        token = "TRUE_VALUE";
-        break;
-    case JSON_FALSE:
-        token = "FALSE_VALUE";
-        break;
-    case JSON_NULL:
-        token = "NULL_VALUE";
-        break;
+    return JSON_WANT_MAP;
+}
+
+/* The name that texts have for a shape: of a map, its element's. */
+static struct bytes wanted_name(const struct model_shape *shape)
+{
+    switch (shape->kind) {
+    case MODEL_MAP:
+        return bytes_of_text(shape->element->name);
+    case MODEL_ITEM:
+    case MODEL_VARIABLES:
+        return BYTES("AttributeValue");
+    case MODEL_NAMES:
+        return BYTES("AttributeName");
+    default:
+        return bytes_of_text(shape->name);
     }
-    if (!is_scalar(shape->kind))
-        return error_set(d->error, ERROR_SERIALIZATION, "Unexpected field type");
-    if (shape->kind == MODEL_BOOLEAN && found == JSON_STRING)
-        return error_set(d->error, ERROR_SERIALIZATION, "Unexpected token received from parser");
-    return error_format(d->error, d->arena, ERROR_SERIALIZATION, "%s cannot be converted to %s",
-                        token, scalar_name(shape->kind));
+}
+
+/* The value that comes next is not of the type that `shape` takes. */
+static COLD enum status wrong_type(struct decoder *d, const struct model_shape *shape)
+{
+    *d->error = (struct error){
+        .code = ERROR_SERIALIZATION,
+        .message = json_fault_text(&d->json, wanted(shape->kind), wanted_name(shape), d->arena)};
+    return STATUS_INVALID;
 }
 
 /* ---- Scalars ---- */
@@ -216,7 +176,8 @@ static enum status decode_number(struct decoder *d, const struct model_shape *sh
         if (!whole || (shape->kind == MODEL_INTEGER &&
                        (number.value < INT32_MIN || number.value > INT32_MAX)))
             return error_format(d->error, d->arena, ERROR_SERIALIZATION,
-                                "NUMBER_VALUE cannot be converted to %s", scalar_name(shape->kind));
+                                "NUMBER_VALUE cannot be converted to %s",
+                                shape->kind == MODEL_INTEGER ? "Integer" : "Long");
         if (number.value < shape->min || number.value > shape->max)
             d->input->doubtful = true;
     }
@@ -232,7 +193,7 @@ static enum status decode_scalar(struct decoder *d, const struct model_shape *sh
     case MODEL_STRING:
     case MODEL_BLOB: {
         if (type != JSON_STRING)
-            return wrong_type(d, shape, type);
+            return wrong_type(d, shape);
         struct bytes text = json_string(&d->json);
         look_at_length(d, shape, text.count);
         if (shape->pattern != NULL && !model_name_matches(text))
@@ -243,7 +204,7 @@ static enum status decode_scalar(struct decoder *d, const struct model_shape *sh
     }
     case MODEL_ENUM: {
         if (type != JSON_STRING)
-            return wrong_type(d, shape, type);
+            return wrong_type(d, shape);
         uint8_t found = enumeration_find(shape, json_string(&d->json));
         if (found == 0)
             d->input->doubtful = true;
@@ -253,14 +214,14 @@ static enum status decode_scalar(struct decoder *d, const struct model_shape *sh
     }
     case MODEL_BOOLEAN:
         if (type != JSON_TRUE && type != JSON_FALSE)
-            return wrong_type(d, shape, type);
+            return wrong_type(d, shape);
         (void)json_boolean(&d->json);
         if (to != NULL)
             *(uint8_t *)to = type == JSON_TRUE ? MODEL_TRUE : MODEL_FALSE;
         return STATUS_OK;
     default:
         if (type != JSON_NUMBER)
-            return wrong_type(d, shape, type);
+            return wrong_type(d, shape);
         return decode_number(d, shape, to);
     }
 }
@@ -320,7 +281,7 @@ static enum status decode_value(struct decoder *d, const struct model_shape *sha
                                 enum json_type type, struct value *to)
 {
     if (type != JSON_OBJECT)
-        return wrong_type(d, shape, type);
+        return wrong_type(d, shape);
     if (to == NULL) {
         json_skip(&d->json);
         return d->json.failed ? not_json(d) : STATUS_OK;
@@ -422,7 +383,7 @@ static enum status decode_list(struct decoder *d, const struct model_shape *shap
                                enum json_type type, uint32_t depth, struct model_list *to)
 {
     if (type != JSON_ARRAY)
-        return wrong_type(d, shape, type);
+        return wrong_type(d, shape);
     struct growing elements = {.bytes = to != NULL ? model_shape_bytes(shape->element) : 0,
                                .limit = stored_limit(shape)};
     json_array_begin(&d->json);
@@ -454,7 +415,7 @@ static enum status decode_map(struct decoder *d, const struct model_shape *shape
                               enum json_type type, uint32_t depth, struct model_map *to)
 {
     if (type != JSON_OBJECT)
-        return wrong_type(d, shape, type);
+        return wrong_type(d, shape);
     struct growing keys = {.bytes = to != NULL ? sizeof(struct bytes) : 0,
                            .limit = stored_limit(shape)};
     struct growing values = {.bytes = to != NULL ? model_shape_bytes(shape->element) : 0,
@@ -490,7 +451,7 @@ static enum status decode_names(struct decoder *d, const struct model_shape *sha
                                 enum json_type type, struct model_names *to)
 {
     if (type != JSON_OBJECT)
-        return wrong_type(d, shape, type);
+        return wrong_type(d, shape);
     static const struct model_shape text = {
         .name = "AttributeName", .kind = MODEL_STRING, .min = MODEL_NO_MIN, .max = 65535};
     struct growing names = {.bytes = sizeof(struct expr_name), .limit = MODEL_NAMES_MAX};
@@ -568,7 +529,7 @@ static enum status decode_structure(struct decoder *d, const struct model_shape 
                                     enum json_type type, uint32_t depth, uint8_t *to)
 {
     if (type != JSON_OBJECT)
-        return wrong_type(d, shape, type);
+        return wrong_type(d, shape);
     uint64_t given = 0;
     uint32_t next = 0;
     struct bytes name;

@@ -1,0 +1,323 @@
+#include "api/api.h"
+
+#include "api/api_private.h"
+#include "base/assert.h"
+
+#define SCRATCH_BYTES_MAX  (8u * 1024u * 1024u) /* of one projected item */
+#define SCRATCH_BYTES_KEEP (64u * 1024u)        /* what the scratch buffer keeps between requests */
+
+/* ---- Life ---- */
+
+enum status api_open(struct env *env, const struct api_options *options, struct api **opened)
+{
+    struct api *api = heap_alloc_zero(env->heap, sizeof(*api));
+    if (api == NULL)
+        return STATUS_NO_MEMORY;
+    *api = (struct api){.env = env, .options = *options};
+    buffer_init(&api->scratch, env->heap, SCRATCH_BYTES_MAX);
+    enum status status =
+        sigv4_verifier_open(env->heap, options->credentials, env_random_u64(env), &api->verifier);
+    if (status != STATUS_OK) {
+        heap_free(env->heap, api, sizeof(*api));
+        return status;
+    }
+    *opened = api;
+    return STATUS_OK;
+}
+
+void api_close(struct api *api)
+{
+    struct heap *heap = api->env->heap;
+    for (uint32_t i = 0; i < API_OPERATION_COUNT; i++)
+        heap_free(heap, api->stats[i], sizeof(*api->stats[i]));
+    sigv4_verifier_close(api->verifier);
+    buffer_release(&api->scratch);
+    heap_free(heap, api, sizeof(*api));
+}
+
+/* ---- Counters ---- */
+
+const char *api_result_name(enum api_result result)
+{
+    static const char *const names[] = {[API_OK] = "ok",
+                                        [API_CONDITION_FAILED] = "condition_failed",
+                                        [API_USER_ERROR] = "user_error",
+                                        [API_SYSTEM_ERROR] = "system_error"};
+    return (unsigned)result < API_RESULT_COUNT ? names[result] : "unknown";
+}
+
+uint32_t api_operation_count(void)
+{
+    return API_OPERATION_COUNT;
+}
+
+struct bytes api_operation_name(uint32_t index)
+{
+    ASSERT(index < API_OPERATION_COUNT);
+    return api_operations[index].name;
+}
+
+const struct api_operation_stats *api_operation_stats(const struct api *api, uint32_t index)
+{
+    ASSERT(index < API_OPERATION_COUNT);
+    return api->stats[index];
+}
+
+uint64_t api_unnamed_requests(const struct api *api)
+{
+    return api->unnamed;
+}
+
+static enum api_result result_of(enum error_code code)
+{
+    if (code == ERROR_NONE)
+        return API_OK;
+    if (code == ERROR_CONDITION_FAILED)
+        return API_CONDITION_FAILED;
+    return error_form(code)->http_status < 500 ? API_USER_ERROR : API_SYSTEM_ERROR;
+}
+
+static void count(struct api_call *call, uint64_t received_ns)
+{
+    struct api_operation_stats *stats = call->api->stats[call->operation - api_operations];
+    uint64_t now_ns = env_now_ns(call->api->env);
+    stats->results[result_of(call->error.code)]++;
+    stats->read_half_units += call->read_half_units;
+    stats->write_half_units += call->write_half_units;
+    histogram_record(&stats->latency_ns, now_ns > received_ns ? now_ns - received_ns : 0);
+}
+
+/* ---- Errors ---- */
+
+enum status call_invalid(struct api_call *call, const char *message)
+{
+    return error_set(&call->error, ERROR_VALIDATION, message);
+}
+
+enum status call_no_memory(struct api_call *call)
+{
+    return error_internal(&call->error, STATUS_NO_MEMORY);
+}
+
+/* Has no text. */
+static enum status unknown_operation(struct error *error)
+{
+    *error = (struct error){.code = ERROR_UNKNOWN_OPERATION};
+    return STATUS_INVALID;
+}
+
+static void answer_error(struct http_response *response, const struct error *error)
+{
+    const struct error_form *form = error_form(error->code);
+    struct json_writer json;
+    buffer_clear(&response->body);
+    response->status = form->http_status;
+    json_writer_init(&json, &response->body);
+    json_write_object_begin(&json);
+    write_text(&json, "__type", bytes_of_text(form->type));
+    if (error->message.at != NULL)
+        write_text(&json, form->member, error->message);
+    if (value_type(error->item) == VALUE_M) {
+        write_name(&json, "Item");
+        item_json_write_map(&json, error->item);
+    }
+    json_write_object_end(&json);
+}
+
+/* ---- Requests that are no operation ---- */
+
+static void answer_text(struct http_response *response, int status, struct bytes text)
+{
+    response->status = status;
+    response->content_type = (struct bytes){0};
+    buffer_append_bytes(&response->body, text);
+}
+
+static void answer_not_found(struct http_response *response)
+{
+    answer_text(response, 404, BYTES("<UnknownOperationException/>\n"));
+}
+
+static void answer_health(const struct api *api, const struct http_request *request,
+                          struct http_response *response)
+{
+    response->content_type = (struct bytes){0};
+    if (request->verb == HTTP_VERB_GET)
+        buffer_append_format(&response->body, "healthy: dynamodb.%.*s.amazonaws.com ",
+                             BYTES_ARGS(api->options.region));
+}
+
+/* application/x-amz-json-1.0 or 1.1, with or without parameters behind a semicolon. */
+static bool is_amz_json(struct bytes type)
+{
+    struct bytes prefix = BYTES("application/x-amz-json-1.0");
+    if (type.count < prefix.count)
+        return false;
+    uint8_t lower[32];
+    ASSERT(prefix.count <= sizeof(lower));
+    memcpy(lower, prefix.at, prefix.count);
+    if (type.at[prefix.count - 1] == '1')
+        lower[prefix.count - 1] = '1';
+    if (!http_name_equal(bytes_of(type.at, prefix.count), bytes_of(lower, prefix.count)))
+        return false;
+    struct bytes rest = bytes_after(type, prefix.count);
+    return rest.count == 0 || rest.at[0] == ';' || rest.at[0] == ' ';
+}
+
+/* The operation that the target names; NULL: none. */
+static const struct api_operation *find_operation(struct bytes target)
+{
+    static const struct bytes dynamodb = {(const uint8_t *)"DynamoDB_20120810.", 18};
+    static const struct bytes streams = {(const uint8_t *)"DynamoDBStreams_20120810.", 25};
+    uint32_t low, high;
+    if (bytes_start_with(target, dynamodb)) {
+        target = bytes_after(target, dynamodb.count);
+        low = 0;
+        high = API_DYNAMODB_OPERATION_COUNT;
+    } else if (bytes_start_with(target, streams)) {
+        target = bytes_after(target, streams.count);
+        low = API_DYNAMODB_OPERATION_COUNT;
+        high = API_OPERATION_COUNT;
+    } else {
+        return NULL;
+    }
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        int order = bytes_compare(target, api_operations[middle].name);
+        if (order == 0)
+            return &api_operations[middle];
+        if (order < 0)
+            high = middle;
+        else
+            low = middle + 1;
+    }
+    return NULL;
+}
+
+/* ---- Signatures ---- */
+
+static enum error_code signature_error(enum sigv4_failure failure)
+{
+    switch (failure) {
+    case SIGV4_MISSING_TOKEN:
+        return ERROR_MISSING_TOKEN;
+    case SIGV4_INCOMPLETE:
+        return ERROR_INCOMPLETE_SIGNATURE;
+    case SIGV4_UNKNOWN_KEY:
+        return ERROR_UNRECOGNIZED_CLIENT;
+    default:
+        return ERROR_INVALID_SIGNATURE;
+    }
+}
+
+static enum status verify(struct context *ctx, struct api *api, const struct http_request *request,
+                          struct error *error)
+{
+    struct sigv4_result result;
+    enum status status =
+        sigv4_verify(api->verifier, &ctx->arena, request, env_wall_ns(api->env), &result);
+    if (status == STATUS_OK)
+        ctx->principal = result.access_key;
+    else if (status == STATUS_DENIED)
+        *error = (struct error){.code = signature_error(result.failure), .message = result.message};
+    else
+        (void)error_internal(error, status);
+    return status;
+}
+
+/* ---- Operations ---- */
+
+/* Decode the body, and everything that the model's table decides about it. */
+static enum status decode(struct api_call *call)
+{
+    struct bytes body = call->request->body;
+    const struct model_shape *shape = call->operation->input;
+    struct model_input *input = &call->input;
+    struct arena *arena = call_arena(call);
+    TRY(model_decode(shape, body, arena, input, &call->error));
+    if (input->doubtful)
+        TRY(model_check(shape, body, arena, &call->error));
+    if (input->mixed != NULL)
+        return model_mixed(input, arena, &call->error);
+    if (input->unbuilt != NULL)
+        return error_format(&call->error, arena, ERROR_VALIDATION,
+                            "One or more parameter values were invalid: %s is not supported",
+                            input->unbuilt->name);
+    if (input->value_fault.at != NULL) {
+        call->error = (struct error){.code = ERROR_VALIDATION, .message = input->value_fault};
+        return STATUS_INVALID;
+    }
+    return STATUS_OK;
+}
+
+static enum status run(struct api_call *call)
+{
+    if (call->operation->run == NULL)
+        return unknown_operation(&call->error);
+    TRY(decode(call));
+    TRY(call->operation->run(call));
+    return call->json.to->failed ? call_no_memory(call) : STATUS_OK;
+}
+
+/* The counters of the operation, made on its first use. */
+static bool have_stats(struct api *api, const struct api_operation *operation)
+{
+    struct api_operation_stats **stats = &api->stats[operation - api_operations];
+    if (*stats == NULL)
+        *stats = heap_alloc_zero(api->env->heap, sizeof(**stats));
+    return *stats != NULL;
+}
+
+static void serve(struct context *ctx, struct api *api, const struct api_operation *operation,
+                  const struct http_request *request, struct http_response *response)
+{
+    struct api_call call = {.ctx = ctx, .api = api, .operation = operation, .request = request};
+    if (!have_stats(api, operation)) {
+        api->unnamed++;
+        (void)call_no_memory(&call);
+        answer_error(response, &call.error);
+        return;
+    }
+    json_writer_init(&call.json, &response->body);
+    enum status status = verify(ctx, api, request, &call.error);
+    if (status == STATUS_OK)
+        status = run(&call);
+    if (status != STATUS_OK) {
+        if (call.error.code == ERROR_NONE)
+            (void)error_internal(&call.error, status);
+        answer_error(response, &call.error);
+    } else {
+        call.error.code = ERROR_NONE;
+    }
+    if (api->scratch.capacity > SCRATCH_BYTES_KEEP)
+        buffer_release(&api->scratch);
+    count(&call, request->received_ns);
+}
+
+void api_handle(struct context *ctx, void *owner, const struct http_request *request,
+                struct http_response *response)
+{
+    struct api *api = owner;
+    const struct api_operation *operation = NULL;
+    bool at_root = bytes_equal(request->path, BYTES("/"));
+    if (at_root && request->verb == HTTP_VERB_POST) {
+        if (is_amz_json(request->known[HTTP_HEADER_CONTENT_TYPE])) {
+            operation = find_operation(request->known[HTTP_HEADER_X_AMZ_TARGET]);
+            if (operation == NULL) {
+                struct error error;
+                (void)unknown_operation(&error);
+                answer_error(response, &error);
+            }
+        } else {
+            answer_not_found(response);
+        }
+    } else if (at_root && (request->verb == HTTP_VERB_GET || request->verb == HTTP_VERB_HEAD)) {
+        answer_health(api, request, response);
+    } else {
+        answer_not_found(response);
+    }
+    if (operation != NULL)
+        serve(ctx, api, operation, request, response);
+    else
+        api->unnamed++;
+}

@@ -1,0 +1,159 @@
+/* api_private.h - one request being served, and what its operations share. */
+#ifndef API_API_PRIVATE_H
+#define API_API_PRIVATE_H
+
+#include "api/api.h"
+#include "api/input.h"
+#include "base/buffer.h"
+#include "request/control.h"
+#include "request/data.h"
+#include "request/error.h"
+#include "router/router.h"
+#include "wire/item_json.h"
+#include "wire/json.h"
+#include "wire/sigv4.h"
+
+struct api_call;
+
+/* One operation of the service. */
+struct api_operation {
+    struct bytes name;
+    const struct model_shape *input;
+    /* Serve a request whose input is decoded and keeps the model's constraints: check what is the
+     * operation's own, run it, and write the answer into call->json.  On another status than
+     * STATUS_OK call->error is filled in.  NULL: not built. */
+    enum status (*run)(struct api_call *call);
+};
+
+#define API_OPERATION_COUNT          66u
+#define API_DYNAMODB_OPERATION_COUNT 62u /* the others are the streams service's */
+
+/* By name within each service. */
+extern const struct api_operation api_operations[API_OPERATION_COUNT];
+
+struct api {
+    struct env *env;
+    struct api_options options;
+    struct sigv4_verifier *verifier;
+    struct buffer scratch; /* for one projected item at a time, within a stretch without waits */
+    struct api_operation_stats *stats[API_OPERATION_COUNT]; /* NULL until first used */
+    uint64_t unnamed;
+};
+
+struct api_call {
+    struct context *ctx;
+    struct api *api;
+    const struct api_operation *operation;
+    const struct http_request *request;
+    struct model_input input;
+    struct json_writer json; /* writes the body of the answer */
+    struct error error;
+    uint64_t read_half_units; /* what the request consumed */
+    uint64_t write_half_units;
+};
+
+static inline struct arena *call_arena(struct api_call *call)
+{
+    return &call->ctx->arena;
+}
+
+static inline struct router *call_router(const struct api_call *call)
+{
+    return call->api->options.router;
+}
+
+/* Returns STATUS_INVALID, with a ValidationException. */
+enum status call_invalid(struct api_call *call, const char *message);
+
+/* Returns STATUS_NO_MEMORY, with its error. */
+enum status call_no_memory(struct api_call *call);
+
+/* ---- names.c: tables by name or ARN ---- */
+
+/* The name of the table that `text` (the member TableName) names by itself or by its ARN; a view.
+ * STATUS_INVALID  not a table's name, or another account's ARN */
+MUST_USE enum status call_table_name(struct api_call *call, struct bytes text, struct bytes *name);
+
+/* As above for the member ResourceArn, which is an ARN. */
+MUST_USE enum status call_resource_name(struct api_call *call, struct bytes arn,
+                                        struct bytes *name);
+
+/* The length and letters of a table's name: "N validation errors detected: ..." */
+MUST_USE enum status call_check_table_name(struct api_call *call, struct bytes name);
+
+/* ---- expressions.c ---- */
+
+/* The expressions of a request, or of one table of a batch. */
+struct call_expressions {
+    struct expr_scope scope;
+    struct expr_fault fault;
+    bool none; /* there are neither expressions nor names nor values */
+};
+
+/* `values_note`: what ends the text about values without an expression; may be NULL. */
+MUST_USE enum status call_expressions_begin(struct api_call *call, struct call_expressions *e,
+                                            const struct model_names *names, struct value values,
+                                            bool have_any, bool have_valued,
+                                            const char *values_note);
+
+/* Compile `text` unless it was not given (then *program stays empty). */
+MUST_USE enum status call_compile(struct api_call *call, struct call_expressions *e,
+                                  enum expr_kind kind, struct bytes text,
+                                  struct expr_program *program);
+
+/* After the last: all names and values were used. */
+MUST_USE enum status call_expressions_end(struct api_call *call, struct call_expressions *e);
+
+/* ---- answer.c: parts of answers ---- */
+
+void write_name(struct json_writer *json, const char *name);
+void write_text(struct json_writer *json, const char *name, struct bytes text);
+void write_u64(struct json_writer *json, const char *name, uint64_t value);
+
+/* "ConsumedCapacity": {...}, when it was asked for. */
+void write_capacity(struct api_call *call, uint8_t asked, struct bytes table, uint64_t half_units);
+
+/* The object alone. */
+void write_capacity_object(struct json_writer *json, uint8_t asked, struct bytes table,
+                           uint64_t half_units);
+
+/* The item, or what the projection (unless it is empty) takes of it. */
+MUST_USE enum status write_item(struct api_call *call, const struct expr_program *projection,
+                                struct value item);
+
+/* A time as the service writes it: seconds since 1970 with milliseconds. */
+void write_time(struct json_writer *json, const char *name, uint64_t time_ms);
+
+/* ---- tags.c ---- */
+
+/* The tags of a request, checked; none is fine. */
+MUST_USE enum status call_read_tags(struct api_call *call, const struct model_list *given,
+                                    struct tag **tags, uint32_t *count);
+
+/* ---- Operations ---- */
+
+enum status api_get_item(struct api_call *call);
+enum status api_put_item(struct api_call *call);
+enum status api_update_item(struct api_call *call);
+enum status api_delete_item(struct api_call *call);
+enum status api_query(struct api_call *call);
+enum status api_scan(struct api_call *call);
+enum status api_batch_get_item(struct api_call *call);
+enum status api_batch_write_item(struct api_call *call);
+enum status api_create_table(struct api_call *call);
+enum status api_update_table(struct api_call *call);
+enum status api_describe_table(struct api_call *call);
+enum status api_delete_table(struct api_call *call);
+enum status api_list_tables(struct api_call *call);
+enum status api_tag_resource(struct api_call *call);
+enum status api_untag_resource(struct api_call *call);
+enum status api_list_tags_of_resource(struct api_call *call);
+enum status api_describe_time_to_live(struct api_call *call);
+enum status api_describe_continuous_backups(struct api_call *call);
+enum status api_describe_limits(struct api_call *call);
+enum status api_describe_endpoints(struct api_call *call);
+
+/* Table descriptions (table_description.c), as several operations answer them. */
+void write_table_description(struct api_call *call, const char *name, const struct table *table);
+
+#endif

@@ -1,0 +1,309 @@
+/* batch.c - BatchGetItem and BatchWriteItem: many items of several tables in one request. */
+#include "admission/units.h"
+#include "api/api_private.h"
+#include "base/assert.h"
+
+#define ANSWER_BYTES_MAX (16u * 1024u * 1024u) /* of the items of one BatchGetItem */
+
+/* A failure that leaves an item unprocessed, when others were processed: it may pass. */
+static bool may_pass(enum error_code code)
+{
+    return code == ERROR_THROUGHPUT_EXCEEDED || code == ERROR_THROTTLING ||
+           code == ERROR_REQUEST_LIMIT || code == ERROR_UNAVAILABLE;
+}
+
+/* "ConsumedCapacity": [...], one entry for each table of the request. */
+static void write_capacities(struct api_call *call, uint8_t asked, const struct model_map *tables,
+                             const uint64_t *half_units)
+{
+    if (asked != CAPACITY_TOTAL && asked != CAPACITY_INDEXES)
+        return;
+    write_name(&call->json, "ConsumedCapacity");
+    json_write_array_begin(&call->json);
+    for (uint32_t t = 0; t < tables->count; t++)
+        write_capacity_object(&call->json, asked, tables->keys[t], half_units[t]);
+    json_write_array_end(&call->json);
+}
+
+/* ---- BatchGetItem ---- */
+
+struct batch_get {
+    const struct batch_get_input *input;
+    const struct keys_and_attributes *tables; /* of the input, in its order */
+    struct expr_program projections[BATCH_GET_MAX];
+    struct get_request requests[BATCH_GET_MAX]; /* of all tables, one table after the other */
+    uint64_t half_units[BATCH_GET_MAX];         /* by table */
+    uint32_t count;                             /* of requests */
+    uint32_t done; /* requests before this one were processed; those from it on are not */
+};
+
+/* The projection of one table of the batch. */
+static enum status compile_table(struct api_call *call, const struct keys_and_attributes *table,
+                                 struct expr_program *projection)
+{
+    struct call_expressions expressions;
+    TRY(call_expressions_begin(call, &expressions, &table->names, VALUE_ABSENT,
+                               table->projection_expression.at != NULL, false, NULL));
+    TRY(call_compile(call, &expressions, EXPR_PROJECTION, table->projection_expression,
+                     projection));
+    return call_expressions_end(call, &expressions);
+}
+
+static enum status collect_gets(struct api_call *call, struct batch_get *batch)
+{
+    const struct model_map *items = &batch->input->request_items;
+    uint64_t keys = 0;
+    if (items->count == 0)
+        return call_invalid(call, "The requestItems parameter is required for BatchGetItem");
+    for (uint32_t t = 0; t < items->count; t++)
+        keys += batch->tables[t].keys.count;
+    if (keys > BATCH_GET_MAX)
+        return call_invalid(call, "Too many items requested for the BatchGetItem call");
+    for (uint32_t t = 0; t < items->count; t++) {
+        const struct keys_and_attributes *table = &batch->tables[t];
+        const struct value *values = table->keys.at;
+        struct bytes name;
+        TRY(call_table_name(call, items->keys[t], &name));
+        TRY(compile_table(call, table, &batch->projections[t]));
+        for (uint32_t k = 0; k < table->keys.count; k++)
+            batch->requests[batch->count++] =
+                (struct get_request){.table = name,
+                                     .key = values[k],
+                                     .consistent = table->consistent_read == MODEL_TRUE};
+    }
+    return STATUS_OK;
+}
+
+/* Read one item into the answer. */
+static enum status get_one(struct api_call *call, struct batch_get *batch, uint32_t table)
+{
+    const struct get_request *request = &batch->requests[batch->done];
+    struct get_result result;
+    TRY(router_get(call->ctx, call_router(call), request, &result, &call->error));
+    uint64_t half_units = units_read_halves(result.item_bytes, request->consistent);
+    batch->half_units[table] += half_units;
+    call->read_half_units += half_units;
+    if (value_type(result.item) != VALUE_NONE)
+        TRY(write_item(call, &batch->projections[table], result.item));
+    return STATUS_OK;
+}
+
+/* "Responses": as many items as fit; what fails for now ends it too. */
+static enum status write_responses(struct api_call *call, struct batch_get *batch)
+{
+    const struct model_map *items = &batch->input->request_items;
+    bool stopped = false;
+    write_name(&call->json, "Responses");
+    json_write_object_begin(&call->json);
+    for (uint32_t t = 0; t < items->count; t++) {
+        json_write_name(&call->json, items->keys[t]);
+        json_write_array_begin(&call->json);
+        for (uint32_t k = 0; k < batch->tables[t].keys.count && !stopped; k++) {
+            if (call->json.to->count > ANSWER_BYTES_MAX) {
+                stopped = true;
+                break;
+            }
+            enum status status = get_one(call, batch, t);
+            if (status != STATUS_OK && (batch->done == 0 || !may_pass(call->error.code)))
+                return status;
+            if (status != STATUS_OK)
+                stopped = true;
+            else
+                batch->done++;
+        }
+        json_write_array_end(&call->json);
+    }
+    json_write_object_end(&call->json);
+    call->error = (struct error){0};
+    return STATUS_OK;
+}
+
+/* A table's part of the request, for the keys from `first` on. */
+static void write_unprocessed_keys(struct json_writer *json,
+                                   const struct keys_and_attributes *table, uint32_t first)
+{
+    const struct value *keys = table->keys.at;
+    json_write_object_begin(json);
+    write_name(json, "Keys");
+    json_write_array_begin(json);
+    for (uint32_t k = first; k < table->keys.count; k++)
+        item_json_write_map(json, keys[k]);
+    json_write_array_end(json);
+    if (table->consistent_read != MODEL_NOT_GIVEN) {
+        write_name(json, "ConsistentRead");
+        json_write_bool(json, table->consistent_read == MODEL_TRUE);
+    }
+    if (table->projection_expression.at != NULL)
+        write_text(json, "ProjectionExpression", table->projection_expression);
+    if (table->names.given) {
+        write_name(json, "ExpressionAttributeNames");
+        json_write_object_begin(json);
+        for (uint32_t n = 0; n < table->names.count; n++) {
+            json_write_name(json, table->names.at[n].placeholder);
+            json_write_string(json, table->names.at[n].name);
+        }
+        json_write_object_end(json);
+    }
+    json_write_object_end(json);
+}
+
+static void write_unprocessed_gets(struct api_call *call, const struct batch_get *batch)
+{
+    const struct model_map *items = &batch->input->request_items;
+    uint32_t before = 0; /* requests of the tables before */
+    write_name(&call->json, "UnprocessedKeys");
+    json_write_object_begin(&call->json);
+    for (uint32_t t = 0; t < items->count; t++) {
+        uint32_t count = batch->tables[t].keys.count;
+        if (before + count > batch->done) {
+            json_write_name(&call->json, items->keys[t]);
+            write_unprocessed_keys(&call->json, &batch->tables[t],
+                                   batch->done > before ? batch->done - before : 0);
+        }
+        before += count;
+    }
+    json_write_object_end(&call->json);
+}
+
+enum status api_batch_get_item(struct api_call *call)
+{
+    const struct batch_get_input *input = call->input.at;
+    struct batch_get *batch = arena_alloc_zero(call_arena(call), sizeof(*batch));
+    if (batch == NULL)
+        return call_no_memory(call);
+    batch->input = input;
+    batch->tables = input->request_items.values;
+    TRY(collect_gets(call, batch));
+    TRY(router_check_gets(call->ctx, call_router(call), batch->requests, batch->count,
+                          &call->error));
+    json_write_object_begin(&call->json);
+    TRY(write_responses(call, batch));
+    write_unprocessed_gets(call, batch);
+    write_capacities(call, input->return_consumed_capacity, &input->request_items,
+                     batch->half_units);
+    json_write_object_end(&call->json);
+    return STATUS_OK;
+}
+
+/* ---- BatchWriteItem ---- */
+
+struct batch_write {
+    const struct batch_write_input *input;
+    struct write_request requests[BATCH_WRITE_MAX]; /* of all tables, one table after the other */
+    struct write_result results[BATCH_WRITE_MAX];
+    bool done[BATCH_WRITE_MAX];
+    uint64_t half_units[BATCH_WRITE_MAX]; /* by table */
+    uint32_t count;                       /* of requests */
+};
+
+static enum status collect_write(struct api_call *call, struct batch_write *batch,
+                                 struct bytes table, const struct write_request_input *write)
+{
+    if (write->put != NULL && write->delete != NULL)
+        return call_invalid(call, "Supplied WriteRequest has more than one of PutRequest and "
+                                  "DeleteRequest set, must contain exactly one of them");
+    if (write->put == NULL && write->delete == NULL)
+        return call_invalid(call, "Supplied WriteRequest is empty, must contain exactly one of "
+                                  "PutRequest and DeleteRequest");
+    batch->requests[batch->count++] = (struct write_request){
+        .kind = write->put != NULL ? WRITE_PUT : WRITE_DELETE,
+        .table = table,
+        .item = write->put != NULL ? write->put->item : write->delete->key,
+    };
+    return STATUS_OK;
+}
+
+static enum status collect_writes(struct api_call *call, struct batch_write *batch)
+{
+    const struct model_map *items = &batch->input->request_items;
+    const struct model_list *tables = items->values;
+    uint64_t writes = 0;
+    if (items->count == 0)
+        return call_invalid(call, "The requestItems parameter is required for BatchWriteItem");
+    for (uint32_t t = 0; t < items->count; t++)
+        writes += tables[t].count;
+    if (writes > BATCH_WRITE_MAX)
+        return call_invalid(call, "Too many items requested for the BatchWriteItem call");
+    for (uint32_t t = 0; t < items->count; t++) {
+        const struct write_request_input *list = tables[t].at;
+        struct bytes name;
+        TRY(call_table_name(call, items->keys[t], &name));
+        for (uint32_t i = 0; i < tables[t].count; i++)
+            TRY(collect_write(call, batch, name, &list[i]));
+    }
+    return STATUS_OK;
+}
+
+static void write_request(struct json_writer *json, const struct write_request *request)
+{
+    bool put = request->kind == WRITE_PUT;
+    json_write_object_begin(json);
+    write_name(json, put ? "PutRequest" : "DeleteRequest");
+    json_write_object_begin(json);
+    write_name(json, put ? "Item" : "Key");
+    item_json_write_map(json, request->item);
+    json_write_object_end(json);
+    json_write_object_end(json);
+}
+
+/* "UnprocessedItems": the requests that were not executed, by table. */
+static void write_unprocessed_writes(struct api_call *call, const struct batch_write *batch)
+{
+    const struct model_map *items = &batch->input->request_items;
+    const struct model_list *tables = items->values;
+    uint32_t next = 0;
+    write_name(&call->json, "UnprocessedItems");
+    json_write_object_begin(&call->json);
+    for (uint32_t t = 0; t < items->count; t++) {
+        bool open = false;
+        for (uint32_t i = 0; i < tables[t].count; i++, next++) {
+            if (batch->done[next])
+                continue;
+            if (!open) {
+                json_write_name(&call->json, items->keys[t]);
+                json_write_array_begin(&call->json);
+                open = true;
+            }
+            write_request(&call->json, &batch->requests[next]);
+        }
+        if (open)
+            json_write_array_end(&call->json);
+    }
+    json_write_object_end(&call->json);
+}
+
+static void count_writes(struct api_call *call, struct batch_write *batch)
+{
+    const struct model_map *items = &batch->input->request_items;
+    const struct model_list *tables = items->values;
+    uint32_t next = 0;
+    for (uint32_t t = 0; t < items->count; t++) {
+        for (uint32_t i = 0; i < tables[t].count; i++, next++) {
+            const struct write_result *result = &batch->results[next];
+            if (batch->done[next])
+                batch->half_units[t] += units_write_halves(result->old_bytes, result->new_bytes);
+        }
+        call->write_half_units += batch->half_units[t];
+    }
+}
+
+enum status api_batch_write_item(struct api_call *call)
+{
+    const struct batch_write_input *input = call->input.at;
+    struct batch_write *batch = arena_alloc_zero(call_arena(call), sizeof(*batch));
+    if (batch == NULL)
+        return call_no_memory(call);
+    batch->input = input;
+    TRY(collect_writes(call, batch));
+    TRY(router_check_writes(call->ctx, call_router(call), batch->requests, batch->count,
+                            &call->error));
+    TRY(router_write_batch(call->ctx, call_router(call), batch->requests, batch->count,
+                           batch->results, batch->done, &call->error));
+    count_writes(call, batch);
+    json_write_object_begin(&call->json);
+    write_unprocessed_writes(call, batch);
+    write_capacities(call, input->return_consumed_capacity, &input->request_items,
+                     batch->half_units);
+    json_write_object_end(&call->json);
+    return STATUS_OK;
+}

@@ -1,0 +1,100 @@
+/* names.c - tables by name or by ARN: arn:<partition>:dynamodb:<region>:<account>:table/<name>. */
+#include "api/api_private.h"
+
+#define TABLE_NAME_LENGTH_MIN 3u
+
+enum arn_part { ARN_ARN, ARN_PARTITION, ARN_SERVICE, ARN_REGION, ARN_ACCOUNT, ARN_RESOURCE };
+
+#define ARN_PARTS 6
+
+/* Split at the first five colons; false when there are fewer. */
+static bool split(struct bytes text, struct bytes parts[ARN_PARTS])
+{
+    for (int i = 0; i < ARN_PARTS - 1; i++) {
+        const uint8_t *colon = text.count > 0 ? memchr(text.at, ':', text.count) : NULL;
+        if (colon == NULL)
+            return false;
+        parts[i] = bytes_of(text.at, (size_t)(colon - text.at));
+        text = bytes_after(text, parts[i].count + 1);
+    }
+    parts[ARN_RESOURCE] = text;
+    return true;
+}
+
+/* The parts of a table's ARN; *name is what follows "table/".  false: it is none. */
+static bool parse(struct bytes text, struct bytes parts[ARN_PARTS], struct bytes *name)
+{
+    struct bytes prefix = BYTES("table/");
+    if (!bytes_start_with(text, BYTES("arn:")) || !split(text, parts) ||
+        !bytes_equal(parts[ARN_SERVICE], BYTES("dynamodb")) ||
+        !bytes_start_with(parts[ARN_RESOURCE], prefix))
+        return false;
+    *name = bytes_after(parts[ARN_RESOURCE], prefix.count);
+    return model_name_matches(*name) && name->count >= TABLE_NAME_LENGTH_MIN &&
+           name->count <= TABLE_NAME_BYTES_MAX;
+}
+
+/* Tables of another account are not ours to give; those of another region are not here. */
+static enum status check_owner(struct api_call *call, struct bytes arn,
+                               const struct bytes parts[ARN_PARTS])
+{
+    struct bytes account = call->api->options.account;
+    if (!bytes_equal(parts[ARN_ACCOUNT], account))
+        return error_format(
+            &call->error, call_arena(call), ERROR_ACCESS_DENIED,
+            "User: arn:aws:iam::%.*s:root is not authorized to perform: dynamodb:%.*s on "
+            "resource: %.*s because no resource-based policy allows the dynamodb:%.*s action",
+            BYTES_ARGS(account), BYTES_ARGS(call->operation->name), BYTES_ARGS(arn),
+            BYTES_ARGS(call->operation->name));
+    if (!bytes_equal(parts[ARN_REGION], call->api->options.region))
+        return error_set(&call->error, ERROR_RESOURCE_NOT_FOUND, "Requested resource not found");
+    return STATUS_OK;
+}
+
+#define VIOLATION "Value '%.*s' at 'tableName' failed to satisfy constraint: Member must "
+
+enum status call_check_table_name(struct api_call *call, struct bytes name)
+{
+    bool letters = model_name_matches(name);
+    bool is_short = name.count < TABLE_NAME_LENGTH_MIN;
+    bool is_long = name.count > TABLE_NAME_BYTES_MAX;
+    if (letters && !is_short && !is_long)
+        return STATUS_OK;
+    struct bytes pattern = {0}, length = {0};
+    if (!letters)
+        pattern = arena_format(call_arena(call),
+                               VIOLATION "satisfy regular expression pattern: " MODEL_NAME_PATTERN,
+                               BYTES_ARGS(name));
+    if (is_short || is_long)
+        length = arena_format(call_arena(call), VIOLATION "have length %s than or equal to %u",
+                              BYTES_ARGS(name), is_short ? "greater" : "less",
+                              is_short ? TABLE_NAME_LENGTH_MIN : TABLE_NAME_BYTES_MAX);
+    bool both = pattern.at != NULL && length.at != NULL;
+    return error_format(&call->error, call_arena(call), ERROR_VALIDATION,
+                        "%d validation error%s detected: %.*s%s%.*s", both ? 2 : 1, both ? "s" : "",
+                        BYTES_ARGS(pattern), both ? "; " : "", BYTES_ARGS(length));
+}
+
+enum status call_table_name(struct api_call *call, struct bytes text, struct bytes *name)
+{
+    struct bytes parts[ARN_PARTS];
+    *name = text;
+    if (!bytes_start_with(text, BYTES("arn:")))
+        return call_check_table_name(call, text);
+    if (!parse(text, parts, name))
+        return error_format(&call->error, call_arena(call), ERROR_VALIDATION,
+                            "1 validation error detected: " VIOLATION
+                            "satisfy regular expression pattern: " MODEL_NAME_PATTERN,
+                            BYTES_ARGS(text));
+    return check_owner(call, text, parts);
+}
+
+enum status call_resource_name(struct api_call *call, struct bytes arn, struct bytes *name)
+{
+    struct bytes parts[ARN_PARTS];
+    if (!parse(arn, parts, name))
+        return error_format(&call->error, call_arena(call), ERROR_VALIDATION,
+                            "Invalid TableArn: Invalid ResourceArn provided as input %.*s",
+                            BYTES_ARGS(arn));
+    return check_owner(call, arn, parts);
+}

@@ -1,0 +1,85 @@
+/* The operations of both services: 62 of DynamoDB, 4 of its streams; each by name within its
+ * service. */
+#include "api/api_private.h"
+#include "api/model_shapes.h"
+
+#define BUILT(its_name, its_input, its_run)                                                        \
+    {                                                                                              \
+        .name = {(const uint8_t *)#its_name, sizeof(#its_name) - 1}, .input = &shape_##its_input,  \
+        .run = its_run                                                                             \
+    }
+#define NOT_BUILT(its_name, its_input)                                                             \
+    {                                                                                              \
+        .name = {(const uint8_t *)#its_name, sizeof(#its_name) - 1}, .input = &shape_##its_input   \
+    }
+
+const struct api_operation api_operations[API_OPERATION_COUNT] = {
+    NOT_BUILT(BatchExecuteStatement, BatchExecuteStatementInput),
+    BUILT(BatchGetItem, BatchGetItemInput, api_batch_get_item),
+    BUILT(BatchWriteItem, BatchWriteItemInput, api_batch_write_item),
+    NOT_BUILT(CancelBulkOperation, CancelBulkOperationInput),
+    NOT_BUILT(CreateBackup, CreateBackupInput),
+    NOT_BUILT(CreateGlobalTable, CreateGlobalTableInput),
+    BUILT(CreateTable, CreateTableInput, api_create_table),
+    NOT_BUILT(DeleteBackup, DeleteBackupInput),
+    BUILT(DeleteItem, DeleteItemInput, api_delete_item),
+    NOT_BUILT(DeleteResourcePolicy, DeleteResourcePolicyInput),
+    BUILT(DeleteTable, DeleteTableInput, api_delete_table),
+    NOT_BUILT(DescribeBackup, DescribeBackupInput),
+    NOT_BUILT(DescribeBulkOperation, DescribeBulkOperationInput),
+    BUILT(DescribeContinuousBackups, DescribeContinuousBackupsInput,
+          api_describe_continuous_backups),
+    NOT_BUILT(DescribeContributorInsights, DescribeContributorInsightsInput),
+    BUILT(DescribeEndpoints, DescribeEndpointsRequest, api_describe_endpoints),
+    NOT_BUILT(DescribeExport, DescribeExportInput),
+    NOT_BUILT(DescribeGlobalTable, DescribeGlobalTableInput),
+    NOT_BUILT(DescribeGlobalTableSettings, DescribeGlobalTableSettingsInput),
+    NOT_BUILT(DescribeImport, DescribeImportInput),
+    NOT_BUILT(DescribeKinesisStreamingDestination, DescribeKinesisStreamingDestinationInput),
+    BUILT(DescribeLimits, DescribeLimitsInput, api_describe_limits),
+    BUILT(DescribeTable, DescribeTableInput, api_describe_table),
+    NOT_BUILT(DescribeTableReplicaAutoScaling, DescribeTableReplicaAutoScalingInput),
+    BUILT(DescribeTimeToLive, DescribeTimeToLiveInput, api_describe_time_to_live),
+    NOT_BUILT(DisableKinesisStreamingDestination, KinesisStreamingDestinationInput),
+    NOT_BUILT(EnableKinesisStreamingDestination, KinesisStreamingDestinationInput),
+    NOT_BUILT(ExecuteStatement, ExecuteStatementInput),
+    NOT_BUILT(ExecuteTransaction, ExecuteTransactionInput),
+    NOT_BUILT(ExportTableToPointInTime, ExportTableToPointInTimeInput),
+    BUILT(GetItem, GetItemInput, api_get_item),
+    NOT_BUILT(GetResourcePolicy, GetResourcePolicyInput),
+    NOT_BUILT(ImportTable, ImportTableInput),
+    NOT_BUILT(ListBackups, ListBackupsInput),
+    NOT_BUILT(ListBulkOperations, ListBulkOperationsInput),
+    NOT_BUILT(ListContributorInsights, ListContributorInsightsInput),
+    NOT_BUILT(ListExports, ListExportsInput),
+    NOT_BUILT(ListGlobalTables, ListGlobalTablesInput),
+    NOT_BUILT(ListImports, ListImportsInput),
+    BUILT(ListTables, ListTablesInput, api_list_tables),
+    BUILT(ListTagsOfResource, ListTagsOfResourceInput, api_list_tags_of_resource),
+    BUILT(PutItem, PutItemInput, api_put_item),
+    NOT_BUILT(PutResourcePolicy, PutResourcePolicyInput),
+    BUILT(Query, QueryInput, api_query),
+    NOT_BUILT(RestoreTableFromBackup, RestoreTableFromBackupInput),
+    NOT_BUILT(RestoreTableToPointInTime, RestoreTableToPointInTimeInput),
+    BUILT(Scan, ScanInput, api_scan),
+    NOT_BUILT(SearchVectors, SearchVectorsInput),
+    NOT_BUILT(StartBulkPutItems, StartBulkPutItemsInput),
+    BUILT(TagResource, TagResourceInput, api_tag_resource),
+    NOT_BUILT(TransactGetItems, TransactGetItemsInput),
+    NOT_BUILT(TransactWriteItems, TransactWriteItemsInput),
+    BUILT(UntagResource, UntagResourceInput, api_untag_resource),
+    NOT_BUILT(UpdateContinuousBackups, UpdateContinuousBackupsInput),
+    NOT_BUILT(UpdateContributorInsights, UpdateContributorInsightsInput),
+    NOT_BUILT(UpdateGlobalTable, UpdateGlobalTableInput),
+    NOT_BUILT(UpdateGlobalTableSettings, UpdateGlobalTableSettingsInput),
+    BUILT(UpdateItem, UpdateItemInput, api_update_item),
+    NOT_BUILT(UpdateKinesisStreamingDestination, UpdateKinesisStreamingDestinationInput),
+    BUILT(UpdateTable, UpdateTableInput, api_update_table),
+    NOT_BUILT(UpdateTableReplicaAutoScaling, UpdateTableReplicaAutoScalingInput),
+    NOT_BUILT(UpdateTimeToLive, UpdateTimeToLiveInput),
+    /* The streams service. */
+    NOT_BUILT(DescribeStream, DescribeStreamInput),
+    NOT_BUILT(GetRecords, GetRecordsInput),
+    NOT_BUILT(GetShardIterator, GetShardIteratorInput),
+    NOT_BUILT(ListStreams, ListStreamsInput),
+};

@@ -1,0 +1,178 @@
+/* range.c - Query and Scan. */
+#include "admission/units.h"
+#include "api/api_private.h"
+#include "base/assert.h"
+#include "base/compiler.h"
+
+/* Takes the items of the range into the answer. */
+struct range_answer {
+    struct item_sink sink;
+    struct api_call *call;
+    struct expr_program projection;
+    bool count_only;
+};
+
+static enum status take_item(struct item_sink *sink, struct value item)
+{
+    struct range_answer *answer = CONTAINER_OF(sink, struct range_answer, sink);
+    if (answer->count_only)
+        return STATUS_OK;
+    TRY(write_item(answer->call, &answer->projection, item));
+    return answer->call->json.to->failed ? STATUS_NO_MEMORY : STATUS_OK;
+}
+
+/* ---- Checks ---- */
+
+static enum status check_select(struct api_call *call)
+{
+    const struct range_input *input = call->input.at;
+    bool projected = input->projection_expression.at != NULL;
+    switch (input->select) {
+    case SELECT_SPECIFIC_ATTRIBUTES:
+        if (!projected)
+            return call_invalid(call, "Must specify the AttributesToGet or ProjectionExpression "
+                                      "when choosing to get SPECIFIC_ATTRIBUTES");
+        return STATUS_OK;
+    case SELECT_COUNT:
+        if (projected)
+            return call_invalid(call, "Cannot specify the ProjectionExpression when choosing to "
+                                      "get only the Count");
+        return STATUS_OK;
+    case SELECT_ALL_ATTRIBUTES:
+        if (projected)
+            return call_invalid(call, "Cannot specify the ProjectionExpression when choosing to "
+                                      "get ALL_ATTRIBUTES");
+        return STATUS_OK;
+    case SELECT_ALL_PROJECTED_ATTRIBUTES:
+        if (projected)
+            return call_invalid(call, "Cannot specify the ProjectionExpression when choosing to "
+                                      "get ALL_PROJECTED_ATTRIBUTES");
+        return call_invalid(call, "ALL_PROJECTED_ATTRIBUTES can be used only when Querying using "
+                                  "an IndexName");
+    default:
+        return STATUS_OK;
+    }
+}
+
+static enum status check_segments(struct api_call *call)
+{
+    const struct range_input *input = call->input.at;
+    if (!input->segment.given && !input->total_segments.given)
+        return STATUS_OK;
+    if (!input->segment.given)
+        return call_invalid(call, "The Segment parameter is required but was not present in the "
+                                  "request when parameter TotalSegments is present");
+    if (!input->total_segments.given)
+        return call_invalid(call, "The TotalSegments parameter is required but was not present in "
+                                  "the request when Segment parameter is present");
+    if (input->segment.value < input->total_segments.value)
+        return STATUS_OK;
+    return error_format(&call->error, call_arena(call), ERROR_VALIDATION,
+                        "The Segment parameter is zero-based and must be less than parameter "
+                        "TotalSegments: Segment: %lld is not less than TotalSegments: %lld",
+                        (long long)input->segment.value, (long long)input->total_segments.value);
+}
+
+/* A Query finds items by their key; its filter is for what the key condition cannot say. */
+static enum status check_filter(struct api_call *call, const struct range_request *request)
+{
+    const struct table *table;
+    struct expr_attributes walk = {0};
+    struct bytes name;
+    if (request->filter.code.count == 0)
+        return STATUS_OK;
+    TRY(router_table(call_router(call), request->table, &table, &call->error));
+    const struct key_schema *schema = &table->schema;
+    while (expr_next_attribute(&request->filter, &walk, &name)) {
+        bool is_key = bytes_equal(name, schema->partition.name) ||
+                      (schema->sort.type != VALUE_NONE && bytes_equal(name, schema->sort.name));
+        if (is_key)
+            return error_format(&call->error, call_arena(call), ERROR_VALIDATION,
+                                "Filter Expression can only contain non-primary key attributes: "
+                                "Primary key attribute: %.*s",
+                                BYTES_ARGS(name));
+    }
+    return STATUS_OK;
+}
+
+static enum status compile(struct api_call *call, struct range_request *request,
+                           struct expr_program *projection)
+{
+    const struct range_input *input = call->input.at;
+    struct call_expressions expressions;
+    bool query = request->kind == RANGE_QUERY;
+    bool valued = input->key_condition_expression.at != NULL || input->filter_expression.at != NULL;
+    bool any = valued || input->projection_expression.at != NULL;
+    TRY(call_expressions_begin(call, &expressions, &input->names, input->values, any, valued,
+                               query ? "FilterExpression and KeyConditionExpression are null"
+                                     : "FilterExpression is null"));
+    if (query && input->key_condition_expression.at == NULL)
+        return call_invalid(call, "Either the KeyConditions or KeyConditionExpression parameter "
+                                  "must be specified in the request.");
+    TRY(call_compile(call, &expressions, EXPR_PROJECTION, input->projection_expression,
+                     projection));
+    TRY(call_compile(call, &expressions, EXPR_FILTER, input->filter_expression, &request->filter));
+    TRY(call_compile(call, &expressions, EXPR_KEY_CONDITION, input->key_condition_expression,
+                     &request->key_condition));
+    TRY(call_expressions_end(call, &expressions));
+    return query ? check_filter(call, request) : STATUS_OK;
+}
+
+/* ---- The operations ---- */
+
+static void write_result(struct api_call *call, const struct range_result *result)
+{
+    const struct range_input *input = call->input.at;
+    struct json_writer *json = &call->json;
+    write_u64(json, "Count", result->count);
+    write_u64(json, "ScannedCount", result->scanned_count);
+    if (value_type(result->last_key) != VALUE_NONE) {
+        write_name(json, "LastEvaluatedKey");
+        item_json_write_map(json, result->last_key);
+    }
+    write_capacity(call, input->return_consumed_capacity, input->table, call->read_half_units);
+    json_write_object_end(json);
+}
+
+static enum status range(struct api_call *call, enum range_kind kind)
+{
+    const struct range_input *input = call->input.at;
+    struct range_answer answer = {
+        .sink = {.take = take_item}, .call = call, .count_only = input->select == SELECT_COUNT};
+    struct range_request request = {
+        .kind = kind,
+        .start_key = input->exclusive_start_key,
+        .limit = input->limit.given ? (uint32_t)input->limit.value : 0,
+        .backward = input->scan_index_forward == MODEL_FALSE,
+        .consistent = input->consistent_read == MODEL_TRUE,
+        .segment = (uint32_t)input->segment.value,
+        .segment_count = (uint32_t)input->total_segments.value,
+    };
+    struct range_result result;
+    TRY(call_table_name(call, input->table, &request.table));
+    TRY(check_select(call));
+    TRY(check_segments(call));
+    TRY(compile(call, &request, &answer.projection));
+
+    json_write_object_begin(&call->json);
+    if (!answer.count_only) {
+        write_name(&call->json, "Items");
+        json_write_array_begin(&call->json);
+    }
+    TRY(router_range(call->ctx, call_router(call), &request, &answer.sink, &result, &call->error));
+    if (!answer.count_only)
+        json_write_array_end(&call->json);
+    call->read_half_units = units_read_halves(result.scanned_bytes, request.consistent);
+    write_result(call, &result);
+    return STATUS_OK;
+}
+
+enum status api_query(struct api_call *call)
+{
+    return range(call, RANGE_QUERY);
+}
+
+enum status api_scan(struct api_call *call)
+{
+    return range(call, RANGE_SCAN);
+}

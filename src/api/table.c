@@ -1,0 +1,385 @@
+/* table.c - CreateTable, UpdateTable, DescribeTable, DeleteTable, ListTables. */
+#include "api/api_private.h"
+#include "base/assert.h"
+
+#define INVALID_VALUES "One or more parameter values were invalid: "
+
+#define UNITS_BOUND         INT64_C(1000000000000) /* what the service calls out of bounds */
+#define LIST_TABLES_DEFAULT 100u
+
+/* ---- Throughput ---- */
+
+static enum status check_units(struct api_call *call, const char *member, int64_t units)
+{
+    if (units <= UNITS_BOUND)
+        return STATUS_OK;
+    return error_format(&call->error, call_arena(call), ERROR_VALIDATION,
+                        "Given value %lld for %s is out of bounds", (long long)units, member);
+}
+
+static enum status read_provisioned(struct api_call *call, const struct provisioned_input *given,
+                                    uint64_t *read, uint64_t *write)
+{
+    TRY(check_units(call, "ReadCapacityUnits", given->read.value));
+    TRY(check_units(call, "WriteCapacityUnits", given->write.value));
+    *read = (uint64_t)given->read.value;
+    *write = (uint64_t)given->write.value;
+    return STATUS_OK;
+}
+
+/* BillingMode and ProvisionedThroughput fit together; `billing` is what the table will have. */
+static enum status check_billing(struct api_call *call, enum billing_mode billing,
+                                 bool provisioned_given)
+{
+    if (billing == BILLING_PROVISIONED && !provisioned_given)
+        return call_invalid(call, INVALID_VALUES
+                            "ReadCapacityUnits and WriteCapacityUnits must both be specified when "
+                            "BillingMode is PROVISIONED");
+    if (billing == BILLING_ON_DEMAND && provisioned_given)
+        return call_invalid(call, INVALID_VALUES
+                            "Neither ReadCapacityUnits nor WriteCapacityUnits can be specified "
+                            "when BillingMode is PAY_PER_REQUEST");
+    return STATUS_OK;
+}
+
+static int64_t maximum(const struct model_number *given)
+{
+    return given->given ? given->value : -1;
+}
+
+static enum status read_on_demand(struct api_call *call, const struct on_demand_input *given,
+                                  enum billing_mode billing, int64_t *read, int64_t *write)
+{
+    *read = maximum(&given->read);
+    *write = maximum(&given->write);
+    if (billing != BILLING_ON_DEMAND)
+        return call_invalid(call, INVALID_VALUES
+                            "OnDemandThroughput can only be specified when BillingMode is "
+                            "PAY_PER_REQUEST");
+    if (*read < -1 || *read == 0 || *write < -1 || *write == 0)
+        return call_invalid(call, INVALID_VALUES
+                            "MaxReadRequestUnits and MaxWriteRequestUnits must be -1 or greater "
+                            "than or equal to 1");
+    return STATUS_OK;
+}
+
+/* ---- What is accepted of streams and encryption: what a table has anyway ---- */
+
+static enum status unsupported(struct api_call *call, const char *member)
+{
+    return error_format(&call->error, call_arena(call), ERROR_VALIDATION,
+                        INVALID_VALUES "%s is not supported", member);
+}
+
+/* StreamEnabled false asks for no stream, Enabled false for the key that the service owns. */
+static enum status check_stream_and_sse(struct api_call *call, const struct stream_input *stream,
+                                        const struct sse_input *sse)
+{
+    if (stream != NULL && stream->enabled == MODEL_TRUE)
+        return unsupported(call, "StreamSpecification");
+    if (stream != NULL && stream->view_type != 0)
+        return call_invalid(call, INVALID_VALUES "Table is being created with a stream disabled, "
+                                                 "UpdateViewType should not be specified");
+    if (sse != NULL && (sse->enabled == MODEL_TRUE || sse->type != 0 || sse->key_id.at != NULL))
+        return unsupported(call, "SSESpecification");
+    return STATUS_OK;
+}
+
+/* ---- CreateTable: the key ---- */
+
+static enum value_type attribute_type(uint8_t given)
+{
+    switch (given) {
+    case ATTRIBUTE_B:
+        return VALUE_B;
+    case ATTRIBUTE_N:
+        return VALUE_N;
+    default:
+        return VALUE_S;
+    }
+}
+
+/* More key attributes than a table has: a constraint with the whole schema as its value. */
+static enum status check_key_count(struct api_call *call)
+{
+    const struct create_table_input *input = call->input.at;
+    const struct key_schema_input *keys = input->key_schema.at;
+    struct buffer text;
+    if (input->key_schema.count <= 2)
+        return STATUS_OK;
+    buffer_init(&text, call->ctx->env->heap, 65536);
+    for (uint32_t i = 0; i < MIN(input->key_schema.count, MODEL_STORED_MAX); i++)
+        buffer_append_format(&text, "%sKeySchemaElement(attributeName=%.*s, keyType=%s)",
+                             i > 0 ? ", " : "", BYTES_ARGS(keys[i].name),
+                             keys[i].type == KEY_TYPE_HASH ? "HASH" : "RANGE");
+    enum status status =
+        error_format(&call->error, call_arena(call), ERROR_VALIDATION,
+                     "1 validation error detected: Value '[%.*s]' at 'keySchema' failed to "
+                     "satisfy constraint: Member must have length less than or equal to 2",
+                     BYTES_ARGS(buffer_bytes(&text)));
+    buffer_release(&text);
+    return status;
+}
+
+static enum status check_key_types(struct api_call *call, const struct key_schema_input *keys,
+                                   uint32_t count)
+{
+    if (keys[0].type != KEY_TYPE_HASH)
+        return call_invalid(call,
+                            "Invalid KeySchema: The first KeySchemaElement is not a HASH key type");
+    if (count > 1 && keys[1].type != KEY_TYPE_RANGE)
+        return call_invalid(
+            call, "Invalid KeySchema: The second KeySchemaElement is not a RANGE key type");
+    return STATUS_OK;
+}
+
+/* The definition of an attribute; NULL: there is none. */
+static const struct attribute_definition_input *find_definition(const struct model_list *list,
+                                                                struct bytes name)
+{
+    const struct attribute_definition_input *definitions = list->at;
+    for (uint32_t i = 0; i < MIN(list->count, MODEL_STORED_MAX); i++) {
+        if (bytes_equal(definitions[i].name, name))
+            return &definitions[i];
+    }
+    return NULL;
+}
+
+static enum status read_key(struct api_call *call, const struct create_table_input *input,
+                            uint32_t index, struct key_attribute *attribute)
+{
+    const struct key_schema_input *keys = input->key_schema.at;
+    const struct attribute_definition_input *definition =
+        find_definition(&input->attribute_definitions, keys[index].name);
+    if (definition == NULL)
+        return call_invalid(call, "Invalid KeySchema: Some index key attribute have no definition");
+    *attribute =
+        (struct key_attribute){.name = keys[index].name, .type = attribute_type(definition->type)};
+    return STATUS_OK;
+}
+
+static enum status read_schema(struct api_call *call, const struct create_table_input *input,
+                               struct key_schema *schema)
+{
+    const struct key_schema_input *keys = input->key_schema.at;
+    uint32_t count = input->key_schema.count;
+    uint32_t defined = input->attribute_definitions.count;
+    TRY(check_key_count(call));
+    TRY(check_key_types(call, keys, count));
+    *schema = (struct key_schema){0};
+    TRY(read_key(call, input, 0, &schema->partition));
+    if (count > 1)
+        TRY(read_key(call, input, 1, &schema->sort));
+    if (count > defined)
+        return call_invalid(call, "Invalid KeySchema: Some index key attribute have no definition");
+    if (count > 1 && bytes_equal(keys[0].name, keys[1].name))
+        return call_invalid(call, "Both the Hash Key and the Range Key element in the KeySchema "
+                                  "have the same name");
+    if (defined > count)
+        return call_invalid(call, INVALID_VALUES
+                            "Number of attributes in KeySchema does not exactly match number of "
+                            "attributes defined in AttributeDefinitions");
+    return STATUS_OK;
+}
+
+/* ---- CreateTable ---- */
+
+static enum status check_indexes(struct api_call *call, const struct create_table_input *input)
+{
+    if (input->local_indexes.given && input->local_indexes.count == 0)
+        return call_invalid(call, INVALID_VALUES "List of LocalSecondaryIndexes is empty");
+    if (input->global_indexes.given && input->global_indexes.count == 0)
+        return call_invalid(call, INVALID_VALUES "List of GlobalSecondaryIndexes is empty");
+    if (input->local_indexes.given)
+        return unsupported(call, "LocalSecondaryIndexes");
+    if (input->global_indexes.given)
+        return unsupported(call, "GlobalSecondaryIndexes");
+    return STATUS_OK;
+}
+
+static enum status read_create(struct api_call *call, struct create_table_request *request)
+{
+    const struct create_table_input *input = call->input.at;
+    *request = (struct create_table_request){
+        .name = input->table,
+        .billing = input->billing_mode == BILLING_GIVEN_PAY_PER_REQUEST ? BILLING_ON_DEMAND
+                                                                        : BILLING_PROVISIONED,
+        .deletion_protection = input->deletion_protection == MODEL_TRUE,
+        .table_class = input->table_class == CLASS_STANDARD_INFREQUENT_ACCESS
+                           ? TABLE_CLASS_INFREQUENT_ACCESS
+                           : TABLE_CLASS_STANDARD,
+        .table_class_given = input->table_class != CLASS_NOT_GIVEN,
+    };
+    TRY(call_check_table_name(call, input->table));
+    TRY(check_billing(call, request->billing, input->provisioned != NULL));
+    if (input->provisioned != NULL)
+        TRY(read_provisioned(call, input->provisioned, &request->read_units,
+                             &request->write_units));
+    TRY(read_schema(call, input, &request->schema));
+    TRY(check_indexes(call, input));
+    TRY(check_stream_and_sse(call, input->stream, input->sse));
+    request->has_on_demand_maximum = input->on_demand != NULL;
+    if (input->on_demand != NULL)
+        TRY(read_on_demand(call, input->on_demand, request->billing, &request->on_demand_read_max,
+                           &request->on_demand_write_max));
+    return call_read_tags(call, &input->tags, &request->tags, &request->tag_count);
+}
+
+/* Answer with the table as it is now. */
+static enum status answer_description(struct api_call *call, const char *member, struct bytes name)
+{
+    const struct table *table;
+    TRY(router_describe_table(call_router(call), name, &table, &call->error));
+    json_write_object_begin(&call->json);
+    write_table_description(call, member, table);
+    json_write_object_end(&call->json);
+    return STATUS_OK;
+}
+
+enum status api_create_table(struct api_call *call)
+{
+    struct create_table_request request;
+    TRY(read_create(call, &request));
+    TRY(router_create_table(call->ctx, call_router(call), &request, &call->error));
+    return answer_description(call, "TableDescription", request.name);
+}
+
+/* ---- UpdateTable ---- */
+
+/* The same throughput again is refused, unless the billing mode changes to it. */
+static enum status check_change(struct api_call *call, const struct update_table_request *request,
+                                const struct table *table)
+{
+    bool switched = request->billing_given && request->billing != table->billing;
+    if (!request->throughput_given || switched || request->read_units != table->read_units ||
+        request->write_units != table->write_units)
+        return STATUS_OK;
+    return error_format(
+        &call->error, call_arena(call), ERROR_VALIDATION,
+        "The provisioned throughput for the table will not change. The requested value equals the "
+        "current value. Current ReadCapacityUnits provisioned for the table: %llu. Requested "
+        "ReadCapacityUnits: %llu. Current WriteCapacityUnits provisioned for the table: %llu. "
+        "Requested WriteCapacityUnits: %llu. Refer to the Amazon DynamoDB Developer Guide for "
+        "current limits and how to request higher limits.",
+        (unsigned long long)table->read_units, (unsigned long long)request->read_units,
+        (unsigned long long)table->write_units, (unsigned long long)request->write_units);
+}
+
+/* Definitions may be repeated; without new indexes they are those of the table's key. */
+static enum status check_definitions(struct api_call *call, const struct model_list *given,
+                                     const struct key_schema *schema)
+{
+    const struct attribute_definition_input *definitions = given->at;
+    uint32_t count = schema->sort.type == VALUE_NONE ? 1 : 2;
+    bool same = given->count == count;
+    for (uint32_t i = 0; same && i < count; i++) {
+        const struct key_attribute *key = i == 0 ? &schema->partition : &schema->sort;
+        const struct attribute_definition_input *definition = find_definition(given, key->name);
+        same = definition != NULL && attribute_type(definition->type) == key->type;
+    }
+    if (!given->given || same)
+        return STATUS_OK;
+    ASSERT(given->count == 0 || definitions != NULL);
+    return call_invalid(call, INVALID_VALUES "Number of attributes in KeySchema does not exactly "
+                                             "match number of attributes defined in "
+                                             "AttributeDefinitions");
+}
+
+static enum status read_update(struct api_call *call, struct update_table_request *request)
+{
+    const struct update_table_input *input = call->input.at;
+    *request = (struct update_table_request){
+        .billing_given = input->billing_mode != BILLING_NOT_GIVEN,
+        .billing = input->billing_mode == BILLING_GIVEN_PAY_PER_REQUEST ? BILLING_ON_DEMAND
+                                                                        : BILLING_PROVISIONED,
+        .throughput_given = input->provisioned != NULL,
+        .on_demand_maximum_given = input->on_demand != NULL,
+        .deletion_protection_given = input->deletion_protection != MODEL_NOT_GIVEN,
+        .deletion_protection = input->deletion_protection == MODEL_TRUE,
+        .table_class_given = input->table_class != CLASS_NOT_GIVEN,
+        .table_class = input->table_class == CLASS_STANDARD_INFREQUENT_ACCESS
+                           ? TABLE_CLASS_INFREQUENT_ACCESS
+                           : TABLE_CLASS_STANDARD,
+    };
+    TRY(call_table_name(call, input->table, &request->name));
+    TRY(check_stream_and_sse(call, input->stream, input->sse));
+    bool any = request->billing_given || request->throughput_given ||
+               request->on_demand_maximum_given || request->deletion_protection_given ||
+               request->table_class_given || input->stream != NULL || input->sse != NULL;
+    if (!any)
+        return call_invalid(call, "At least one of ProvisionedThroughput, BillingMode, "
+                                  "UpdateStreamEnabled, GlobalSecondaryIndexUpdates or "
+                                  "SSESpecification or ReplicaUpdates is required");
+    if (request->billing_given)
+        TRY(check_billing(call, request->billing, request->throughput_given));
+    if (request->throughput_given)
+        TRY(read_provisioned(call, input->provisioned, &request->read_units,
+                             &request->write_units));
+    return STATUS_OK;
+}
+
+/* What depends on the table as it is. */
+static enum status check_update(struct api_call *call, struct update_table_request *request)
+{
+    const struct update_table_input *input = call->input.at;
+    const struct table *table;
+    TRY(router_describe_table(call_router(call), request->name, &table, &call->error));
+    enum billing_mode billing = request->billing_given ? request->billing : table->billing;
+    TRY(check_definitions(call, &input->attribute_definitions, &table->schema));
+    if (request->throughput_given)
+        TRY(check_billing(call, billing, true));
+    if (request->on_demand_maximum_given)
+        TRY(read_on_demand(call, input->on_demand, billing, &request->on_demand_read_max,
+                           &request->on_demand_write_max));
+    return check_change(call, request, table);
+}
+
+enum status api_update_table(struct api_call *call)
+{
+    struct update_table_request request;
+    TRY(read_update(call, &request));
+    TRY(check_update(call, &request));
+    TRY(router_update_table(call->ctx, call_router(call), &request, &call->error));
+    return answer_description(call, "TableDescription", request.name);
+}
+
+/* ---- DescribeTable, DeleteTable, ListTables ---- */
+
+enum status api_describe_table(struct api_call *call)
+{
+    const struct table_input *input = call->input.at;
+    struct bytes name;
+    TRY(call_table_name(call, input->table, &name));
+    return answer_description(call, "Table", name);
+}
+
+enum status api_delete_table(struct api_call *call)
+{
+    const struct table_input *input = call->input.at;
+    struct bytes name;
+    TRY(call_table_name(call, input->table, &name));
+    TRY(router_delete_table(call->ctx, call_router(call), name, &call->error));
+    return answer_description(call, "TableDescription", name);
+}
+
+enum status api_list_tables(struct api_call *call)
+{
+    const struct list_tables_input *input = call->input.at;
+    struct bytes names[LIST_TABLES_DEFAULT];
+    uint32_t limit = input->limit.given ? (uint32_t)input->limit.value : LIST_TABLES_DEFAULT;
+    uint32_t count = 0;
+    bool more = false;
+    ASSERT(limit <= LIST_TABLES_DEFAULT);
+    TRY(router_list_tables(call->ctx, call_router(call), input->exclusive_start, limit, names,
+                           &count, &more, &call->error));
+    json_write_object_begin(&call->json);
+    write_name(&call->json, "TableNames");
+    json_write_array_begin(&call->json);
+    for (uint32_t i = 0; i < count; i++)
+        json_write_string(&call->json, names[i]);
+    json_write_array_end(&call->json);
+    if (more && count > 0)
+        write_text(&call->json, "LastEvaluatedTableName", names[count - 1]);
+    json_write_object_end(&call->json);
+    return STATUS_OK;
+}

@@ -1,0 +1,167 @@
+/* table_description.c - a table as DescribeTable and the operations that change it show it. */
+#include <stdio.h>
+
+#include "api/api_private.h"
+#include "base/compiler.h"
+
+/* What a table takes from its first moment: a new on-demand table 12,000 reads and 4,000 writes
+ * (Developer Guide, "On-demand capacity mode"), another what it was provisioned with. */
+#define ON_DEMAND_WARM_READS  12000u
+#define ON_DEMAND_WARM_WRITES 4000u
+
+static void write_attribute(struct json_writer *json, const struct key_attribute *attribute)
+{
+    json_write_object_begin(json);
+    write_text(json, "AttributeName", attribute->name);
+    write_text(json, "AttributeType", bytes_of_text(value_type_name(attribute->type)));
+    json_write_object_end(json);
+}
+
+static void write_key(struct json_writer *json, const struct key_attribute *attribute,
+                      const char *type)
+{
+    json_write_object_begin(json);
+    write_text(json, "AttributeName", attribute->name);
+    write_text(json, "KeyType", bytes_of_text(type));
+    json_write_object_end(json);
+}
+
+/* Definitions by name, keys in their order. */
+static void write_schema(struct json_writer *json, const struct key_schema *schema)
+{
+    bool has_sort = schema->sort.type != VALUE_NONE;
+    bool sort_first = has_sort && bytes_compare(schema->sort.name, schema->partition.name) < 0;
+    write_name(json, "AttributeDefinitions");
+    json_write_array_begin(json);
+    if (sort_first)
+        write_attribute(json, &schema->sort);
+    write_attribute(json, &schema->partition);
+    if (has_sort && !sort_first)
+        write_attribute(json, &schema->sort);
+    json_write_array_end(json);
+    write_name(json, "KeySchema");
+    json_write_array_begin(json);
+    write_key(json, &schema->partition, "HASH");
+    if (has_sort)
+        write_key(json, &schema->sort, "RANGE");
+    json_write_array_end(json);
+}
+
+static void write_provisioned(struct json_writer *json, const struct table *table)
+{
+    write_name(json, "ProvisionedThroughput");
+    json_write_object_begin(json);
+    if (table->last_increase_ms != 0)
+        write_time(json, "LastIncreaseDateTime", table->last_increase_ms);
+    if (table->last_decrease_ms != 0)
+        write_time(json, "LastDecreaseDateTime", table->last_decrease_ms);
+    write_u64(json, "NumberOfDecreasesToday", table->decreases_today);
+    bool provisioned = table->billing == BILLING_PROVISIONED;
+    write_u64(json, "ReadCapacityUnits", provisioned ? table->read_units : 0);
+    write_u64(json, "WriteCapacityUnits", provisioned ? table->write_units : 0);
+    json_write_object_end(json);
+}
+
+/* Absent for a table that has been provisioned all its life. */
+static void write_billing(struct json_writer *json, const struct table *table)
+{
+    bool on_demand = table->billing == BILLING_ON_DEMAND;
+    if (!on_demand && table->billing_changed_ms == 0)
+        return;
+    write_name(json, "BillingModeSummary");
+    json_write_object_begin(json);
+    write_text(json, "BillingMode", on_demand ? BYTES("PAY_PER_REQUEST") : BYTES("PROVISIONED"));
+    if (table->billing_changed_ms != 0)
+        write_time(json, "LastUpdateToPayPerRequestDateTime", table->billing_changed_ms);
+    json_write_object_end(json);
+}
+
+static void write_i64(struct json_writer *json, const char *name, int64_t value)
+{
+    char text[24];
+    int count = snprintf(text, sizeof(text), "%lld", (long long)value);
+    write_name(json, name);
+    json_write_raw(json, bytes_of(text, (size_t)count));
+}
+
+static void write_on_demand(struct json_writer *json, const struct table *table)
+{
+    if (table->billing != BILLING_ON_DEMAND || !table->has_on_demand_maximum)
+        return;
+    write_name(json, "OnDemandThroughput");
+    json_write_object_begin(json);
+    write_i64(json, "MaxReadRequestUnits", table->on_demand_read_max);
+    write_i64(json, "MaxWriteRequestUnits", table->on_demand_write_max);
+    json_write_object_end(json);
+}
+
+static void write_warm(struct json_writer *json, const struct table *table)
+{
+    if (table->status != TABLE_ACTIVE && table->status != TABLE_UPDATING)
+        return;
+    bool on_demand = table->billing == BILLING_ON_DEMAND;
+    write_name(json, "WarmThroughput");
+    json_write_object_begin(json);
+    write_u64(json, "ReadUnitsPerSecond", on_demand ? ON_DEMAND_WARM_READS : table->read_units);
+    write_u64(json, "WriteUnitsPerSecond", on_demand ? ON_DEMAND_WARM_WRITES : table->write_units);
+    write_text(json, "Status", bytes_of_text(table_status_name(table->status)));
+    json_write_object_end(json);
+}
+
+/* Absent for a table of the standard class that has never been of another. */
+static void write_class(struct json_writer *json, const struct table *table)
+{
+    bool standard = table->table_class == TABLE_CLASS_STANDARD;
+    if (standard && table->table_class_changed_ms == 0)
+        return;
+    write_name(json, "TableClassSummary");
+    json_write_object_begin(json);
+    write_text(json, "TableClass",
+               standard ? BYTES("STANDARD") : BYTES("STANDARD_INFREQUENT_ACCESS"));
+    if (table->table_class_changed_ms != 0)
+        write_time(json, "LastUpdateDateTime", table->table_class_changed_ms);
+    json_write_object_end(json);
+}
+
+static void write_identity(struct api_call *call, const struct table *table)
+{
+    const struct api_options *options = &call->api->options;
+    const uint8_t *u = table->uuid;
+    char id[40];
+    char arn[512];
+    int id_bytes = snprintf(id, sizeof(id),
+                            "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x",
+                            u[0], u[1], u[2], u[3], u[4], u[5], u[6], u[7], u[8], u[9], u[10],
+                            u[11], u[12], u[13], u[14], u[15]);
+    int arn_bytes = snprintf(arn, sizeof(arn), "arn:aws:dynamodb:%.*s:%.*s:table/%.*s",
+                             BYTES_ARGS(options->region), BYTES_ARGS(options->account),
+                             BYTES_ARGS(table->name));
+    write_text(&call->json, "TableArn", bytes_of(arn, MIN((size_t)arn_bytes, sizeof(arn) - 1)));
+    write_text(&call->json, "TableId", bytes_of(id, (size_t)id_bytes));
+}
+
+void write_table_description(struct api_call *call, const char *name, const struct table *table)
+{
+    struct json_writer *json = &call->json;
+    struct table_size size = router_table_size(call_router(call), table);
+    bool deleting = table->status == TABLE_DELETING; /* has lost its schema, as in the service */
+    write_name(json, name);
+    json_write_object_begin(json);
+    if (!deleting)
+        write_schema(json, &table->schema);
+    write_text(json, "TableName", table->name);
+    write_text(json, "TableStatus", bytes_of_text(table_status_name(table->status)));
+    if (!deleting)
+        write_time(json, "CreationDateTime", table->created_ms);
+    write_provisioned(json, table);
+    write_u64(json, "TableSizeBytes", size.bytes);
+    write_u64(json, "ItemCount", size.items);
+    write_identity(call, table);
+    write_billing(json, table);
+    write_class(json, table);
+    write_name(json, "DeletionProtectionEnabled");
+    json_write_bool(json, table->deletion_protection);
+    write_on_demand(json, table);
+    write_warm(json, table);
+    json_write_object_end(json);
+}

@@ -1,0 +1,93 @@
+/* tags.c - TagResource, UntagResource, ListTagsOfResource. */
+#include "api/api_private.h"
+
+/* A table that is not there is reported with its ARN, in the service's own spelling. */
+static enum status not_found(struct api_call *call, enum status status, struct bytes arn)
+{
+    if (call->error.code != ERROR_RESOURCE_NOT_FOUND)
+        return status;
+    return error_format(&call->error, call_arena(call), ERROR_RESOURCE_NOT_FOUND,
+                        "Requested resource not found: ResourcArn: %.*s not found",
+                        BYTES_ARGS(arn));
+}
+
+enum status call_read_tags(struct api_call *call, const struct model_list *given, struct tag **tags,
+                           uint32_t *count)
+{
+    const struct tag_input *inputs = given->at;
+    *tags = NULL;
+    *count = 0;
+    if (given->count == 0)
+        return STATUS_OK;
+    if (given->count > TAGS_MAX)
+        return error_format(&call->error, call_arena(call), ERROR_VALIDATION,
+                            "One or more parameter values were invalid: Too many tags: %u, the "
+                            "limit is %u",
+                            given->count, TAGS_MAX);
+    struct tag *read = arena_alloc_array(call_arena(call), given->count, sizeof(*read));
+    if (read == NULL)
+        return call_no_memory(call);
+    for (uint32_t i = 0; i < given->count; i++) {
+        if (bytes_start_with(inputs[i].key, BYTES("aws:")))
+            return call_invalid(call, "One or more parameter values were invalid: Tag keys that "
+                                      "begin with aws: are reserved");
+        read[i] = (struct tag){.key = inputs[i].key, .value = inputs[i].value};
+    }
+    *tags = read;
+    *count = given->count;
+    return STATUS_OK;
+}
+
+enum status api_tag_resource(struct api_call *call)
+{
+    const struct tag_resource_input *input = call->input.at;
+    struct bytes name;
+    struct tag *tags;
+    uint32_t count;
+    TRY(call_resource_name(call, input->resource, &name));
+    TRY(call_read_tags(call, &input->tags, &tags, &count));
+    if (count == 0)
+        return call_invalid(call, "Atleast one Tag needs to be provided as Input.");
+    enum status status =
+        router_tag_table(call->ctx, call_router(call), name, tags, count, &call->error);
+    return status == STATUS_OK ? status : not_found(call, status, input->resource);
+}
+
+enum status api_untag_resource(struct api_call *call)
+{
+    const struct untag_resource_input *input = call->input.at;
+    struct bytes name;
+    TRY(call_resource_name(call, input->resource, &name));
+    if (input->keys.count == 0)
+        return call_invalid(call, "Atleast one Tag Key needs to be provided as Input.");
+    if (input->keys.count > MODEL_STORED_MAX)
+        return call_invalid(call, "One or more parameter values were invalid: Too many tag keys");
+    enum status status = router_untag_table(call->ctx, call_router(call), name, input->keys.at,
+                                            input->keys.count, &call->error);
+    return status == STATUS_OK ? status : not_found(call, status, input->resource);
+}
+
+enum status api_list_tags_of_resource(struct api_call *call)
+{
+    const struct list_tags_input *input = call->input.at;
+    const struct table *table;
+    struct bytes name;
+    TRY(call_resource_name(call, input->resource, &name));
+    if (input->next_token.at != NULL) /* all tags fit in one answer: no token was ever given */
+        return call_invalid(call, "Invalid NextToken");
+    enum status status = router_describe_table(call_router(call), name, &table, &call->error);
+    if (status != STATUS_OK)
+        return not_found(call, status, input->resource);
+    json_write_object_begin(&call->json);
+    write_name(&call->json, "Tags");
+    json_write_array_begin(&call->json);
+    for (uint32_t i = 0; i < table->tag_count; i++) {
+        json_write_object_begin(&call->json);
+        write_text(&call->json, "Key", table->tags[i].key);
+        write_text(&call->json, "Value", table->tags[i].value);
+        json_write_object_end(&call->json);
+    }
+    json_write_array_end(&call->json);
+    json_write_object_end(&call->json);
+    return STATUS_OK;
+}
