@@ -19,7 +19,7 @@ enum status api_describe_time_to_live(struct api_call *call)
     const struct table *table;
     struct bytes name;
     TRY(call_table_name(call, input->table, &name));
-    TRY(router_describe_table(call_router(call), name, &table, &call->error));
+    TRY(router_describe_table(call->ctx, call_router(call), name, &table, &call->error));
     json_write_object_begin(&call->json);
     begin(&call->json, "TimeToLiveDescription");
     write_text(&call->json, "TimeToLiveStatus", BYTES("DISABLED"));
@@ -34,7 +34,8 @@ enum status api_describe_continuous_backups(struct api_call *call)
     const struct table *table;
     struct bytes name;
     TRY(call_table_name(call, input->table, &name));
-    enum status status = router_describe_table(call_router(call), name, &table, &call->error);
+    enum status status =
+        router_describe_table(call->ctx, call_router(call), name, &table, &call->error);
     if (status != STATUS_OK && call->error.code == ERROR_RESOURCE_NOT_FOUND)
         return error_format(&call->error, call_arena(call), ERROR_TABLE_NOT_FOUND,
                             "Table not found: %.*s", BYTES_ARGS(name));

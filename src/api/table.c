@@ -229,7 +229,7 @@ static enum status read_create(struct api_call *call, struct create_table_reques
 static enum status answer_description(struct api_call *call, const char *member, struct bytes name)
 {
     const struct table *table;
-    TRY(router_describe_table(call_router(call), name, &table, &call->error));
+    TRY(router_describe_table(call->ctx, call_router(call), name, &table, &call->error));
     json_write_object_begin(&call->json);
     write_table_description(call, member, table);
     json_write_object_end(&call->json);
@@ -323,7 +323,7 @@ static enum status check_update(struct api_call *call, struct update_table_reque
 {
     const struct update_table_input *input = call->input.at;
     const struct table *table;
-    TRY(router_describe_table(call_router(call), request->name, &table, &call->error));
+    TRY(router_describe_table(call->ctx, call_router(call), request->name, &table, &call->error));
     enum billing_mode billing = request->billing_given ? request->billing : table->billing;
     TRY(check_definitions(call, &input->attribute_definitions, &table->schema));
     if (request->throughput_given)

@@ -75,7 +75,8 @@ enum status api_list_tags_of_resource(struct api_call *call)
     TRY(call_resource_name(call, input->resource, &name));
     if (input->next_token.at != NULL) /* all tags fit in one answer: no token was ever given */
         return call_invalid(call, "Invalid NextToken");
-    enum status status = router_describe_table(call_router(call), name, &table, &call->error);
+    enum status status =
+        router_describe_table(call->ctx, call_router(call), name, &table, &call->error);
     if (status != STATUS_OK)
         return not_found(call, status, input->resource);
     json_write_object_begin(&call->json);
