@@ -38,7 +38,7 @@ struct fiber_pool;
 struct env_timer {
     void (*fire)(struct env_timer *timer); /* set by the owner before env_timer_start */
     uint64_t due_ns;                       /* read-only: when it fires, on the monotonic clock */
-    void *binding[20];                     /* the binding's own; zero before the first start */
+    void *binding[6];                      /* the binding's own; zero before the first start */
 };
 
 /* Runs once from the loop, after what is running now and before the loop waits.  A task that is

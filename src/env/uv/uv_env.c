@@ -8,6 +8,9 @@
 #include "env/uv/uv_env.h"
 
 #include <errno.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/random.h>
@@ -175,10 +178,13 @@ static enum status signals_open(struct env_uv *uv)
     return STATUS_OK;
 }
 
-/* A broken connection and a file at its limit are answers of the call, not deaths; and a connection
- * takes a file descriptor. */
+/* A broken connection and a file at its limit are answers of the call, not deaths; a connection
+ * takes a file descriptor; and threads that hardly allocate need no arenas of malloc's own. */
 static void process_prepare(void)
 {
+#ifdef M_ARENA_MAX
+    mallopt(M_ARENA_MAX, 1);
+#endif
     signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN);
     struct rlimit files;
