@@ -101,10 +101,12 @@ static enum status finish(struct number *number, bool negative, uint32_t count, 
 
 enum status number_parse(struct bytes text, struct number *number, enum number_fault *fault)
 {
+    if (text.count == 0)
+        return refuse(NUMBER_FAULT_SYNTAX, fault);
     const uint8_t *at = text.at;
     const uint8_t *end = at + text.count;
-    bool negative = text.count > 0 && *at == '-';
-    if (text.count > 0 && (*at == '-' || *at == '+'))
+    bool negative = *at == '-';
+    if (*at == '-' || *at == '+')
         at++;
 
     struct mantissa m = {0};

@@ -256,28 +256,40 @@ static void read_map(struct reading *r, uint32_t level)
     value_write_end(r->w);
 }
 
+static enum value_type type_of_letter(uint8_t letter)
+{
+    switch (letter) {
+    case 'S':
+        return VALUE_S;
+    case 'N':
+        return VALUE_N;
+    case 'B':
+        return VALUE_B;
+    case 'L':
+        return VALUE_L;
+    case 'M':
+        return VALUE_M;
+    default:
+        return VALUE_NONE;
+    }
+}
+
+/* By length first: these are compared for every attribute. */
 static enum value_type type_of_name(struct bytes name)
 {
-    if (name.count == 1) {
-        switch (name.at[0]) {
-        case 'S':
-            return VALUE_S;
-        case 'N':
-            return VALUE_N;
-        case 'B':
-            return VALUE_B;
-        case 'L':
-            return VALUE_L;
-        case 'M':
-            return VALUE_M;
-        default:
-            return VALUE_NONE;
-        }
+    if (name.count == 1)
+        return type_of_letter(name.at[0]);
+    if (name.count == 2 && name.at[1] == 'S') {
+        enum value_type member = type_of_letter(name.at[0]);
+        return member == VALUE_S   ? VALUE_SS
+               : member == VALUE_N ? VALUE_NS
+               : member == VALUE_B ? VALUE_BS
+                                   : VALUE_NONE;
     }
-    for (unsigned type = VALUE_NULL; type < VALUE_TYPE_COUNT; type++) {
-        if (bytes_equal(name, bytes_of_text(value_type_name((enum value_type)type))))
-            return (enum value_type)type;
-    }
+    if (name.count == 4 && memcmp(name.at, "BOOL", 4) == 0)
+        return VALUE_BOOL;
+    if (name.count == 4 && memcmp(name.at, "NULL", 4) == 0)
+        return VALUE_NULL;
     return VALUE_NONE;
 }
 

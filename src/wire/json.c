@@ -5,8 +5,8 @@
 
 void json_scanner_init(struct json_scanner *s, struct bytes body, struct arena *arena)
 {
-    *s = (struct json_scanner){
-        .at = body.at, .end = body.at + body.count, .start = body.at, .arena = arena};
+    const uint8_t *at = body.count > 0 ? body.at : (const uint8_t *)"";
+    *s = (struct json_scanner){.at = at, .end = at + body.count, .arena = arena};
 }
 
 /* After this nothing is left to read, so that every function ends up in its own way out. */
@@ -328,7 +328,7 @@ struct bytes json_number(struct json_scanner *s)
     return bytes_of(start, (size_t)(end - start));
 }
 
-static bool take_word(struct json_scanner *s, struct bytes word)
+static inline bool take_word(struct json_scanner *s, struct bytes word)
 {
     s->taken = true;
     skip_space(s);

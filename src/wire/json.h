@@ -31,7 +31,6 @@ enum json_type {
 struct json_scanner {
     const uint8_t *at;
     const uint8_t *end;
-    const uint8_t *start;
     struct arena *arena; /* for strings with escapes */
     uint32_t depth;
     bool first;  /* the innermost object or array has had no member yet */

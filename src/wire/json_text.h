@@ -20,35 +20,9 @@ static inline bool json_stops(uint8_t c, bool high)
     return c == '"' || c == '\\' || c < 0x20 || (high && c >= 0x80);
 }
 
-#ifdef __SSE2__
-
-#define JSON_STEP 16
-
-/* A bit for each of the 16 bytes at `at` that stops. */
-static inline uint32_t json_stop_mask(const uint8_t *at, bool high)
-{
-    __m128i v = _mm_loadu_si128((const __m128i *)(const void *)at);
-    __m128i quote = _mm_cmpeq_epi8(v, _mm_set1_epi8('"'));
-    __m128i slash = _mm_cmpeq_epi8(v, _mm_set1_epi8('\\'));
-    __m128i control = _mm_cmpeq_epi8(_mm_min_epu8(v, _mm_set1_epi8(0x1f)), v);
-    __m128i stop = _mm_or_si128(_mm_or_si128(quote, slash), control);
-    if (high)
-        stop = _mm_or_si128(stop, v);
-    return (uint32_t)_mm_movemask_epi8(stop);
-}
-
-static inline size_t json_stop_index(uint32_t mask)
-{
-    return (size_t)__builtin_ctz(mask);
-}
-
-#else
-
-#define JSON_STEP 8
-
 /* A high bit in each of the 8 bytes at `at` that stops; above the lowest one there may be false
  * ones, since borrows run upwards. */
-static inline uint64_t json_stop_mask(const uint8_t *at, bool high)
+static inline uint64_t json_stop_mask8(const uint8_t *at, bool high)
 {
     const uint64_t ones = UINT64_C(0x0101010101010101);
     const uint64_t tops = UINT64_C(0x8080808080808080);
@@ -63,9 +37,19 @@ static inline uint64_t json_stop_mask(const uint8_t *at, bool high)
     return stop & tops;
 }
 
-static inline size_t json_stop_index(uint64_t mask)
+#ifdef __SSE2__
+
+/* A bit for each of the 16 bytes at `at` that stops. */
+static inline uint32_t json_stop_mask16(const uint8_t *at, bool high)
 {
-    return (size_t)__builtin_ctzll(mask) / 8;
+    __m128i v = _mm_loadu_si128((const __m128i *)(const void *)at);
+    __m128i quote = _mm_cmpeq_epi8(v, _mm_set1_epi8('"'));
+    __m128i slash = _mm_cmpeq_epi8(v, _mm_set1_epi8('\\'));
+    __m128i control = _mm_cmpeq_epi8(_mm_min_epu8(v, _mm_set1_epi8(0x1f)), v);
+    __m128i stop = _mm_or_si128(_mm_or_si128(quote, slash), control);
+    if (high)
+        stop = _mm_or_si128(stop, v);
+    return (uint32_t)_mm_movemask_epi8(stop);
 }
 
 #endif
@@ -73,11 +57,17 @@ static inline size_t json_stop_index(uint64_t mask)
 /* The first byte in [at, end) that stops, or `end`. */
 static inline const uint8_t *json_find_stop(const uint8_t *at, const uint8_t *end, bool high)
 {
-    while (end - at >= JSON_STEP) {
-        __typeof__(json_stop_mask(at, high)) mask = json_stop_mask(at, high);
+#ifdef __SSE2__
+    for (; end - at >= 16; at += 16) {
+        uint32_t mask = json_stop_mask16(at, high);
         if (mask != 0)
-            return at + json_stop_index(mask);
-        at += JSON_STEP;
+            return at + __builtin_ctz(mask);
+    }
+#endif
+    for (; end - at >= 8; at += 8) {
+        uint64_t mask = json_stop_mask8(at, high);
+        if (mask != 0)
+            return at + __builtin_ctzll(mask) / 8;
     }
     while (at < end && !json_stops(*at, high))
         at++;

@@ -103,7 +103,7 @@ static COLD uint8_t *put_escaped(uint8_t *to, const uint8_t *at, const uint8_t *
 /* A string and, after a name, its colon. */
 static inline void write_string(struct json_writer *w, struct bytes text, bool name)
 {
-    const uint8_t *end = text.at + text.count;
+    const uint8_t *end = text.count > 0 ? text.at + text.count : text.at;
     const uint8_t *stop = json_find_stop(text.at, end, false);
     bool clean = stop == end;
     size_t room = clean ? text.count : text.count * ESCAPE_BYTES_MAX;
