@@ -14,11 +14,26 @@ deps-test: ; @tools/install-packages test
 
 build: deps build/release/trine
 
-.PHONY: build/release/trine build/debug
+.PHONY: build/release/trine build/debug build/sim build/clang build/fuzz
 build/release/trine:
 	@mkdir -p build
 	$(call configure,release,release,)
 	@ninja -C build/release -j $(JOBS) --quiet trine
+
+build/sim:
+	@mkdir -p build
+	$(call configure,sim,sim,)
+	@ninja -C build/sim -j $(JOBS) --quiet trine-sim
+
+build/clang:
+	@mkdir -p build
+	$(call configure,clang,debug,-DCMAKE_C_COMPILER=clang)
+	@ninja -C build/clang -j $(JOBS) --quiet
+
+build/fuzz:
+	@mkdir -p build
+	$(call configure,fuzz,fuzz,-DCMAKE_C_COMPILER=clang)
+	@ninja -C build/fuzz -j $(JOBS) --quiet
 
 build/debug:
 	@mkdir -p build
@@ -29,10 +44,19 @@ run: build
 	@build/release/trine serve --examples
 
 test: deps-test build/release/trine build/debug
-	@tools/test
+	@tools/test test
 
-soak: deps-test build/release/trine build/debug
-	@tools/soak
+soak: deps-test build/release/trine build/debug build/sim build/clang build/fuzz
+	@tools/test soak
+
+# Each fuzz target for SECONDS; new seeds of the simulator for MINUTES.
+SECONDS ?= 60
+MINUTES ?= 10
+fuzz: deps-test build/fuzz
+	@tools/fuzz $(SECONDS)
+
+sim: deps-test build/sim
+	@tools/sim $(MINUTES)
 
 bench: deps-test build/release/trine
 	@bench/run
