@@ -166,7 +166,8 @@ void wal_segment_begin(struct wal *wal, struct wal_segment *segment, uint64_t st
         .sequence = segment->sequence,
         .nonce = segment->nonce,
         .start = start,
-        .log_start = wal->log_start,
+        .log_start =
+            wal->log_start_durable, /* the header may last where its first batch does not */
     };
 }
 
@@ -178,7 +179,6 @@ static void submit(struct wal *wal, enum wal_write_mode mode)
     uint64_t padded = wal_padded(batch->count);
 
     memset(batch->at + batch->count, 0, (size_t)padded - batch->count);
-    wal->log_start_flying = wal->log_start;
     write->mode = mode;
     write->file = wal->current->file;
     write->offset = wal->position;
@@ -189,7 +189,7 @@ static void submit(struct wal *wal, enum wal_write_mode mode)
         .lsn = batch->lsn,
         .previous = wal->durable,
         .synced = wal->durable,
-        .log_start = wal->log_start,
+        .log_start = wal->log_start_flying,
         .length = (uint32_t)batch->count,
         .records = batch->records,
         .early = mode == WAL_WRITE_TAIL,
@@ -231,7 +231,7 @@ void wal_flush(struct wal *wal)
 {
     struct wal_batch *batch = wal->gathering;
 
-    if (wal->in_flight || wal->rewriting || wal->state == WAL_FAILED)
+    if (wal->in_flight || wal->rewriting || wal->stopped || wal->state == WAL_FAILED)
         return;
     if (batch->records == 0 && !wal->batch_wanted)
         return;
@@ -250,6 +250,7 @@ void wal_flush(struct wal *wal)
         wal_segment_begin(wal, spare, wal->durable, &wal->write.segment);
     }
     wal->batch_wanted = false;
+    wal->log_start_flying = wal->log_start; /* what it needs is carried forward up to this batch */
     env_timer_stop(wal->env, &wal->seal_timer);
     wal->gathering = wal->flying;
     wal->flying = batch;
@@ -295,7 +296,7 @@ static void rewrite(struct wal *wal)
 
 void wal_resume(struct wal *wal)
 {
-    if (wal->state == WAL_FAILED || wal->in_flight)
+    if (wal->state == WAL_FAILED || wal->in_flight || wal->stopped)
         return;
     if (wal->rewriting)
         rewrite(wal);

@@ -136,11 +136,14 @@ enum status wal_close(struct context *ctx, struct wal *wal)
     if (status == STATUS_OK)
         status = make_small(ctx, wal);
     env_timer_stop(wal->env, &wal->retry_timer);
-    while (wal->in_flight)
-        wait_settled(ctx, wal);
     wait_background(ctx, wal);
-    while (wal->flush_pending)
-        context_yield(ctx);
+    wal->stopped = true;
+    while (wal->in_flight || wal->file_job.running || wal->flush_pending) {
+        if (wal->flush_pending)
+            context_yield(ctx);
+        else
+            wait_settled(ctx, wal);
+    }
     if (status == STATUS_OK && wal->state != WAL_OK)
         status = wal->status;
     wal_discard(ctx, wal);

@@ -16,7 +16,7 @@
  *       32    8  sequence: the one in the file's name
  *       40    8  nonce: random, chosen when the segment was begun; every batch in it repeats it
  *       48    8  start: the log before this segment ends exactly at this LSN
- *       56    8  log start: nothing below this LSN was needed when the segment was begun
+ *       56    8  log start: nothing below this LSN is needed, as a durable batch before it says
  *     64..4095   zero
  * Valid if and only if the checksum, the name's sequence and the log id agree.  A file without a
  * valid header is not part of the log: it is zero-filled or recycled, ready for use.

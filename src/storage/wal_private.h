@@ -120,7 +120,8 @@ struct wal {
     uint64_t log_id;
     enum wal_state state;
     enum status status; /* why the state is not WAL_OK */
-    bool closing;
+    bool closing;       /* wal_close runs */
+    bool stopped;       /* it is about to free the log: nothing new begins */
 
     /* Gathering and flying. */
     struct wal_batch batches[2];

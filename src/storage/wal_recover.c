@@ -11,9 +11,11 @@
  * otherwise it is the torn end of what was never acknowledged, or nothing at all.
  *
  * The last intact batch may be in the page cache only: it is written again to a new segment, with
- * an empty batch behind it, synced, and then that segment's header is written and synced.  The
- * empty batch's LSN leaves a gap greater than all that could have been given out and lost, so that
- * no LSN is used twice.
+ * an empty batch behind it, synced, and then that segment's header is written and synced.  If the
+ * process ends before that last sync, the header may be in the page cache only, and with it all
+ * that the segment holds: so a segment that has nothing but such early batches is written again
+ * from its first one.  The empty batch's LSN leaves a gap greater than all that could have been
+ * given out and lost, so that no LSN is used twice.
  */
 #include <inttypes.h>
 #include <stdlib.h>
@@ -72,7 +74,8 @@ struct recovery {
     uint64_t begin; /* where the first segment read starts */
     const struct found *tail_file;
     uint64_t tail_offset;
-    struct wal_batch_header tail; /* the last intact batch; length 0 = none */
+    struct wal_batch_header tail; /* what is written again: the last intact batch, or the first of a
+                                   * segment that has only early ones; length 0 = none */
     bool cut;                     /* at damage, as the operator asked: what is behind is lost */
 };
 
@@ -136,9 +139,8 @@ static enum status spare_run(struct recovery *r, struct env *env, struct wal_seg
     if (segment->filled < segment->bytes) {
         TRY(wal_zero_fill(env, segment->file, segment->filled, segment->bytes - segment->filled));
         segment->filled = segment->bytes;
-        TRY(env_dir_sync(env, r->wal->dir));
     }
-    return STATUS_OK;
+    return env_dir_sync(env, r->wal->dir); /* a name that was found may not be durable either */
 }
 
 /* Put a lost segment aside under a name that is not the log's. */
@@ -364,9 +366,11 @@ static enum status scan_batch(struct recovery *r, const struct found *found, uin
     TRY(replay(r, &header, at));
     r->end = wal_batch_end(&header);
     r->log_start = MAX(r->log_start, header.log_start);
-    r->tail = header;
-    r->tail_file = found;
-    r->tail_offset = *offset;
+    if (!header.early || *offset == WAL_BLOCK_BYTES) {
+        r->tail = header;
+        r->tail_file = found;
+        r->tail_offset = *offset;
+    }
     *offset += wal_padded(header.length);
     return STATUS_OK;
 }
@@ -647,7 +651,7 @@ static enum status write_tail(struct recovery *r)
     write->batch_count = 0;
     if (again)
         write->batches[write->batch_count++] = header;
-    header.previous = again ? r->end : start;
+    header.previous = again ? wal_batch_end(&r->tail) : start;
     header.lsn = MAX(r->lsn_highest, r->end) + WAL_LSN_GAP; /* (2) */
     header.synced = header.lsn; /* by the time that the segment counts */
     header.length = WAL_BATCH_HEADER_BYTES;
