@@ -57,6 +57,15 @@ static void stop_reading(struct reading *r, struct bytes message)
     r->s->at = r->s->end;
 }
 
+/* Close the container that was read.  What a failed scanner left is no whole container: a name may
+ * stand there without its value. */
+static void close_container(struct reading *r)
+{
+    if (UNLIKELY(r->s->failed) && r->w->status == STATUS_OK)
+        r->w->status = STATUS_INVALID;
+    value_write_end(r->w);
+}
+
 /* The value that comes next is not what `want` takes. */
 static void mismatch(struct reading *r, enum json_want want)
 {
@@ -217,7 +226,7 @@ static void read_set(struct reading *r, enum value_type type)
         refuse(r, empty_set_text(type));
         return;
     }
-    value_write_end(r->w);
+    close_container(r);
     if (r->w->status == STATUS_EXISTS)
         refuse(r, duplicates_text(r, type, members));
 }
@@ -236,7 +245,7 @@ static void read_list(struct reading *r, uint32_t level)
     value_write_begin(r->w, VALUE_L);
     while (json_array_next(r->s))
         read_value(r, level + 1);
-    value_write_end(r->w);
+    close_container(r);
 }
 
 /* A map of attribute values, whose values are at `level`. */
@@ -253,7 +262,7 @@ static void read_map(struct reading *r, uint32_t level)
         value_write_name(r->w, name);
         read_value(r, level);
     }
-    value_write_end(r->w);
+    close_container(r);
 }
 
 static enum value_type type_of_letter(uint8_t letter)
@@ -337,11 +346,12 @@ static inline void read_one(struct reading *r, struct members *m, uint32_t type)
         json_skip(r->s);
         return;
     }
+    bool again = m->types == 1u << type;
     bool null = json_peek(r->s) == JSON_NULL;
-    if (UNLIKELY(m->types == 1u << type)) {
+    if (UNLIKELY(again || (m->types != 0 && !null)))
         value_writer_rewind(r->w, m->mark);
+    if (UNLIKELY(again))
         m->types = 0;
-    }
     if (UNLIKELY(null)) {
         json_null(r->s);
         return;
