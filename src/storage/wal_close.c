@@ -58,8 +58,11 @@ static enum status make_small(struct context *ctx, struct wal *wal)
     retire_large_spares(wal);
     wait_background(ctx, wal);
 
+    /* The log's own batches may be beyond what was released, but nobody needs them. */
+    bool needed = wal->entry_last != 0 && wal->entry_last >= wal->released;
     bool small = wal->stats.live_segments == 1 && wal->current->bytes <= WAL_CLOSED_BYTES;
-    if (!small && wal->released >= wal->durable) {
+    if (!small && !needed) {
+        wal->released = wal->durable;
         wal->switch_wanted = wal->batch_wanted = true;
         TRY(write_out(ctx, wal)); /* wal_advance does the rest */
     }

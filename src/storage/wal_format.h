@@ -132,6 +132,9 @@ void wal_batch_encode(const struct wal_batch_header *header, uint8_t *at);
 MUST_USE bool wal_batch_header_decode(const uint8_t *at, uint64_t log_id,
                                       struct wal_batch_header *header);
 
+/* The log that the batch at `at` says to be of; not verified. */
+uint64_t wal_batch_log_id(const uint8_t *at);
+
 /* Verify the records of the batch whose header is intact; `batch` is at least its length. */
 MUST_USE bool wal_batch_verify(const struct wal_batch_header *header, const uint8_t *batch);
 

@@ -321,6 +321,8 @@ static enum status replay(struct recovery *r, const struct wal_batch_header *hea
             TRY(wal_keep_prepare(wal, &record, &keeping));
             wal_keep(wal, &record, lsn, keeping);
         }
+        if (record.type == WAL_ENTRY || record.type == WAL_TRUNCATION)
+            wal->entry_last = lsn;
         TRY(wal->options.events->on_record(r->ctx, wal->options.owner, &record, (struct lsn){lsn}));
         wal->stats.replayed++;
     }
@@ -401,6 +403,22 @@ static enum status scan_strays(struct recovery *r, const struct found *found, ui
     return status == STATUS_END ? STATUS_OK : status;
 }
 
+/* When no header tells the log's id, the first batch of the open file may. */
+static enum status learn_log_id(struct recovery *r)
+{
+    struct wal_batch_header header;
+    const uint8_t *at;
+
+    if (r->wal->log_id != 0)
+        return STATUS_OK;
+    enum status status = read_at(r, WAL_BLOCK_BYTES, WAL_BATCH_HEADER_BYTES, &at);
+    if (status != STATUS_OK)
+        return status == STATUS_END ? STATUS_OK : status;
+    if (wal_batch_header_decode(at, wal_batch_log_id(at), &header))
+        r->wal->log_id = header.log_id;
+    return STATUS_OK;
+}
+
 /* Files that are not part of the log: one whose header was lost shows it by its batches. */
 static enum status check_unused(struct recovery *r)
 {
@@ -411,6 +429,7 @@ static enum status check_unused(struct recovery *r)
         if (found->used)
             continue;
         TRY(reader_open(r, found));
+        TRY(learn_log_id(r));
         TRY(scan_strays(r, found, WAL_BLOCK_BYTES, found->verdict != WAL_DAMAGED, &synced));
         if (synced > r->end && !r->cut)
             TRY(damaged(r, found, 0, synced));
@@ -486,6 +505,9 @@ static enum status check_identity(struct recovery *r)
                      "%s/%s is of a newer format than this program knows", wal->dir, name);
             return STATUS_VERSION;
         }
+        if (found->verdict == WAL_DAMAGED)
+            log_line(wal->env->log, LOG_WARNING, "storage", "the header of %s/%s is damaged",
+                     wal->dir, name);
         if (found->verdict != WAL_VALID)
             continue;
         if (wal->log_id == 0)

@@ -68,6 +68,7 @@ struct fixture {
     uint64_t replay_lsn;
     struct model_replica seen[REPLICAS + 1];
     enum status replay_status; /* what on_record returns */
+    bool damaged;              /* records may be missing: do not look at them */
     uint8_t *payload;          /* PAYLOAD_MAX */
 
     const char *wrong;    /* the first check that failed on a fiber */
@@ -145,7 +146,7 @@ static enum status on_record(struct context *ctx, void *owner, const struct wal_
     f->replayed++;
     if (f->replayed % 64 == 0)
         context_yield(ctx);
-    if (f->replay_status != STATUS_OK)
+    if (f->replay_status != STATUS_OK || f->damaged)
         return f->replay_status;
     CHECK(f, lsn.value > f->replay_lsn); /* (2) */
     f->replay_lsn = lsn.value;
