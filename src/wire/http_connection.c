@@ -456,13 +456,13 @@ static void on_read_tls(struct http_connection *connection, struct bytes bytes)
         return;
     size_t queued_bytes;
     flush_tls(connection, &queued_bytes);
-    bool established = tls_session_established(connection->tls);
     if (status == STATUS_END) {
         receive_end(connection);
     } else if (status != STATUS_OK) {
-        server->stats.handshakes_failed += !established;
+        server->stats.handshakes_failed += !was_established;
         http_connection_close(connection);
-    } else if (established && !was_established && at_rest(connection)) {
+    } else if (!was_established && tls_session_established(connection->tls) &&
+               connection->state == HTTP_STATE_READING && at_rest(connection)) {
         http_server_watch(connection, env_now_ns(server->env) + server->options.idle_timeout_ns);
     }
 }
