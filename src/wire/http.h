@@ -184,7 +184,7 @@ void http_server_close(struct http_server *server);
 /* The request id that belongs to a trace id: 52 characters 0-9A-V, as in x-amzn-RequestId. */
 void http_request_id(const uint64_t trace_id[2], char to[HTTP_REQUEST_ID_BYTES]);
 
-/* True when `name` is `lower`, which is in lower case; ASCII only. */
+/* True when `name` is `lower`, which is of lower-case letters, digits and '-'. */
 bool http_name_equal(struct bytes name, struct bytes lower);
 
 #endif

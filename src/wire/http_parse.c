@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "base/codec.h"
 
 /* ---- Spans from callbacks ---- */
 
@@ -199,27 +200,65 @@ static const struct bytes known_names[HTTP_HEADER_COUNT] = {
 #undef KNOWN_NAME
 };
 
-static uint8_t lower(uint8_t byte)
+/* Nothing but the case of letters may differ: `lower` has lower-case letters, digits and '-', and of
+ * these only letters have the bit 0x40. */
+static bool differ64(const uint8_t *name, const uint8_t *lower)
 {
-    return byte >= 'A' && byte <= 'Z' ? byte | 0x20 : byte;
+    uint64_t l = get_u64(lower);
+    return ((get_u64(name) ^ l) & ~((l & UINT64_C(0x4040404040404040)) >> 1)) != 0;
 }
 
-bool http_name_equal(struct bytes name, struct bytes text)
+static bool differ32(const uint8_t *name, const uint8_t *lower)
 {
-    if (name.count != text.count)
+    uint32_t l = get_u32(lower);
+    return ((get_u32(name) ^ l) & ~((l & 0x40404040u) >> 1)) != 0;
+}
+
+bool http_name_equal(struct bytes name, struct bytes lower)
+{
+    size_t count = name.count;
+    if (count != lower.count)
         return false;
-    for (size_t i = 0; i < name.count; i++)
-        if (lower(name.at[i]) != text.at[i])
+    if (count >= 8) {
+        for (size_t i = 0; i + 8 <= count; i += 8)
+            if (differ64(name.at + i, lower.at + i))
+                return false;
+        return !differ64(name.at + count - 8, lower.at + count - 8);
+    }
+    if (count >= 4)
+        return !differ32(name.at, lower.at) && !differ32(name.at + count - 4, lower.at + count - 4);
+    for (size_t i = 0; i < count; i++)
+        if ((name.at[i] ^ lower.at[i]) & ~((lower.at[i] & 0x40) >> 1))
             return false;
     return true;
 }
 
-/* Lengths tell nearly all names apart, so that one comparison or none is made. */
+/* The ids of each length of a name, plus one; 0: none. */
+#define NAME_BYTES_MAX 30u
+#define ID(name)       (1 + HTTP_HEADER_##name)
+static const uint8_t ids_by_length[NAME_BYTES_MAX + 1][2] = {
+    [4] = {ID(HOST), ID(DATE)},
+    [6] = {ID(ORIGIN), ID(EXPECT)},
+    [10] = {ID(X_AMZ_DATE), ID(USER_AGENT)},
+    [12] = {ID(X_AMZ_TARGET), ID(CONTENT_TYPE)},
+    [13] = {ID(AUTHORIZATION)},
+    [15] = {ID(ACCEPT_ENCODING)},
+    [16] = {ID(CONTENT_ENCODING)},
+    [20] = {ID(X_AMZ_CONTENT_SHA256), ID(X_AMZ_SECURITY_TOKEN)},
+    [29] = {ID(ACCESS_CONTROL_REQUEST_METHOD)},
+    [30] = {ID(ACCESS_CONTROL_REQUEST_HEADERS)},
+};
+#undef ID
+
 static enum http_header_id find_id(struct bytes name)
 {
-    for (unsigned id = 0; id < HTTP_HEADER_COUNT; id++)
-        if (known_names[id].count == name.count && http_name_equal(name, known_names[id]))
+    if (name.count > NAME_BYTES_MAX)
+        return HTTP_HEADER_OTHER;
+    for (size_t i = 0; i < 2 && ids_by_length[name.count][i] > 0; i++) {
+        unsigned id = ids_by_length[name.count][i] - 1u;
+        if (http_name_equal(name, known_names[id]))
             return (enum http_header_id)id;
+    }
     return HTTP_HEADER_OTHER;
 }
 

@@ -173,22 +173,6 @@ static enum status check_time(struct arena *arena, const struct sigv4_claim *cla
 
 /* ---- The signature ---- */
 
-static bool parse_signature(struct bytes hex, uint8_t signature[SHA256_DIGEST_LENGTH])
-{
-    if (hex.count != SHA256_DIGEST_LENGTH * 2)
-        return false;
-    for (size_t i = 0; i < hex.count; i++) {
-        uint8_t byte = hex.at[i];
-        uint8_t digit = byte >= '0' && byte <= '9'   ? (uint8_t)(byte - '0')
-                        : byte >= 'a' && byte <= 'f' ? (uint8_t)(byte - 'a' + 10)
-                                                     : 255;
-        if (digit == 255)
-            return false;
-        signature[i / 2] = (uint8_t)(signature[i / 2] << 4 | digit);
-    }
-    return true;
-}
-
 /* "host" is one of the signed headers; the others are the client's choice. */
 static bool signs_host(struct bytes signed_headers)
 {
@@ -222,13 +206,15 @@ static enum status check_signature(struct sigv4_verifier *verifier, struct arena
         sigv4_key_derive(&fresh, bytes_of(credential->secret_key, credential->secret_key_count),
                          claim);
     uint8_t expected[SHA256_DIGEST_LENGTH];
-    uint8_t given[SHA256_DIGEST_LENGTH] = {0};
+    uint8_t hex[SIGV4_HEX_BYTES];
     enum status status =
         sigv4_sign(arena, entry != NULL ? &entry->key : &fresh, request, claim, expected);
     if (status == STATUS_NO_MEMORY)
         return status;
-    bool right = status == STATUS_OK && parse_signature(claim->signature, given) &&
-                 CRYPTO_memcmp(expected, given, sizeof(expected)) == 0;
+    if (status == STATUS_OK)
+        sigv4_hex(expected, hex);
+    bool right = status == STATUS_OK && claim->signature.count == sizeof(hex) &&
+                 CRYPTO_memcmp(claim->signature.at, hex, sizeof(hex)) == 0;
     if (entry == NULL && right)
         cache_put(verifier, set, claim->credential, &fresh);
     if (entry == NULL)

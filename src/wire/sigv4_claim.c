@@ -55,19 +55,17 @@ static enum status split_credential(struct arena *arena, struct sigv4_claim *cla
 
 /* ---- The header form ---- */
 
-static bool is_separator(uint8_t byte)
-{
-    return byte == ' ' || byte == ',' || byte == '\t';
-}
-
-/* Take the next run without separators; empty at the end. */
+/* Take the next run without blanks and commas; empty at the end. */
 static struct bytes take_token(struct bytes *text)
 {
-    while (text->count > 0 && is_separator(text->at[0]))
+    while (text->count > 0 && (text->at[0] == ' ' || text->at[0] == ','))
         *text = bytes_after(*text, 1);
-    struct bytes token = bytes_of(text->at, 0);
-    while (token.count < text->count && !is_separator(text->at[token.count]))
-        token.count++;
+    struct bytes token = *text;
+    for (size_t i = 0; i < 2 && token.count > 0; i++) {
+        const uint8_t *end = memchr(token.at, ", "[i], token.count);
+        if (end != NULL)
+            token.count = (size_t)(end - token.at);
+    }
     *text = bytes_after(*text, token.count);
     return token;
 }

@@ -81,6 +81,11 @@ struct sigv4_key {
     SHA256_CTX outer;
 };
 
+#define SIGV4_HEX_BYTES 64u
+
+/* A hash in lower-case hexadecimal digits. */
+void sigv4_hex(const uint8_t hash[SHA256_DIGEST_LENGTH], uint8_t hex[SIGV4_HEX_BYTES]);
+
 /* The signing key: HMAC(HMAC(HMAC(HMAC("AWS4" + secret, date), region), service), "aws4_request").
  */
 void sigv4_key_derive(struct sigv4_key *key, struct bytes secret, const struct sigv4_claim *claim);
