@@ -15,12 +15,9 @@
 #define IN_COUNTED                                                                                 \
     255u /* operands of one IN that the code holds; more than EXPR_IN_MAX are an error */
 
-/* In the order of precedence. */
-enum opening { OPEN_PARENTHESIS, OPEN_OR, OPEN_AND, OPEN_NOT };
-
 struct open {
-    enum opening what;
-    uint32_t jump; /* of AND and OR: where it is */
+    enum { OPEN_PARENTHESIS, OPEN_OR, OPEN_AND, OPEN_NOT } what; /* in the order of precedence */
+    uint32_t jump;                                               /* of AND and OR: where it is */
 };
 
 struct conditions {
@@ -34,7 +31,7 @@ struct conditions {
     struct open local[OPEN_LOCAL];
 };
 
-static enum status push(struct conditions *s, enum opening what)
+static enum status push(struct conditions *s, int what)
 {
     if (s->open_count == s->open_capacity) {
         ASSERT(s->open == s->local);

@@ -97,28 +97,6 @@ static void find_clash(struct compiler *c, const struct action *actions, uint32_
     }
 }
 
-/* Of those that take the thing in question for a map, and of those that take it for a list, the
- * earliest in the text. */
-static void refine_conflict(struct compiler *c, const struct action *actions, uint32_t count,
-                            struct clash *clash)
-{
-    const struct action *parent = clash->one, *first[2] = {clash->one, clash->two};
-    uint32_t same = common(c, clash->one, clash->two);
-    bool one_index = c->elements[parent->first + same].name.at == NULL;
-    for (uint32_t i = 0; i < count; i++) {
-        const struct action *path = &actions[i];
-        if (path->elements <= same || common(c, parent, path) < same)
-            continue;
-        bool index = c->elements[path->first + same].name.at == NULL;
-        const struct action **kind = &first[index != one_index];
-        if (path->order < (*kind)->order)
-            *kind = path;
-    }
-    bool in_order = first[0]->order < first[1]->order;
-    clash->one = first[in_order ? 0 : 1];
-    clash->two = first[in_order ? 1 : 0];
-}
-
 static void report_clash(struct compiler *c, const struct clash *clash)
 {
     struct bytes one = path_format(c, &c->elements[clash->one->first], clash->one->elements);
@@ -180,11 +158,8 @@ enum status compile_tree(struct compiler *c, struct action *actions, uint32_t co
     TRY(sort_actions(c, actions, count));
     struct clash clash = {0};
     find_clash(c, actions, count, &clash);
-    if (clash.two != NULL && c->semantic.at == NULL) {
-        if (!clash.overlap)
-            refine_conflict(c, actions, count, &clash);
+    if (clash.two != NULL && c->semantic.at == NULL)
         report_clash(c, &clash);
-    }
     if (c->semantic.at != NULL)
         return STATUS_OK;
     struct writer w = {c, actions, c->code};

@@ -111,7 +111,7 @@ static enum status open_forest(struct context *ctx, struct node *node)
     struct forest_options options = {.path = path,
                                      .node_id = node->options.node_id,
                                      .create = true,
-                                     .inline_io = node->options.in_memory,
+                                     .in_memory = node->options.in_memory,
                                      .cache_bytes = node->options.cache_bytes};
     TRY(forest_open(ctx, &options, &node->forest));
     struct forest_row row = {0};

@@ -55,7 +55,7 @@ struct forest_options {
     uint32_t node_id;        /* the same; 0 = do not check */
     uint64_t log_id;         /* of the node's write-ahead log: the same; 0 = do not check */
     bool create;             /* make the file when there is none; otherwise STATUS_NOT_FOUND */
-    bool inline_io;          /* the file is in RAM: read and write it on the loop, in no lane */
+    bool in_memory;          /* the file is in RAM: nothing is read ahead, apply is not paced */
     uint64_t cache_bytes;    /* frames, rounded down to pages; 64 MiB.  Taken as they are used */
     uint32_t reserve_pages;  /* kept free on disk for deletes and one checkpoint; 128 */
     uint64_t snapshot_bytes; /* what all snapshots together may keep from reuse; 1 GiB */

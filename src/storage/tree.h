@@ -23,9 +23,9 @@
 #include "env/fiber.h"
 #include "storage/forest.h"
 
-#define TREE_KEY_BYTES_MAX          7168u      /* 7 KiB; at least 1 */
-#define TREE_VALUE_BYTES_MAX        (4u << 20) /* may be empty */
-#define TREE_INLINE_VALUE_BYTES_MAX 2048u      /* a quarter of a page */
+#define TREE_KEY_BYTES_MAX          7168u        /* 7 KiB; at least 1 */
+#define TREE_VALUE_BYTES_MAX        (512u << 10) /* may be empty */
+#define TREE_INLINE_VALUE_BYTES_MAX 2048u        /* a quarter of a page */
 
 /* ---- Point reads ---- */
 
@@ -108,8 +108,7 @@ struct tree_mutation {
  * other: until then the applied slot stays, and other batches are refused.
  *
  * One call at a time for one tree.  May be slowed when many frames are dirty.
- *   STATUS_INVALID      an empty key, or a slot that is neither the applied one + 1 nor below it
- *                       once a first slot was applied
+ *   STATUS_INVALID      an empty key, or slot 0 for a tree that has a row
  *   STATUS_TOO_LARGE    a key or value over its limit
  *   STATUS_NO_SPACE     the file cannot grow; deletes may use the reserve
  *   STATUS_BUSY         another batch is being applied, or a lane is full

@@ -61,8 +61,6 @@ enum status wal_append_always(struct wal *wal, const struct wal_record *record, 
     lsn->value = batch->lsn + batch->count;
     if (record->type != WAL_ENTRY)
         wal_keep(wal, record, lsn->value, keeping);
-    if (record->type == WAL_ENTRY || record->type == WAL_TRUNCATION)
-        wal->entry_last = lsn->value;
     batch->count += bytes;
     batch->records++;
     wal->stats.appends++;
@@ -168,8 +166,7 @@ void wal_segment_begin(struct wal *wal, struct wal_segment *segment, uint64_t st
         .sequence = segment->sequence,
         .nonce = segment->nonce,
         .start = start,
-        .log_start =
-            wal->log_start_durable, /* the header may last where its first batch does not */
+        .log_start = wal->log_start,
     };
 }
 
@@ -181,6 +178,7 @@ static void submit(struct wal *wal, enum wal_write_mode mode)
     uint64_t padded = wal_padded(batch->count);
 
     memset(batch->at + batch->count, 0, (size_t)padded - batch->count);
+    wal->log_start_flying = wal->log_start;
     write->mode = mode;
     write->file = wal->current->file;
     write->offset = wal->position;
@@ -191,7 +189,7 @@ static void submit(struct wal *wal, enum wal_write_mode mode)
         .lsn = batch->lsn,
         .previous = wal->durable,
         .synced = wal->durable,
-        .log_start = wal->log_start_flying,
+        .log_start = wal->log_start,
         .length = (uint32_t)batch->count,
         .records = batch->records,
         .early = mode == WAL_WRITE_TAIL,
@@ -233,7 +231,7 @@ void wal_flush(struct wal *wal)
 {
     struct wal_batch *batch = wal->gathering;
 
-    if (wal->in_flight || wal->rewriting || wal->stopped || wal->state == WAL_FAILED)
+    if (wal->in_flight || wal->rewriting || wal->state == WAL_FAILED)
         return;
     if (batch->records == 0 && !wal->batch_wanted)
         return;
@@ -252,7 +250,6 @@ void wal_flush(struct wal *wal)
         wal_segment_begin(wal, spare, wal->durable, &wal->write.segment);
     }
     wal->batch_wanted = false;
-    wal->log_start_flying = wal->log_start; /* what it needs is carried forward up to this batch */
     env_timer_stop(wal->env, &wal->seal_timer);
     wal->gathering = wal->flying;
     wal->flying = batch;
@@ -298,7 +295,7 @@ static void rewrite(struct wal *wal)
 
 void wal_resume(struct wal *wal)
 {
-    if (wal->state == WAL_FAILED || wal->in_flight || wal->stopped)
+    if (wal->state == WAL_FAILED || wal->in_flight)
         return;
     if (wal->rewriting)
         rewrite(wal);

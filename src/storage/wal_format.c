@@ -106,11 +106,6 @@ bool wal_batch_header_decode(const uint8_t *at, uint64_t log_id, struct wal_batc
            header->lsn >= header->previous && header->lsn <= UINT64_MAX - header->length;
 }
 
-uint64_t wal_batch_log_id(const uint8_t *at)
-{
-    return get_u64(at + 24);
-}
-
 bool wal_batch_verify(const struct wal_batch_header *header, const uint8_t *batch)
 {
     struct bytes body =

@@ -11,11 +11,9 @@
  * otherwise it is the torn end of what was never acknowledged, or nothing at all.
  *
  * The last intact batch may be in the page cache only: it is written again to a new segment, with
- * an empty batch behind it, synced, and then that segment's header is written and synced.  If the
- * process ends before that last sync, the header may be in the page cache only, and with it all
- * that the segment holds: so a segment that has nothing but such early batches is written again
- * from its first one.  The empty batch's LSN leaves a gap greater than all that could have been
- * given out and lost, so that no LSN is used twice.
+ * an empty batch behind it, synced, and then that segment's header is written and synced.  The
+ * empty batch's LSN leaves a gap greater than all that could have been given out and lost, so that
+ * no LSN is used twice.
  */
 #include <inttypes.h>
 #include <stdlib.h>
@@ -74,8 +72,7 @@ struct recovery {
     uint64_t begin; /* where the first segment read starts */
     const struct found *tail_file;
     uint64_t tail_offset;
-    struct wal_batch_header tail; /* what is written again: the last intact batch, or the first of a
-                                   * segment that has only early ones; length 0 = none */
+    struct wal_batch_header tail; /* the last intact batch; length 0 = none */
     bool cut;                     /* at damage, as the operator asked: what is behind is lost */
 };
 
@@ -139,8 +136,9 @@ static enum status spare_run(struct recovery *r, struct env *env, struct wal_seg
     if (segment->filled < segment->bytes) {
         TRY(wal_zero_fill(env, segment->file, segment->filled, segment->bytes - segment->filled));
         segment->filled = segment->bytes;
+        TRY(env_dir_sync(env, r->wal->dir));
     }
-    return env_dir_sync(env, r->wal->dir); /* a name that was found may not be durable either */
+    return STATUS_OK;
 }
 
 /* Put a lost segment aside under a name that is not the log's. */
@@ -321,8 +319,6 @@ static enum status replay(struct recovery *r, const struct wal_batch_header *hea
             TRY(wal_keep_prepare(wal, &record, &keeping));
             wal_keep(wal, &record, lsn, keeping);
         }
-        if (record.type == WAL_ENTRY || record.type == WAL_TRUNCATION)
-            wal->entry_last = lsn;
         TRY(wal->options.events->on_record(r->ctx, wal->options.owner, &record, (struct lsn){lsn}));
         wal->stats.replayed++;
     }
@@ -368,11 +364,9 @@ static enum status scan_batch(struct recovery *r, const struct found *found, uin
     TRY(replay(r, &header, at));
     r->end = wal_batch_end(&header);
     r->log_start = MAX(r->log_start, header.log_start);
-    if (!header.early || *offset == WAL_BLOCK_BYTES) {
-        r->tail = header;
-        r->tail_file = found;
-        r->tail_offset = *offset;
-    }
+    r->tail = header;
+    r->tail_file = found;
+    r->tail_offset = *offset;
     *offset += wal_padded(header.length);
     return STATUS_OK;
 }
@@ -403,22 +397,6 @@ static enum status scan_strays(struct recovery *r, const struct found *found, ui
     return status == STATUS_END ? STATUS_OK : status;
 }
 
-/* When no header tells the log's id, the first batch of the open file may. */
-static enum status learn_log_id(struct recovery *r)
-{
-    struct wal_batch_header header;
-    const uint8_t *at;
-
-    if (r->wal->log_id != 0)
-        return STATUS_OK;
-    enum status status = read_at(r, WAL_BLOCK_BYTES, WAL_BATCH_HEADER_BYTES, &at);
-    if (status != STATUS_OK)
-        return status == STATUS_END ? STATUS_OK : status;
-    if (wal_batch_header_decode(at, wal_batch_log_id(at), &header))
-        r->wal->log_id = header.log_id;
-    return STATUS_OK;
-}
-
 /* Files that are not part of the log: one whose header was lost shows it by its batches. */
 static enum status check_unused(struct recovery *r)
 {
@@ -429,7 +407,6 @@ static enum status check_unused(struct recovery *r)
         if (found->used)
             continue;
         TRY(reader_open(r, found));
-        TRY(learn_log_id(r));
         TRY(scan_strays(r, found, WAL_BLOCK_BYTES, found->verdict != WAL_DAMAGED, &synced));
         if (synced > r->end && !r->cut)
             TRY(damaged(r, found, 0, synced));
@@ -505,9 +482,6 @@ static enum status check_identity(struct recovery *r)
                      "%s/%s is of a newer format than this program knows", wal->dir, name);
             return STATUS_VERSION;
         }
-        if (found->verdict == WAL_DAMAGED)
-            log_line(wal->env->log, LOG_WARNING, "storage", "the header of %s/%s is damaged",
-                     wal->dir, name);
         if (found->verdict != WAL_VALID)
             continue;
         if (wal->log_id == 0)
@@ -673,7 +647,7 @@ static enum status write_tail(struct recovery *r)
     write->batch_count = 0;
     if (again)
         write->batches[write->batch_count++] = header;
-    header.previous = again ? wal_batch_end(&r->tail) : start;
+    header.previous = again ? r->end : start;
     header.lsn = MAX(r->lsn_highest, r->end) + WAL_LSN_GAP; /* (2) */
     header.synced = header.lsn; /* by the time that the segment counts */
     header.length = WAL_BATCH_HEADER_BYTES;

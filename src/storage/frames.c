@@ -1,0 +1,440 @@
+#include "storage/frames.h"
+
+#include <string.h>
+
+#include "base/assert.h"
+
+#define CHUNK_FRAMES     32u
+#define TABLE_BITS_FIRST 8u
+
+/* Frames and their pages, in pieces large enough that the system gives memory page by page as it is
+ * first touched. */
+struct frame_chunk {
+    uint8_t *pages;
+    struct frame frames[CHUNK_FRAMES];
+};
+
+/* One read under way; owned by its frame until `done`. */
+struct frame_load {
+    struct env_job job;
+    struct frames *frames;
+    struct frame *frame;
+    uint64_t tree_id;
+    uint64_t started_ns;
+    enum status status;
+};
+
+static struct frame *frame_at(struct frames *frames, uint32_t index)
+{
+    return &frames->chunks[index / CHUNK_FRAMES]->frames[index % CHUNK_FRAMES];
+}
+
+enum status frames_init(struct frames *frames, struct env *env, uint32_t frames_max)
+{
+    *frames = (struct frames){.env = env,
+                              .frames_max = frames_max,
+                              .background_max = MAX(8u, frames_max / 64),
+                              .table_bits = TABLE_BITS_FIRST};
+    list_init(&frames->empty);
+    list_init(&frames->dirty);
+    list_init(&frames->writing);
+    list_init(&frames->background);
+    wait_queue_init(&frames->room);
+    uint32_t chunks = (frames_max + CHUNK_FRAMES - 1) / CHUNK_FRAMES;
+    frames->chunks = heap_alloc_zero(env->heap, chunks * sizeof(*frames->chunks));
+    frames->table = heap_alloc_zero(env->heap, sizeof(*frames->table) << TABLE_BITS_FIRST);
+    if (frames->chunks != NULL && frames->table != NULL)
+        return STATUS_OK;
+    frames_release(frames);
+    return STATUS_NO_MEMORY;
+}
+
+void frames_release(struct frames *frames)
+{
+    ASSERT(frames->loading_count == 0);
+    struct heap *heap = frames->env->heap;
+    uint32_t chunks = (frames->frames_max + CHUNK_FRAMES - 1) / CHUNK_FRAMES;
+    for (uint32_t i = 0; frames->chunks != NULL && i < chunks; i++) {
+        if (frames->chunks[i] == NULL)
+            continue;
+        heap_free(heap, frames->chunks[i]->pages, CHUNK_FRAMES * PAGE_BYTES);
+        heap_free(heap, frames->chunks[i], sizeof(struct frame_chunk));
+    }
+    heap_free(heap, frames->chunks, chunks * sizeof(*frames->chunks));
+    heap_free(heap, frames->table, sizeof(*frames->table) << frames->table_bits);
+    frames->chunks = NULL;
+    frames->table = NULL;
+}
+
+/* ---- Table ---- */
+
+static uint32_t table_home(const struct frames *frames, uint32_t number)
+{
+    return (number * 2654435769u) >> (32 - frames->table_bits);
+}
+
+static void table_put(struct frames *frames, uint32_t number, struct frame *frame)
+{
+    uint32_t mask = (1u << frames->table_bits) - 1;
+    uint32_t at = table_home(frames, number);
+    while (frames->table[at].number != 0) {
+        ASSERT(frames->table[at].number != number); /* (1) */
+        at = (at + 1) & mask;
+    }
+    frames->table[at] = (struct frames_slot){number, frame};
+    frames->table_used++;
+}
+
+/* Room for one more entry per frame that exists: done when frames are made, so that changes of the
+ * table never need memory. */
+static bool table_grow(struct frames *frames, uint32_t entries)
+{
+    uint32_t bits = frames->table_bits;
+    while ((1u << bits) < entries * 2)
+        bits++;
+    if (bits == frames->table_bits)
+        return true;
+    struct heap *heap = frames->env->heap;
+    struct frames_slot *table = heap_alloc_zero(heap, sizeof(*table) << bits);
+    if (table == NULL)
+        return false;
+    struct frames_slot *old = frames->table;
+    uint32_t old_bits = frames->table_bits;
+    frames->table = table;
+    frames->table_bits = bits;
+    frames->table_used = 0;
+    for (uint32_t i = 0; i < 1u << old_bits; i++) {
+        if (old[i].number != 0)
+            table_put(frames, old[i].number, old[i].frame);
+    }
+    heap_free(heap, old, sizeof(*old) << old_bits);
+    return true;
+}
+
+static void table_remove(struct frames *frames, uint32_t number)
+{
+    uint32_t mask = (1u << frames->table_bits) - 1;
+    uint32_t hole = table_home(frames, number);
+    while (frames->table[hole].number != number) {
+        ASSERT(frames->table[hole].number != 0);
+        hole = (hole + 1) & mask;
+    }
+    /* Close the gap (Knuth 6.4, algorithm R): move back what may lie there. */
+    for (uint32_t at = (hole + 1) & mask; frames->table[at].number != 0; at = (at + 1) & mask) {
+        uint32_t home = table_home(frames, frames->table[at].number);
+        if (((at - home) & mask) >= ((at - hole) & mask)) {
+            frames->table[hole] = frames->table[at];
+            hole = at;
+        }
+    }
+    frames->table[hole] = (struct frames_slot){0};
+    frames->table_used--;
+}
+
+/* ---- Empty frames ---- */
+
+static bool make_frames(struct frames *frames)
+{
+    struct heap *heap = frames->env->heap;
+    struct frame_chunk *chunk = heap_alloc_zero(heap, sizeof(*chunk));
+    uint8_t *pages = heap_alloc(heap, CHUNK_FRAMES * PAGE_BYTES);
+    uint32_t more = MIN(CHUNK_FRAMES, frames->frames_max - frames->count);
+    if (chunk == NULL || pages == NULL || !table_grow(frames, frames->count + more)) {
+        heap_free(heap, chunk, sizeof(*chunk));
+        heap_free(heap, pages, CHUNK_FRAMES * PAGE_BYTES);
+        return false;
+    }
+    chunk->pages = pages;
+    for (uint32_t i = 0; i < more; i++) {
+        struct frame *frame = &chunk->frames[i];
+        frame->page = pages + i * PAGE_BYTES;
+        list_init(&frame->link);
+        wait_queue_init(&frame->loaded);
+        list_push_back(&frames->empty, &frame->link);
+    }
+    frames->chunks[frames->count / CHUNK_FRAMES] = chunk;
+    frames->count += more;
+    return true;
+}
+
+/* Take the frame off the table and its list; it is nobody's. */
+static void detach(struct frames *frames, struct frame *frame)
+{
+    if (frame->ref.number != 0)
+        table_remove(frames, frame->ref.number);
+    frame->ref = (struct page_ref){0};
+    if (frame->background) {
+        frame->background = false;
+        frames->background_count--;
+    }
+    if (frame->state == FRAME_DIRTY || frame->state == FRAME_WRITING)
+        frames->dirty_count--;
+    list_remove(&frame->link);
+    frame->state = FRAME_EMPTY;
+    frame->stale = frame->referenced = false;
+}
+
+void frames_give_empty(struct frames *frames, struct frame *frame)
+{
+    ASSERT(frame->state == FRAME_EMPTY);
+    ASSERT(frame->pins == 0);
+    list_push_front(&frames->empty, &frame->link);
+    wait_queue_wake_all(&frames->room);
+}
+
+static bool evictable(const struct frame *frame)
+{
+    return frame->state == FRAME_CLEAN && frame->pins == 0; /* (2) */
+}
+
+struct frame *frames_take_empty(struct frames *frames)
+{
+    if (list_empty(&frames->empty) && frames->count < frames->frames_max)
+        (void)make_frames(frames);
+    struct list *node = list_pop_front(&frames->empty);
+    if (node != NULL)
+        return LIST_ITEM(node, struct frame, link);
+    /* Twice around: the first pass may only clear reference bits. */
+    for (uint32_t i = 0; i < 2 * frames->count; i++) {
+        struct frame *frame = frame_at(frames, frames->hand);
+        frames->hand = frames->hand + 1 < frames->count ? frames->hand + 1 : 0;
+        if (!evictable(frame))
+            continue;
+        if (frame->referenced) {
+            frame->referenced = false;
+            continue;
+        }
+        frames->evictions++;
+        detach(frames, frame);
+        return frame;
+    }
+    return NULL;
+}
+
+/* A frame for a background reader: from its private set, once that is full. */
+static struct frame *take_background(struct frames *frames)
+{
+    if (frames->background_count >= frames->background_max) {
+        LIST_FOR_EACH_SAFE (node, &frames->background) {
+            struct frame *frame = LIST_ITEM(node, struct frame, link);
+            if (frame->referenced) { /* others read it too: no longer private */
+                list_remove(&frame->link);
+                frame->background = false;
+                frames->background_count--;
+                continue;
+            }
+            if (!evictable(frame))
+                continue;
+            frames->evictions++;
+            detach(frames, frame);
+            return frame;
+        }
+    }
+    return frames_take_empty(frames);
+}
+
+void frames_unpin(struct frames *frames, struct frame *frame)
+{
+    ASSERT(frame->pins > 0);
+    if (--frame->pins > 0)
+        return;
+    if (frame->state == FRAME_EMPTY) {
+        frames_give_empty(frames, frame);
+    } else if (frame->stale && frame->state == FRAME_CLEAN) {
+        detach(frames, frame);
+        frames_give_empty(frames, frame);
+    } else if (frame->state == FRAME_CLEAN && !wait_queue_empty(&frames->room)) {
+        wait_queue_wake_all(&frames->room);
+    }
+}
+
+/* ---- Reading ---- */
+
+static void load_run(struct env_job *job)
+{
+    struct frame_load *load = CONTAINER_OF(job, struct frame_load, job);
+    struct frames *frames = load->frames;
+    struct frame *frame = load->frame;
+    load->status = env_file_read(job->env, frames->file, (uint64_t)frame->ref.number * PAGE_BYTES,
+                                 frame->page, PAGE_BYTES);
+    if (load->status == STATUS_END)
+        load->status = STATUS_CORRUPT; /* the file is shorter than its pages */
+    if (load->status == STATUS_OK)
+        load->status = page_verify(frame->page, frames->forest_id, load->tree_id, frame->ref);
+    if (load->status == STATUS_OK)
+        load->status = page_check(frame->page);
+}
+
+static void load_done(struct env_job *job)
+{
+    struct frame_load *load = CONTAINER_OF(job, struct frame_load, job);
+    struct frames *frames = load->frames;
+    struct frame *frame = load->frame;
+    frames->loading_count--;
+    frames->reads++;
+    histogram_record(&frames->read_ns, env_now_ns(frames->env) - load->started_ns);
+    frame->load_status = load->status;
+    if (load->status != STATUS_OK)
+        frames->read_failures++;
+    if (load->status == STATUS_OK && !frame->stale) {
+        frame->state = FRAME_CLEAN;
+        frame->referenced = !frame->background;
+    } else {
+        REACHED("a page that was being read is not kept");
+        detach(frames, frame);
+        if (frame->pins == 0)
+            frames_give_empty(frames, frame);
+    }
+    wait_queue_wake_all(&frame->loaded);
+    wait_queue_wake_all(&frames->room);
+    heap_free(frames->env->heap, load, sizeof(*load));
+}
+
+enum status frames_load(struct frames *frames, uint64_t tree_id, struct page_ref ref,
+                        enum frame_use use)
+{
+    struct frame *frame = frames_find(frames, ref.number);
+    if (frame != NULL)
+        return frame->ref.epoch == ref.epoch ? STATUS_OK : STATUS_CORRUPT;
+    struct frame_load *load = heap_alloc(frames->env->heap, sizeof(*load));
+    if (load == NULL)
+        return STATUS_NO_MEMORY;
+    frame = use == FRAME_BACKGROUND ? take_background(frames) : frames_take_empty(frames);
+    if (frame == NULL) {
+        heap_free(frames->env->heap, load, sizeof(*load));
+        return STATUS_BUSY;
+    }
+    *load = (struct frame_load){.job = {.lane = ENV_LANE_READ, .run = load_run, .done = load_done},
+                                .frames = frames,
+                                .frame = frame,
+                                .tree_id = tree_id,
+                                .started_ns = env_now_ns(frames->env)};
+    list_init(&load->job.link);
+    frame->ref = ref;
+    frame->state = FRAME_LOADING;
+    table_put(frames, ref.number, frame);
+    if (use == FRAME_BACKGROUND) {
+        frame->background = true;
+        frames->background_count++;
+        list_push_back(&frames->background, &frame->link);
+    }
+    frames->loading_count++;
+    frames->misses++;
+    enum status status = env_job_submit(frames->env, &load->job);
+    if (status != STATUS_OK) {
+        frames->loading_count--;
+        detach(frames, frame);
+        frames_give_empty(frames, frame);
+        heap_free(frames->env->heap, load, sizeof(*load));
+    }
+    return status;
+}
+
+/* Wait for a frame, or for room in the read lane: something that loads, or is written, must end. */
+static enum status wait_for_room(struct context *ctx, struct frames *frames)
+{
+    if (frames->loading_count == 0 && list_empty(&frames->writing))
+        return STATUS_BUSY;
+    return wait_queue_wait(ctx, &frames->room);
+}
+
+enum status frames_fetch(struct context *ctx, struct frames *frames, uint64_t tree_id,
+                         struct page_ref ref, enum frame_use use, struct frame **found)
+{
+    for (;;) {
+        struct frame *frame = frames_find(frames, ref.number);
+        if (frame == NULL) {
+            enum status status = frames_load(frames, tree_id, ref, use);
+            if (status == STATUS_BUSY) {
+                TRY(wait_for_room(ctx, frames));
+                continue;
+            }
+            TRY(status);
+            frame = frames_find(frames, ref.number);
+        }
+        if (frame->ref.epoch != ref.epoch)
+            return STATUS_CORRUPT;
+        frame_pin(frame);
+        if (frame->state != FRAME_LOADING) {
+            *found = frame;
+            return STATUS_OK;
+        }
+        enum status status = wait_queue_wait(ctx, &frame->loaded);
+        if (status == STATUS_OK && frame->state != FRAME_EMPTY) {
+            *found = frame;
+            return STATUS_OK;
+        }
+        if (status == STATUS_OK)
+            status = frame->load_status == STATUS_OK ? STATUS_CORRUPT : frame->load_status;
+        frames_unpin(frames, frame);
+        return status;
+    }
+}
+
+/* ---- Dirty frames ---- */
+
+static void make_dirty(struct frames *frames, struct frame *frame, struct page_ref ref)
+{
+    frame->ref = ref;
+    frame->state = FRAME_DIRTY;
+    frame->referenced = true;
+    frame->stale = false;
+    frames->dirty_count++;
+    table_put(frames, ref.number, frame);
+    list_push_back(&frames->dirty, &frame->link);
+}
+
+void frames_insert_dirty(struct frames *frames, struct frame *frame, struct page_ref ref)
+{
+    ASSERT(frame->state == FRAME_EMPTY);
+    make_dirty(frames, frame, ref);
+}
+
+void frames_rename_dirty(struct frames *frames, struct frame *frame, struct page_ref ref)
+{
+    ASSERT(frame->state == FRAME_CLEAN || frame->state == FRAME_DIRTY);
+    detach(frames, frame);
+    make_dirty(frames, frame, ref);
+}
+
+void frames_forget(struct frames *frames, uint32_t number)
+{
+    struct frame *frame = frames_find(frames, number);
+    if (frame == NULL)
+        return;
+    if (frame->state == FRAME_LOADING || frame->state == FRAME_WRITING) {
+        frame->stale = true;
+        return;
+    }
+    detach(frames, frame);
+    if (frame->pins == 0)
+        frames_give_empty(frames, frame);
+}
+
+void frames_begin_writing(struct frames *frames)
+{
+    LIST_FOR_EACH (node, &frames->dirty) {
+        LIST_ITEM(node, struct frame, link)->state = FRAME_WRITING;
+    }
+    list_append_all(&frames->writing, &frames->dirty);
+}
+
+void frames_end_writing(struct frames *frames, struct frame *frame, bool ok)
+{
+    ASSERT(frame->state == FRAME_WRITING);
+    if (!ok && !frame->stale) {
+        frame->state = FRAME_DIRTY;
+        list_remove(&frame->link);
+        list_push_back(&frames->dirty, &frame->link);
+        return;
+    }
+    if (frame->stale) {
+        detach(frames, frame);
+        if (frame->pins == 0)
+            frames_give_empty(frames, frame);
+        return;
+    }
+    list_remove(&frame->link);
+    frame->state = FRAME_CLEAN;
+    frames->dirty_count--;
+}

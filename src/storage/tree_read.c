@@ -1,0 +1,292 @@
+/* tree_read.c - walking down a tree, and point reads. */
+#include <string.h>
+
+#include "base/assert.h"
+#include "storage/forest_private.h"
+
+#define VALUE_PAGES_AHEAD 16u /* of a large value, read at the same time */
+
+/* ---- Walking ---- */
+
+static const uint8_t *find_rest(void *owner, struct page_ref ref, uint32_t *bytes)
+{
+    struct forest *forest = owner;
+    struct frame *frame = frames_get(&forest->frames, ref, FRAME_FOREGROUND);
+    if (frame == NULL || page_kind(frame->page) != PAGE_OVERFLOW)
+        return NULL;
+    struct bytes data = page_overflow_data(frame->page);
+    *bytes = (uint32_t)data.count;
+    return data.at;
+}
+
+struct page_rests forest_rests(struct forest *forest)
+{
+    return (struct page_rests){.find = find_rest, .owner = forest};
+}
+
+bool tree_cell_key(struct forest *forest, const struct page_cell *cell, uint8_t *to,
+                   struct bytes *key)
+{
+    if (cell->key.count == cell->key_bytes) {
+        *key = cell->key;
+        return true;
+    }
+    uint32_t bytes;
+    const uint8_t *rest = find_rest(forest, cell->key_rest, &bytes);
+    if (rest == NULL || bytes != cell->key_bytes - cell->key.count)
+        return false;
+    memcpy(to, cell->key.at, cell->key.count);
+    memcpy(to + cell->key.count, rest, bytes);
+    *key = bytes_of(to, cell->key_bytes);
+    return true;
+}
+
+/* A missing rest that is in a frame is not a rest. */
+static enum tree_found missing_or_damaged(struct forest *forest, struct page_ref ref)
+{
+    return frames_get(&forest->frames, ref, FRAME_BACKGROUND) != NULL ? TREE_DAMAGED : TREE_MISSING;
+}
+
+enum tree_found tree_find(struct forest *forest, struct tree_root root, struct bytes key,
+                          enum tree_find_mode mode, enum frame_use use, struct tree_path *path,
+                          struct page_ref *missing)
+{
+    struct page_rests rests = forest_rests(forest);
+    struct page_ref ref = root.page;
+    path->exact = false;
+    for (unsigned depth = 0;; depth++) {
+        path->height = depth;
+        struct frame *frame = frames_get(&forest->frames, ref, use);
+        *missing = ref;
+        if (UNLIKELY(frame == NULL))
+            return TREE_MISSING;
+        unsigned level = root.height - 1 - depth;
+        const uint8_t *page = frame->page;
+        if (UNLIKELY(page_level(page) != level ||
+                     page_kind(page) != (level == 0 ? PAGE_LEAF : PAGE_INNER)))
+            return TREE_DAMAGED;
+        unsigned index;
+        bool exact = false;
+        if (mode == FIND_FIRST)
+            index = 0;
+        else if (mode == FIND_LAST)
+            index = level == 0 ? page_count(page) : page_count(page) - 1;
+        else if (UNLIKELY(!page_find(page, key, &rests, &index, &exact, missing)))
+            return missing_or_damaged(forest, *missing);
+        else if (level > 0 && !(exact && mode == FIND_AT))
+            index--;
+        path->at[depth].frame = frame;
+        path->at[depth].index = index;
+        if (level == 0) {
+            path->height = root.height;
+            path->exact = exact;
+            return TREE_FOUND;
+        }
+        ref = page_child(page, index);
+    }
+}
+
+/* ---- Reading operations ---- */
+
+struct tree_reader reader_of_tree(struct context *ctx, struct tree *tree)
+{
+    return (struct tree_reader){.ctx = ctx, .forest = tree->forest, .tree = tree};
+}
+
+struct tree_reader reader_of_snapshot(struct context *ctx, struct snapshot *snapshot)
+{
+    return (struct tree_reader){.ctx = ctx, .forest = snapshot->forest, .snapshot = snapshot};
+}
+
+uint64_t reader_tree_id(const struct tree_reader *reader)
+{
+    return reader->snapshot != NULL ? reader->snapshot->tree_id : reader->tree->tree_id;
+}
+
+static bool reader_is_closed(const struct tree_reader *reader)
+{
+    return reader->snapshot != NULL ? reader->snapshot->epoch == 0
+                                    : reader->tree->closed && !reader->tree->reaped;
+}
+
+void reader_end(struct tree_reader *reader)
+{
+    if (reader->held != NULL)
+        frames_unpin(&reader->forest->frames, reader->held);
+    reader->held = NULL;
+}
+
+enum status reader_damaged(struct tree_reader *reader, struct page_ref ref)
+{
+    struct forest *forest = reader->forest;
+    struct frame *frame = frames_find(&forest->frames, ref.number);
+    uint64_t found = frame != NULL && frame_is_ready(frame) ? page_epoch(frame->page) : 0;
+    forest->frames.corrupt_pages++;
+    log_line(forest->env->log, LOG_ERROR, "storage",
+             "page %u of tree %llu is corrupt: expected epoch %llu, found %llu", ref.number,
+             (unsigned long long)reader_tree_id(reader), (unsigned long long)ref.epoch,
+             (unsigned long long)found);
+    return STATUS_CORRUPT;
+}
+
+enum status reader_bring(struct tree_reader *reader, struct page_ref missing)
+{
+    struct forest *forest = reader->forest;
+    reader_end(reader);
+    if (++reader->steps > TREE_STEPS_MAX)
+        return STATUS_BUSY;
+    if (reader->tree != NULL)
+        reader->tree->users++;
+    enum status status = frames_fetch(reader->ctx, &forest->frames, reader_tree_id(reader), missing,
+                                      reader->use, &reader->held);
+    if (reader->tree != NULL && --reader->tree->users == 0 && reader->tree->closed)
+        reaper_wake(forest);
+    if (reader_is_closed(reader)) {
+        reader_end(reader);
+        return STATUS_CLOSED;
+    }
+    if (status != STATUS_CORRUPT && status != STATUS_VERSION)
+        return status;
+    /* While it was read the tree may have let it go.  If the tree still refers to it, it is bad. */
+    if (!page_ref_equal(reader->failed, missing)) {
+        reader->failed = missing;
+        return STATUS_OK;
+    }
+    return status == STATUS_VERSION ? status : reader_damaged(reader, missing);
+}
+
+/* ---- Large values ---- */
+
+static void read_ahead(struct tree_reader *reader, const struct tree_reader_value *value)
+{
+    struct frames *frames = &reader->forest->frames;
+    unsigned ahead = MIN(VALUE_PAGES_AHEAD, frames->frames_max / 16);
+    unsigned end = MIN(value->refs, value->next + ahead);
+    for (unsigned i = value->next + 1; i < end; i++) {
+        if (frames_load(frames, reader_tree_id(reader), value->ref[i], reader->use) != STATUS_OK)
+            break;
+    }
+}
+
+enum tree_found reader_copy_value(struct tree_reader *reader, const struct page_cell *cell,
+                                  struct tree_reader_value *value, struct page_ref *missing)
+{
+    struct frames *frames = &reader->forest->frames;
+    if (!page_ref_equal(value->first, cell->child)) { /* the value is another one by now */
+        value->first = cell->child;
+        value->bytes = cell->value_bytes;
+        value->done = value->next = value->refs = 0;
+    }
+    while (value->done < value->bytes) {
+        bool first = value->done == 0;
+        *missing = first ? value->first : value->ref[value->next];
+        struct frame *frame = frames_get(frames, *missing, reader->use);
+        if (frame == NULL) {
+            if (!first && !reader->forest->in_memory)
+                read_ahead(reader, value);
+            return TREE_MISSING;
+        }
+        if (page_kind(frame->page) != PAGE_OVERFLOW)
+            return TREE_DAMAGED;
+        struct bytes data = page_overflow_data(frame->page);
+        unsigned refs = page_overflow_refs(frame->page);
+        struct page_overflow_layout layout = page_overflow_layout(value->bytes);
+        unsigned expected =
+            first ? layout.first_bytes : MIN(PAGE_OVERFLOW_BYTES, value->bytes - value->done);
+        if (data.count != expected || refs != (first ? layout.pages - 1 : 0))
+            return TREE_DAMAGED;
+        memcpy(value->to + value->done, data.at, data.count);
+        value->done += (uint32_t)data.count;
+        if (first) {
+            value->refs = refs;
+            for (unsigned i = 0; i < refs; i++)
+                value->ref[i] = page_overflow_ref(frame->page, i);
+        } else {
+            value->next++;
+        }
+    }
+    return TREE_FOUND;
+}
+
+/* Memory for the value of `cell`, once per size. */
+static enum status value_memory(struct arena *arena, const struct page_cell *cell,
+                                struct tree_reader_value *value)
+{
+    if (value->to != NULL && value->bytes >= cell->value_bytes)
+        return STATUS_OK;
+    unsigned refs = page_overflow_layout(cell->value_bytes).pages;
+    *value =
+        (struct tree_reader_value){.ref = arena_alloc_array(arena, refs, sizeof(struct page_ref)),
+                                   .to = arena_alloc(arena, cell->value_bytes)};
+    return value->ref != NULL && value->to != NULL ? STATUS_OK : STATUS_NO_MEMORY;
+}
+
+/* ---- Point reads ---- */
+
+static enum status get(struct tree_reader *reader, struct bytes key, struct bytes *found)
+{
+    struct tree_reader_value value = {0};
+    enum status status = STATUS_OK;
+    while (status == STATUS_OK) {
+        struct tree_root root = reader_root(reader);
+        struct tree_path path;
+        struct page_ref missing;
+        if (root.height == 0) {
+            status = STATUS_NOT_FOUND;
+            break;
+        }
+        enum tree_found at =
+            tree_find(reader->forest, root, key, FIND_AT, reader->use, &path, &missing);
+        if (LIKELY(at == TREE_FOUND)) {
+            if (!path.exact) {
+                status = STATUS_NOT_FOUND;
+                break;
+            }
+            struct page_cell cell;
+            page_cell_get(path.at[path.height - 1].frame->page, path.at[path.height - 1].index,
+                          &cell);
+            if (LIKELY(cell.child.number == 0)) {
+                *found = cell.value;
+                break;
+            }
+            status = value_memory(&reader->ctx->arena, &cell, &value);
+            if (status != STATUS_OK)
+                break;
+            at = reader_copy_value(reader, &cell, &value, &missing);
+            if (at == TREE_FOUND) {
+                *found = bytes_of(value.to, value.bytes);
+                break;
+            }
+        }
+        status =
+            at == TREE_MISSING ? reader_bring(reader, missing) : reader_damaged(reader, missing);
+    }
+    reader_end(reader);
+    return status;
+}
+
+enum status tree_get(struct context *ctx, struct tree *tree, struct bytes key, struct bytes *value)
+{
+    struct tree_reader reader = reader_of_tree(ctx, tree);
+    return tree->closed ? STATUS_CLOSED : get(&reader, key, value);
+}
+
+enum status snapshot_get(struct context *ctx, struct snapshot *snapshot, struct bytes key,
+                         struct bytes *value)
+{
+    struct tree_reader reader = reader_of_snapshot(ctx, snapshot);
+    return snapshot->epoch == 0 ? STATUS_CLOSED : get(&reader, key, value);
+}
+
+void tree_prefetch(struct tree *tree, struct bytes key)
+{
+    struct forest *forest = tree->forest;
+    struct tree_path path;
+    struct page_ref missing;
+    if (tree->closed || tree->root.height == 0 ||
+        tree_find(forest, tree->root, key, FIND_AT, FRAME_FOREGROUND, &path, &missing) !=
+            TREE_MISSING)
+        return;
+    if (frames_load(&forest->frames, tree->tree_id, missing, FRAME_FOREGROUND) != STATUS_OK)
+        REACHED("a prefetch found no frame or no room in the lane");
+}

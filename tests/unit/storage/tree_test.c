@@ -1,0 +1,260 @@
+/* Trees against a sorted array: random operations on small caches, with checkpoints and reopening
+ * at random moments. */
+#include "forest_fixture.h"
+
+#include "base/arena.h"
+
+struct shape {
+    uint64_t seed;
+    unsigned rounds, batch_max;
+    unsigned key_bytes_max;   /* of ordinary keys */
+    unsigned value_bytes_max; /* of ordinary values */
+    unsigned long_keys;       /* one in so many is long; 0 = none */
+    unsigned large_values;
+    unsigned deletes;   /* percent */
+    unsigned key_space; /* different ordinary keys */
+};
+
+struct play {
+    struct fixture fixture;
+    struct shape shape;
+    struct prng prng;
+    struct forest *forest;
+    struct tree *tree;
+    struct model model;
+    uint64_t slot;
+    uint8_t *key_memory, *value_memory; /* of one batch */
+    struct context *checkpointer;       /* NULL: it has ended */
+};
+
+#define BATCH_MAX 40u
+
+/* As the node's: makes a checkpoint whenever the forest asks for one. */
+static void checkpointer(struct context *ctx, void *argument)
+{
+    struct play *play = argument;
+    play->checkpointer = ctx;
+    while (forest_wait_checkpoint_due(ctx, play->forest, UINT64_MAX) == STATUS_OK)
+        assert_int_equal(forest_checkpoint(ctx, play->forest, (struct lsn){play->slot}), STATUS_OK);
+    play->checkpointer = NULL;
+}
+
+static void play_close(struct context *ctx, struct play *play)
+{
+    context_cancel(play->checkpointer);
+    while (play->checkpointer != NULL)
+        context_yield(ctx);
+    assert_int_equal(forest_close(ctx, play->forest, (struct lsn){play->slot}), STATUS_OK);
+}
+
+static void play_open(struct context *ctx, void *argument)
+{
+    struct play *play = argument;
+    assert_int_equal(forest_open(ctx, &play->fixture.options, &play->forest), STATUS_OK);
+    play->tree = forest_tree(play->forest, fixture_replica(7));
+    if (play->tree == NULL)
+        assert_int_equal(tree_create(play->forest, fixture_replica(7), BYTES("blob"), &play->tree),
+                         STATUS_OK);
+    struct fiber_options options = {.arena_bytes_max = 4096, .deadline_ns = UINT64_MAX};
+    assert_int_equal(fiber_spawn(ctx->env, &options, checkpointer, play), STATUS_OK);
+}
+
+static size_t random_key(struct play *play, uint8_t *to)
+{
+    struct prng *prng = &play->prng;
+    const struct shape *shape = &play->shape;
+    uint64_t number = prng_below(prng, shape->key_space);
+    if (shape->long_keys != 0 && prng_one_in(prng, shape->long_keys)) {
+        /* Long keys that differ late, or are all of one byte. */
+        size_t bytes = TREE_KEY_BYTES_MAX - (size_t)prng_below(prng, 3);
+        uint8_t fill = (uint8_t[]){0x00, 0xff, 'k', 'k'}[prng_below(prng, 4)];
+        memset(to, fill, bytes);
+        if (fill == 'k')
+            memcpy(to + (prng_one_in(prng, 2) ? bytes - 8 : 1020), &number, 8);
+        return bytes;
+    }
+    int count =
+        snprintf((char *)to, 32, "%06llu", (unsigned long long)(number * 2654435761u % 1000000));
+    size_t bytes = (size_t)count + number % shape->key_bytes_max;
+    memset(to + count, 'x', bytes - (size_t)count);
+    return bytes;
+}
+
+static size_t random_value(struct play *play, uint8_t *to)
+{
+    struct prng *prng = &play->prng;
+    const struct shape *shape = &play->shape;
+    size_t bytes = (size_t)prng_below(prng, shape->value_bytes_max + 1);
+    if (shape->large_values != 0 && prng_one_in(prng, shape->large_values))
+        bytes = prng_one_in(prng, 8) ? TREE_VALUE_BYTES_MAX - (size_t)prng_below(prng, 100000)
+                                     : (size_t)prng_below(prng, 40000);
+    uint64_t word = prng_u64(prng);
+    for (size_t i = 0; i < bytes; i++)
+        to[i] = (uint8_t)(word >> (i % 8 * 8));
+    return bytes;
+}
+
+static void play_batch(struct context *ctx, struct play *play)
+{
+    struct tree_mutation batch[BATCH_MAX];
+    size_t count = 1 + (size_t)prng_below(&play->prng, MIN(play->shape.batch_max, BATCH_MAX));
+    uint8_t *key = play->key_memory;
+    uint8_t *value = play->value_memory;
+    for (size_t i = 0; i < count; i++) {
+        size_t key_bytes = random_key(play, key);
+        bool delete = prng_below(&play->prng, 100) < play->shape.deletes;
+        size_t value_bytes = delete ? 0 : random_value(play, value);
+        batch[i] = (struct tree_mutation){.kind = delete ? TREE_DELETE : TREE_PUT,
+                                          .key = bytes_of(key, key_bytes),
+                                          .value = bytes_of(value, value_bytes)};
+        key += key_bytes;
+        value += value_bytes;
+        model_apply(&play->model, &batch[i]);
+    }
+    assert_int_equal(tree_apply(ctx, play->tree, batch, count, ++play->slot), STATUS_OK);
+    assert_int_equal(tree_apply(ctx, play->tree, batch, count, play->slot), STATUS_OK);
+}
+
+static void play_reads(struct context *ctx, struct play *play)
+{
+    struct bytes value;
+    for (unsigned i = 0; i < 4; i++) {
+        bool exact;
+        size_t bytes = random_key(play, play->key_memory);
+        struct bytes key = bytes_of(play->key_memory, bytes);
+        size_t at = model_position(&play->model, key, &exact);
+        enum status status = tree_get(ctx, play->tree, key, &value);
+        assert_int_equal(status, exact ? STATUS_OK : STATUS_NOT_FOUND);
+        if (exact)
+            assert_bytes_equal(
+                value, bytes_of(play->model.items[at].value, play->model.items[at].value_bytes));
+        /* A short range from there. */
+        struct tree_cursor cursor;
+        struct bytes found;
+        bool inclusive = prng_one_in(&play->prng, 2);
+        bool backward = prng_one_in(&play->prng, 2);
+        assert_int_equal(
+            tree_cursor_open(ctx, play->tree,
+                             TREE_CURSOR_BACKGROUND | (backward ? TREE_CURSOR_BACKWARD : 0), key,
+                             inclusive, &cursor),
+            STATUS_OK);
+        size_t next = at + (!backward && exact && !inclusive ? 1 : 0) +
+                      (backward && exact && inclusive ? 1 : 0);
+        for (unsigned n = 0; n < 5; n++) {
+            status = tree_cursor_next(&cursor, &found, &value);
+            if (backward ? next == 0 : next == play->model.count) {
+                assert_int_equal(status, STATUS_END);
+                break;
+            }
+            assert_int_equal(status, STATUS_OK);
+            const struct model_item *item = &play->model.items[backward ? --next : next++];
+            assert_bytes_equal(found, bytes_of(item->key, item->key_bytes));
+            assert_bytes_equal(value, bytes_of(item->value, item->value_bytes));
+        }
+    }
+    arena_reset(&ctx->arena);
+}
+
+static void play_reopen(struct context *ctx, struct play *play)
+{
+    play_close(ctx, play);
+    play_open(ctx, play);
+    assert_int_equal(forest_recovered(play->forest).log_from.value, play->slot);
+    assert_false(forest_recovered(play->forest).fell_back);
+    struct forest_row row = tree_row(play->tree);
+    assert_int_equal(row.applied, play->slot);
+    assert_int_equal(row.items, play->model.count);
+    assert_bytes_equal(row.blob, BYTES("blob"));
+}
+
+static void play_rounds(struct context *ctx, void *argument)
+{
+    struct play *play = argument;
+    for (unsigned i = 0; i < play->shape.rounds; i++) {
+        play_batch(ctx, play);
+        play_reads(ctx, play);
+        if (forest_stats(play->forest).frames_dirty > 60 || prng_one_in(&play->prng, 30))
+            assert_int_equal(forest_checkpoint(ctx, play->forest, (struct lsn){play->slot}),
+                             STATUS_OK);
+        if (prng_one_in(&play->prng, 60)) {
+            model_check(ctx, &play->model, play->tree, NULL, 0);
+            assert_int_equal(forest_verify(ctx, play->forest), STATUS_OK);
+            arena_reset(&ctx->arena);
+        }
+        if (prng_one_in(&play->prng, 100))
+            play_reopen(ctx, play);
+    }
+    model_check(ctx, &play->model, play->tree, NULL, 0);
+    assert_int_equal(forest_verify(ctx, play->forest), STATUS_OK);
+    play_reopen(ctx, play);
+    model_check(ctx, &play->model, play->tree, NULL, 0);
+    assert_int_equal(forest_verify(ctx, play->forest), STATUS_OK);
+    play_close(ctx, play);
+}
+
+static void play_shape(struct shape shape)
+{
+    struct play play = {.shape = shape};
+    print_message("seed %llu\n", (unsigned long long)shape.seed);
+    prng_init(&play.prng, shape.seed);
+    play.key_memory = malloc((size_t)BATCH_MAX * TREE_KEY_BYTES_MAX);
+    play.value_memory = malloc((size_t)BATCH_MAX * TREE_VALUE_BYTES_MAX);
+    fixture_open(&play.fixture, shape.seed);
+    assert_true(fixture_run(&play.fixture, play_open, &play));
+    assert_true(fixture_run(&play.fixture, play_rounds, &play));
+    model_release(&play.model);
+    free(play.key_memory);
+    free(play.value_memory);
+    fixture_close(&play.fixture);
+}
+
+static void holds_small_items(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= 3; seed++)
+        play_shape((struct shape){.seed = seed,
+                                  .rounds = 400,
+                                  .batch_max = 40,
+                                  .key_bytes_max = 30,
+                                  .value_bytes_max = 300,
+                                  .deletes = 25,
+                                  .key_space = 20000});
+}
+
+static void empties_and_fills_again(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 11; seed <= 14; seed++)
+        play_shape((struct shape){.seed = seed,
+                                  .rounds = 500,
+                                  .batch_max = 30,
+                                  .key_bytes_max = 200,
+                                  .value_bytes_max = 2048,
+                                  .deletes = 52,
+                                  .key_space = 700});
+}
+
+static void holds_long_keys_and_large_values(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 21; seed <= 23; seed++)
+        play_shape((struct shape){.seed = seed,
+                                  .rounds = 300,
+                                  .batch_max = 8,
+                                  .key_bytes_max = 1500,
+                                  .value_bytes_max = 2500,
+                                  .long_keys = 3,
+                                  .large_values = 10,
+                                  .deletes = 35,
+                                  .key_space = 500});
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(holds_small_items),
+        cmocka_unit_test(empties_and_fills_again),
+        cmocka_unit_test(holds_long_keys_and_large_values),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
