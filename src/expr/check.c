@@ -68,7 +68,7 @@ struct bytes path_format(struct compiler *c, const struct path_element *elements
 
 void check_not_boolean(struct compiler *c, const struct operand *operand)
 {
-    if (operand->what == OPERAND_FUNCTION && operand->function < FUNCTION_NONE)
+    if (operand->what == OPERAND_FUNCTION && operand->function <= FUNCTION_CONTAINS)
         SEMANTIC(c,
                  "The function is not allowed to be used this way in an expression; function: %s",
                  function_name(operand->function));

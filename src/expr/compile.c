@@ -54,6 +54,15 @@ enum status compiler_syntax(struct compiler *c)
                                   expr_kind_name(c->kind), BYTES_ARGS(name), BYTES_ARGS(near)));
 }
 
+enum status compiler_too_deep(struct compiler *c)
+{
+    return refuse(c,
+                  arena_format(c->arena,
+                               "Invalid %s: The expression has too many nested functions; nesting "
+                               "levels: %u",
+                               expr_kind_name(c->kind), FUNCTION_DEPTH_MAX + 1));
+}
+
 /* ---- Code and pool ---- */
 
 uint8_t *compiler_emit(struct compiler *c, uint32_t count)

@@ -15,9 +15,11 @@
 #define IN_COUNTED                                                                                 \
     255u /* operands of one IN that the code holds; more than EXPR_IN_MAX are an error */
 
+enum open_type { OPEN_PARENTHESIS, OPEN_OR, OPEN_AND, OPEN_NOT }; /* in the order of precedence */
+
 struct open {
-    enum { OPEN_PARENTHESIS, OPEN_OR, OPEN_AND, OPEN_NOT } what; /* in the order of precedence */
-    uint32_t jump;                                               /* of AND and OR: where it is */
+    enum open_type what;
+    uint32_t jump; /* of AND and OR: where it is */
 };
 
 struct conditions {
@@ -31,7 +33,7 @@ struct conditions {
     struct open local[OPEN_LOCAL];
 };
 
-static enum status push(struct conditions *s, int what)
+static enum status push(struct conditions *s, enum open_type what)
 {
     if (s->open_count == s->open_capacity) {
         ASSERT(s->open == s->local);
@@ -48,11 +50,11 @@ static enum status push(struct conditions *s, int what)
 }
 
 /* Close what binds tighter than `what`. */
-static void reduce(struct conditions *s, int what)
+static void reduce(struct conditions *s, enum open_type what)
 {
     while (s->open_count > 0) {
         struct open *top = &s->open[s->open_count - 1];
-        if ((int)top->what <= what)
+        if (top->what <= what)
             return;
         struct compiler *c = s->c;
         if (top->what == OPEN_NOT)

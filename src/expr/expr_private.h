@@ -272,6 +272,11 @@ static inline void compiler_advance(struct compiler *c)
 /* "Syntax error; token: ..." at the token that is next. */
 COLD MUST_USE enum status compiler_syntax(struct compiler *c);
 
+/* How deep functions may stand in functions: a bound of ours, so that no text makes the parser recurse
+ * without end; what has a meaning needs three or four. */
+#define FUNCTION_DEPTH_MAX 32u
+COLD MUST_USE enum status compiler_too_deep(struct compiler *c);
+
 /* Take a token of this type or fail. */
 static inline MUST_USE enum status compiler_expect(struct compiler *c, enum token_type type)
 {

@@ -2,10 +2,6 @@
 #include "base/assert.h"
 #include "expr/expr_private.h"
 
-/* How deep functions may stand in functions; what has a meaning needs two.  A bound of ours, so
- * that no text makes the parser recurse without end. */
-#define FUNCTION_DEPTH_MAX 32u
-
 #define ARGUMENTS_KEPT 3u /* of a function; more are counted, and an error */
 
 static const char *const function_names[] = {
@@ -102,12 +98,8 @@ static enum status compile_function(struct compiler *c, struct token name, uint3
     enum function function = function_find(compiler_text(c, name));
     check_allowed(c, function, compiler_text(c, name));
     c->operators++;
-    if (c->function_depth == FUNCTION_DEPTH_MAX) {
-        c->fault->message = arena_format(
-            c->arena, "Invalid %s: The expression has too many nested functions; levels: %u",
-            expr_kind_name(c->kind), FUNCTION_DEPTH_MAX + 1);
-        return c->fault->message.at == NULL ? STATUS_NO_MEMORY : STATUS_INVALID;
-    }
+    if (c->function_depth == FUNCTION_DEPTH_MAX)
+        return compiler_too_deep(c);
     c->function_depth++;
     uint32_t code_from = c->code_count;
     if (function == FUNCTION_SIZE)

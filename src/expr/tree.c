@@ -61,10 +61,26 @@ static enum status sort_actions(struct compiler *c, struct action *actions, uint
 
 /* Two paths that may not be in one expression: the one earlier in the text first. */
 struct clash {
-    const struct action *one, *two;
-    bool overlap; /* else they take one thing for a map and for a list */
+    const struct action *one, *two; /* two == NULL: there are none */
+    bool overlap;                   /* else they take one thing for a map and for a list */
 };
 
+/* Sorted paths clash only if two neighbours do: what lies between a path and one that it begins, it
+ * begins too, and under one parent names come before indexes. */
+static bool any_clash(const struct compiler *c, const struct action *actions, uint32_t count)
+{
+    for (uint32_t i = 1; i < count; i++) {
+        const struct action *before = &actions[i - 1], *path = &actions[i];
+        uint32_t same = common(c, before, path);
+        if (same == before->elements ||
+            (same > 0 && (c->elements[before->first + same].name.at == NULL) !=
+                             (c->elements[path->first + same].name.at == NULL)))
+            return true;
+    }
+    return false;
+}
+
+/* Keep the pair that a reader of the text comes upon first. */
 static void note_clash(struct clash *clash, const struct action *a, const struct action *b,
                        bool overlap)
 {
@@ -75,25 +91,43 @@ static void note_clash(struct clash *clash, const struct action *a, const struct
     *clash = (struct clash){one, two, overlap};
 }
 
-/* Sorted paths overlap with the nearest one before them that begins them, if any does; they
- * conflict with the one just before them, if an index stands there where they have a name or the
- * reverse. */
-static void find_clash(struct compiler *c, const struct action *actions, uint32_t count,
-                       struct clash *clash)
+static const struct action *earliest(const struct action *actions, uint32_t low, uint32_t high)
 {
-    const struct action *ancestor = &actions[0];
-    for (uint32_t i = 1; i < count; i++) {
-        const struct action *path = &actions[i];
-        if (common(c, ancestor, path) == ancestor->elements) {
-            note_clash(clash, ancestor, path, true);
-            continue;
-        }
-        ancestor = path;
-        uint32_t same = common(c, path - 1, path);
-        if (same < path[-1].elements && same < path->elements && same > 0 &&
-            (c->elements[path[-1].first + same].name.at == NULL) !=
-                (c->elements[path->first + same].name.at == NULL))
-            note_clash(clash, path - 1, path, false);
+    const struct action *first = &actions[low];
+    for (uint32_t i = low + 1; i < high; i++)
+        first = actions[i].order < first->order ? &actions[i] : first;
+    return first;
+}
+
+static bool same_element(const struct compiler *c, const struct action *a, const struct action *b,
+                         uint32_t level)
+{
+    return compare_elements(&c->elements[a->first + level], &c->elements[b->first + level]) == 0;
+}
+
+/* Among actions [low, high), whose paths have `level` elements in common: those that end there overlap
+ * with all; those that go on with a name conflict with those that go on with an index. */
+static void find_clash(const struct compiler *c, const struct action *actions, uint32_t low,
+                       uint32_t high, uint32_t level, struct clash *clash)
+{
+    uint32_t from = low;
+    while (from < high && actions[from].elements == level)
+        from++;
+    for (uint32_t i = low + 1; from > low && i < high; i++)
+        note_clash(clash, &actions[low], &actions[i], true);
+    uint32_t indexes = from;
+    while (indexes < high && c->elements[actions[indexes].first + level].name.at != NULL)
+        indexes++;
+    if (indexes > from && indexes < high)
+        note_clash(clash, earliest(actions, from, indexes), earliest(actions, indexes, high),
+                   false);
+    while (from < high) {
+        uint32_t end = from + 1;
+        while (end < high && same_element(c, &actions[from], &actions[end], level))
+            end++;
+        if (end - from > 1)
+            find_clash(c, actions, from, end, level + 1, clash);
+        from = end;
     }
 }
 
@@ -156,10 +190,11 @@ static void write_nodes(struct writer *w, uint32_t low, uint32_t high, uint32_t 
 enum status compile_tree(struct compiler *c, struct action *actions, uint32_t count)
 {
     TRY(sort_actions(c, actions, count));
-    struct clash clash = {0};
-    find_clash(c, actions, count, &clash);
-    if (clash.two != NULL && c->semantic.at == NULL)
+    if (c->semantic.at == NULL && any_clash(c, actions, count)) {
+        struct clash clash = {0};
+        find_clash(c, actions, 0, count, 0, &clash);
         report_clash(c, &clash);
+    }
     if (c->semantic.at != NULL)
         return STATUS_OK;
     struct writer w = {c, actions, c->code};

@@ -13,8 +13,7 @@
  */
 #include "expr/expr_private.h"
 
-#define FUNCTION_DEPTH_MAX 32u /* as in operand.c */
-#define PUSHES_MAX         UINT16_MAX
+#define PUSHES_MAX UINT16_MAX
 
 struct updates {
     struct compiler *c;
@@ -68,23 +67,11 @@ static void check_update_function(struct compiler *c, enum function function, st
                  function_name(function));
 }
 
-static enum status too_deep(struct compiler *c)
-{
-    struct bytes message = arena_format(
-        c->arena, "Invalid %s: The expression has too many nested functions; levels: %u",
-        expr_kind_name(c->kind), FUNCTION_DEPTH_MAX + 1);
-    if (message.at == NULL)
-        return STATUS_NO_MEMORY;
-    c->fault->message = message;
-    return STATUS_INVALID;
-}
-
 /* The first argument of if_not_exists is not pushed, but tested: PATH becomes IF_EXISTS, PATH. */
 static uint32_t test_path(struct updates *u, const struct operand *path, uint32_t code_from)
 {
     struct compiler *c = u->c;
     c->code_count = code_from;
-    u->pushes--;
     uint8_t *to = compiler_emit(c, 5);
     to[0] = OP_IF_EXISTS;
     put_u32(to + 1, 0); /* set_function knows it later */
@@ -99,7 +86,7 @@ static enum status set_function(struct updates *u, struct token name, struct ope
     check_update_function(c, function, compiler_text(c, name));
     c->operators++;
     if (c->function_depth == FUNCTION_DEPTH_MAX)
-        return too_deep(c);
+        return compiler_too_deep(c);
     c->function_depth++;
     struct operand arguments[3] = {0};
     uint32_t count = 0, code_from = c->code_count, default_from = 0;

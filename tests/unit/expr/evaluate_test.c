@@ -87,7 +87,7 @@ static const struct {
     {"attribute_type(z, :v)", "{:v=\"NULL\"}", true},
     {"attribute_type(bs, :v)", "{:v=\"BS\"}", true},
     {"attribute_type(m, :v)", "{:v=\"L\"}", false},
-    {"begins_with(s, :v)", "{:v=\"hel\"}", true},
+    {"begins_with(s, :v)", "{:v=\"he\"}", true},
     {"begins_with(s, :v)", "{:v=\"\"}", true},
     {"begins_with(s, :v)", "{:v=\"ello\"}", false},
     {"begins_with(b, :v)", "{:v=<00>}", true},
@@ -189,8 +189,10 @@ static void holds_without_an_item(void **state)
 
 /* A condition as a tree over the numbers a0..a3 (a3 is not there) and the values :v0..:v3, which are
  * 0..3. */
+enum tree_type { TREE_COMPARE, TREE_BETWEEN, TREE_IN, TREE_EXISTS, TREE_AND, TREE_OR, TREE_NOT };
+
 struct tree {
-    enum { TREE_COMPARE, TREE_BETWEEN, TREE_IN, TREE_EXISTS, TREE_AND, TREE_OR, TREE_NOT } what;
+    enum tree_type what;
     int operands[3]; /* 0..3: attribute; 4..7: value */
     int comparator;
     struct tree *left, *right;
@@ -206,7 +208,7 @@ static int operand_number(int operand)
 static struct tree *grow(struct prng *prng, struct arena *arena, int depth)
 {
     struct tree *t = arena_alloc_zero(arena, sizeof(*t));
-    t->what = (int)prng_below(prng, depth > 0 ? 7 : 4);
+    t->what = (enum tree_type)prng_below(prng, depth > 0 ? 7 : 4);
     t->comparator = (int)prng_below(prng, 6);
     for (int i = 0; i < 3; i++)
         t->operands[i] = (int)prng_below(prng, 8);
