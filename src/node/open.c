@@ -133,7 +133,6 @@ static enum status open_log(struct context *ctx, struct node *node)
         .needed = recovered.log_from,
         .events = &node_wal_events,
         .owner = node,
-        .inline_io = node->options.in_memory,
         .segment_bytes_max = node->options.in_memory ? MEMORY_SEGMENT_BYTES : 0,
         .live_bytes_max = node->options.checkpoint_bytes * 8,
     };

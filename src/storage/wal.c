@@ -61,6 +61,8 @@ enum status wal_append_always(struct wal *wal, const struct wal_record *record, 
     lsn->value = batch->lsn + batch->count;
     if (record->type != WAL_ENTRY)
         wal_keep(wal, record, lsn->value, keeping);
+    if (record->type == WAL_ENTRY || record->type == WAL_TRUNCATION)
+        wal->entry_last = lsn->value;
     batch->count += bytes;
     batch->records++;
     wal->stats.appends++;
@@ -144,11 +146,6 @@ void wal_write_run(struct env_job *job)
 
 static void on_written(struct env_job *job);
 
-static void on_inline_written(struct env_task *task)
-{
-    on_written(&CONTAINER_OF(task, struct wal_write, task)->job);
-}
-
 void wal_segment_begin(struct wal *wal, struct wal_segment *segment, uint64_t start,
                        struct wal_segment_header *header)
 {
@@ -166,7 +163,8 @@ void wal_segment_begin(struct wal *wal, struct wal_segment *segment, uint64_t st
         .sequence = segment->sequence,
         .nonce = segment->nonce,
         .start = start,
-        .log_start = wal->log_start,
+        .log_start =
+            wal->log_start_durable, /* the header may last where its first batch does not */
     };
 }
 
@@ -178,7 +176,6 @@ static void submit(struct wal *wal, enum wal_write_mode mode)
     uint64_t padded = wal_padded(batch->count);
 
     memset(batch->at + batch->count, 0, (size_t)padded - batch->count);
-    wal->log_start_flying = wal->log_start;
     write->mode = mode;
     write->file = wal->current->file;
     write->offset = wal->position;
@@ -189,7 +186,7 @@ static void submit(struct wal *wal, enum wal_write_mode mode)
         .lsn = batch->lsn,
         .previous = wal->durable,
         .synced = wal->durable,
-        .log_start = wal->log_start,
+        .log_start = wal->log_start_flying,
         .length = (uint32_t)batch->count,
         .records = batch->records,
         .early = mode == WAL_WRITE_TAIL,
@@ -201,13 +198,6 @@ static void submit(struct wal *wal, enum wal_write_mode mode)
     write->submitted_ns = env_now_ns(wal->env);
     ASSERT(!wal->in_flight); /* (3) */
 
-    if (wal->options.inline_io) {
-        write->job.env = wal->env;
-        wal->in_flight = true;
-        wal_write_run(&write->job);
-        env_defer(wal->env, &write->task);
-        return;
-    }
     if (env_job_submit(wal->env, &write->job) == STATUS_OK) {
         wal->in_flight = true;
         return;
@@ -231,7 +221,7 @@ void wal_flush(struct wal *wal)
 {
     struct wal_batch *batch = wal->gathering;
 
-    if (wal->in_flight || wal->rewriting || wal->state == WAL_FAILED)
+    if (wal->in_flight || wal->rewriting || wal->stopped || wal->state == WAL_FAILED)
         return;
     if (batch->records == 0 && !wal->batch_wanted)
         return;
@@ -250,6 +240,7 @@ void wal_flush(struct wal *wal)
         wal_segment_begin(wal, spare, wal->durable, &wal->write.segment);
     }
     wal->batch_wanted = false;
+    wal->log_start_flying = wal->log_start; /* what it needs is carried forward up to this batch */
     env_timer_stop(wal->env, &wal->seal_timer);
     wal->gathering = wal->flying;
     wal->flying = batch;
@@ -295,7 +286,7 @@ static void rewrite(struct wal *wal)
 
 void wal_resume(struct wal *wal)
 {
-    if (wal->state == WAL_FAILED || wal->in_flight)
+    if (wal->state == WAL_FAILED || wal->in_flight || wal->stopped)
         return;
     if (wal->rewriting)
         rewrite(wal);
@@ -430,8 +421,6 @@ void wal_timers_init(struct wal *wal)
     wal->write.job.run = wal_write_run;
     wal->write.job.done = on_written;
     list_init(&wal->write.job.link);
-    wal->write.task.run = on_inline_written;
-    list_init(&wal->write.task.link);
     wal_batch_start(wal, wal->gathering, wal->durable);
 }
 

@@ -95,8 +95,7 @@ struct wal_options {
     uint64_t unsynced_bytes_max; /* 32 MiB: gathered and in flight, headers included */
     uint64_t live_bytes_max;     /* segments in use; no bound.  At it appends answer BUSY */
     uint32_t replicas_max;       /* 65,536 with a promise or a configuration in the log */
-    bool inline_io;         /* the files are in RAM: batches are written on the loop, in no lane */
-    uint64_t seal_after_ns; /* 100 ms: an idle log is sealed by an empty batch after this */
+    uint64_t seal_after_ns;      /* 100 ms: an idle log is sealed by an empty batch after this */
     const struct wal_events *events; /* outlives the log */
     void *owner;
 };
@@ -106,10 +105,11 @@ struct wal_options {
  *   STATUS_NOT_FOUND  no log is there and `create` is false
  *   STATUS_INVALID    an option is out of range, or the log is another node's (log_id)
  *   STATUS_CORRUPT    damage before the known-synced position, a segment is missing, or the log
- *                     does not hold `needed`; a log line names the file, the offset and what is
- * lost STATUS_VERSION    a format newer than this program STATUS_IO, STATUS_NO_SPACE,
- * STATUS_DENIED, STATUS_NO_MEMORY, STATUS_BUSY (a lane) On any error nothing is open; what is on
- * disk can be opened again. */
+ *                     does not hold `needed`; a log line names file, offset and what is lost
+ *   STATUS_VERSION    a format newer than this program
+ *   STATUS_IO, STATUS_NO_SPACE, STATUS_DENIED, STATUS_NO_MEMORY, STATUS_BUSY (a lane)
+ * On any error nothing is open, on_record may have seen a part of the log, and what is on disk can
+ * be opened again.  With `accept_loss` the owner must expect that entries are missing. */
 MUST_USE enum status wal_open(struct context *ctx, const struct wal_options *options,
                               struct wal **wal);
 

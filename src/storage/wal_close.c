@@ -58,8 +58,11 @@ static enum status make_small(struct context *ctx, struct wal *wal)
     retire_large_spares(wal);
     wait_background(ctx, wal);
 
+    /* The log's own batches may be beyond what was released, but nobody needs them. */
+    bool needed = wal->entry_last != 0 && wal->entry_last >= wal->released;
     bool small = wal->stats.live_segments == 1 && wal->current->bytes <= WAL_CLOSED_BYTES;
-    if (!small && wal->released >= wal->durable) {
+    if (!small && !needed) {
+        wal->released = wal->durable;
         wal->switch_wanted = wal->batch_wanted = true;
         TRY(write_out(ctx, wal)); /* wal_advance does the rest */
     }
@@ -136,11 +139,14 @@ enum status wal_close(struct context *ctx, struct wal *wal)
     if (status == STATUS_OK)
         status = make_small(ctx, wal);
     env_timer_stop(wal->env, &wal->retry_timer);
-    while (wal->in_flight)
-        wait_settled(ctx, wal);
     wait_background(ctx, wal);
-    while (wal->flush_pending)
-        context_yield(ctx);
+    wal->stopped = true;
+    while (wal->in_flight || wal->file_job.running || wal->flush_pending) {
+        if (wal->flush_pending)
+            context_yield(ctx);
+        else
+            wait_settled(ctx, wal);
+    }
     if (status == STATUS_OK && wal->state != WAL_OK)
         status = wal->status;
     wal_discard(ctx, wal);

@@ -55,6 +55,8 @@ enum wal_verdict wal_segment_header_decode(const uint8_t *block, struct wal_segm
         .start = get_u64(block + 48),
         .log_start = get_u64(block + 56),
     };
+    if (header->start > WAL_LSN_MAX || header->log_start > WAL_LSN_MAX)
+        return WAL_DAMAGED;
     return WAL_VALID;
 }
 
@@ -103,7 +105,12 @@ bool wal_batch_header_decode(const uint8_t *at, uint64_t log_id, struct wal_batc
     };
     return get_u16(at + 4) == WAL_FORMAT_VERSION && get_u16(at + 6) == 0 &&
            header->log_id == log_id && header->length >= WAL_BATCH_HEADER_BYTES &&
-           header->lsn >= header->previous && header->lsn <= UINT64_MAX - header->length;
+           header->lsn >= header->previous && header->lsn <= WAL_LSN_MAX;
+}
+
+uint64_t wal_batch_log_id(const uint8_t *at)
+{
+    return get_u64(at + 24);
 }
 
 bool wal_batch_verify(const struct wal_batch_header *header, const uint8_t *batch)

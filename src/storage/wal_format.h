@@ -16,7 +16,7 @@
  *       32    8  sequence: the one in the file's name
  *       40    8  nonce: random, chosen when the segment was begun; every batch in it repeats it
  *       48    8  start: the log before this segment ends exactly at this LSN
- *       56    8  log start: nothing below this LSN was needed when the segment was begun
+ *       56    8  log start: nothing below this LSN is needed, as a durable batch before it says
  *     64..4095   zero
  * Valid if and only if the checksum, the name's sequence and the log id agree.  A file without a
  * valid header is not part of the log: it is zero-filled or recycled, ready for use.
@@ -73,7 +73,8 @@
 #define WAL_BATCH_HEADER_BYTES  112u
 #define WAL_RECORD_HEADER_BYTES 64u
 #define WAL_FORMAT_VERSION      1u
-#define WAL_NAME_BYTES          21u /* "log-", 16 digits, the terminating zero */
+#define WAL_LSN_MAX             (UINT64_C(1) << 62) /* no log comes near: a greater one is damage */
+#define WAL_NAME_BYTES          21u                 /* "log-", 16 digits, the terminating zero */
 
 struct wal_segment_header {
     uint64_t log_id;
@@ -131,6 +132,9 @@ void wal_batch_encode(const struct wal_batch_header *header, uint8_t *at);
 /* Decode and verify the header alone, of a batch of log `log_id`, from WAL_BATCH_HEADER_BYTES. */
 MUST_USE bool wal_batch_header_decode(const uint8_t *at, uint64_t log_id,
                                       struct wal_batch_header *header);
+
+/* The log that the batch at `at` says to be of; not verified. */
+uint64_t wal_batch_log_id(const uint8_t *at);
 
 /* Verify the records of the batch whose header is intact; `batch` is at least its length. */
 MUST_USE bool wal_batch_verify(const struct wal_batch_header *header, const uint8_t *batch);

@@ -77,7 +77,6 @@ enum wal_write_mode {
 /* A job of the log lane. */
 struct wal_write {
     struct env_job job;
-    struct env_task task; /* with inline_io: runs `done` */
     struct wal *wal;
     enum wal_write_mode mode;
     struct env_file *file;
@@ -120,7 +119,8 @@ struct wal {
     uint64_t log_id;
     enum wal_state state;
     enum status status; /* why the state is not WAL_OK */
-    bool closing;
+    bool closing;       /* wal_close runs */
+    bool stopped;       /* it is about to free the log: nothing new begins */
 
     /* Gathering and flying. */
     struct wal_batch batches[2];
@@ -157,6 +157,7 @@ struct wal {
 
     /* What is needed. */
     uint64_t released;          /* by the owner */
+    uint64_t entry_last;        /* the LSN of the newest record that only the owner can release */
     uint64_t log_start;         /* claimed by the batches from now on */
     uint64_t log_start_flying;  /* claimed by the batch in flight */
     uint64_t log_start_durable; /* claimed by a durable batch */

@@ -11,9 +11,11 @@
  * otherwise it is the torn end of what was never acknowledged, or nothing at all.
  *
  * The last intact batch may be in the page cache only: it is written again to a new segment, with
- * an empty batch behind it, synced, and then that segment's header is written and synced.  The
- * empty batch's LSN leaves a gap greater than all that could have been given out and lost, so that
- * no LSN is used twice.
+ * an empty batch behind it, synced, and then that segment's header is written and synced.  If the
+ * process ends before that last sync, the header may be in the page cache only, and with it all
+ * that the segment holds: so a segment that has nothing but such early batches is written again
+ * from its first one.  The empty batch's LSN leaves a gap greater than all that could have been
+ * given out and lost, so that no LSN is used twice.
  */
 #include <inttypes.h>
 #include <stdlib.h>
@@ -72,7 +74,9 @@ struct recovery {
     uint64_t begin; /* where the first segment read starts */
     const struct found *tail_file;
     uint64_t tail_offset;
-    struct wal_batch_header tail; /* the last intact batch; length 0 = none */
+    struct wal_batch_header tail; /* what is written again: the last intact batch, or the first of a
+                                   * segment that has only early ones; length 0 = none */
+    bool peeking;                 /* look at batches, give none to the owner */
     bool cut;                     /* at damage, as the operator asked: what is behind is lost */
 };
 
@@ -136,9 +140,8 @@ static enum status spare_run(struct recovery *r, struct env *env, struct wal_seg
     if (segment->filled < segment->bytes) {
         TRY(wal_zero_fill(env, segment->file, segment->filled, segment->bytes - segment->filled));
         segment->filled = segment->bytes;
-        TRY(env_dir_sync(env, r->wal->dir));
     }
-    return STATUS_OK;
+    return env_dir_sync(env, r->wal->dir); /* a name that was found may not be durable either */
 }
 
 /* Put a lost segment aside under a name that is not the log's. */
@@ -314,11 +317,18 @@ static enum status replay(struct recovery *r, const struct wal_batch_header *hea
         enum status status = wal_record_decode(&rest, wal->log_id, &record);
         if (status == STATUS_END)
             return STATUS_OK;
-        TRY(status);
+        if (status != STATUS_OK) {
+            log_line(wal->env->log, LOG_ERROR, "storage",
+                     "the log record at position %" PRIu64 " is in an intact batch, but %s", lsn,
+                     status_text(status));
+            return status;
+        }
         if (record.type != WAL_ENTRY) {
             TRY(wal_keep_prepare(wal, &record, &keeping));
             wal_keep(wal, &record, lsn, keeping);
         }
+        if (record.type == WAL_ENTRY || record.type == WAL_TRUNCATION)
+            wal->entry_last = lsn;
         TRY(wal->options.events->on_record(r->ctx, wal->options.owner, &record, (struct lsn){lsn}));
         wal->stats.replayed++;
     }
@@ -357,16 +367,19 @@ static enum status scan_batch(struct recovery *r, const struct found *found, uin
         return STATUS_END;
     TRY(read_at(r, *offset, header.length, &at));
     if (!wal_batch_verify(&header, at)) {
-        if (BUG(r->wal->env, BUG_REPLAY_PAST_TORN))
+        if (!r->peeking && BUG(r->wal->env, BUG_REPLAY_PAST_TORN))
             TRY(replay_torn(r, &header, at));
         return STATUS_END;
     }
-    TRY(replay(r, &header, at));
+    if (!r->peeking)
+        TRY(replay(r, &header, at));
     r->end = wal_batch_end(&header);
     r->log_start = MAX(r->log_start, header.log_start);
-    r->tail = header;
-    r->tail_file = found;
-    r->tail_offset = *offset;
+    if (!header.early || *offset == WAL_BLOCK_BYTES) {
+        r->tail = header;
+        r->tail_file = found;
+        r->tail_offset = *offset;
+    }
     *offset += wal_padded(header.length);
     return STATUS_OK;
 }
@@ -397,6 +410,22 @@ static enum status scan_strays(struct recovery *r, const struct found *found, ui
     return status == STATUS_END ? STATUS_OK : status;
 }
 
+/* When no header tells the log's id, the first batch of the open file may. */
+static enum status learn_log_id(struct recovery *r)
+{
+    struct wal_batch_header header;
+    const uint8_t *at;
+
+    if (r->wal->log_id != 0)
+        return STATUS_OK;
+    enum status status = read_at(r, WAL_BLOCK_BYTES, WAL_BATCH_HEADER_BYTES, &at);
+    if (status != STATUS_OK)
+        return status == STATUS_END ? STATUS_OK : status;
+    if (wal_batch_header_decode(at, wal_batch_log_id(at), &header))
+        r->wal->log_id = header.log_id;
+    return STATUS_OK;
+}
+
 /* Files that are not part of the log: one whose header was lost shows it by its batches. */
 static enum status check_unused(struct recovery *r)
 {
@@ -407,6 +436,7 @@ static enum status check_unused(struct recovery *r)
         if (found->used)
             continue;
         TRY(reader_open(r, found));
+        TRY(learn_log_id(r));
         TRY(scan_strays(r, found, WAL_BLOCK_BYTES, found->verdict != WAL_DAMAGED, &synced));
         if (synced > r->end && !r->cut)
             TRY(damaged(r, found, 0, synced));
@@ -482,6 +512,9 @@ static enum status check_identity(struct recovery *r)
                      "%s/%s is of a newer format than this program knows", wal->dir, name);
             return STATUS_VERSION;
         }
+        if (found->verdict == WAL_DAMAGED)
+            log_line(wal->env->log, LOG_WARNING, "storage", "the header of %s/%s is damaged",
+                     wal->dir, name);
         if (found->verdict != WAL_VALID)
             continue;
         if (wal->log_id == 0)
@@ -496,6 +529,25 @@ static enum status check_identity(struct recovery *r)
     return STATUS_OK;
 }
 
+/* Where the log starts is said by its last batches: look at them first, so that a missing beginning
+ * is found before anything is given to the owner, and what is not needed is not read. */
+static enum status peek_log_start(struct recovery *r, const struct found *last)
+{
+    uint64_t offset = WAL_BLOCK_BYTES;
+    enum status status;
+
+    r->log_start = last->header.log_start;
+    r->end = last->header.start;
+    r->peeking = true;
+    TRY(reader_open(r, last));
+    while ((status = scan_batch(r, last, &offset)) == STATUS_OK) {
+    }
+    r->peeking = false;
+    r->end = 0;
+    r->tail = (struct wal_batch_header){0};
+    return status == STATUS_END ? STATUS_OK : status;
+}
+
 /* Read the log from its first needed segment to its end. */
 static enum status scan(struct recovery *r)
 {
@@ -504,13 +556,16 @@ static enum status scan(struct recovery *r)
     bool begun = false;
 
     if (last != NULL)
-        r->log_start = last->header.log_start;
+        TRY(peek_log_start(r, last));
     for (uint32_t i = 0; i < r->found_count && !r->cut; i++) {
         const struct found *found = &r->found[i];
         if (!found->used || found->limit <= r->log_start || found->limit <= found->header.start)
             continue;
-        if (!begun)
+        if (!begun) {
             r->begin = r->end = found->header.start;
+            if (r->begin > r->log_start)
+                TRY(missing(r, "lacks its first segments", r->log_start, r->begin));
+        }
         begun = true;
         if (found->header.start != r->end)
             TRY(damaged(r, found, 0, found->header.start));
@@ -518,8 +573,6 @@ static enum status scan(struct recovery *r)
             TRY(scan_segment(r, found));
     }
     TRY(check_unused(r));
-    if (r->begin > r->log_start)
-        TRY(missing(r, "lacks its first segments", r->log_start, r->begin));
     uint64_t needed = options->needed.value;
     if (needed > 0 && needed < r->begin)
         TRY(missing(r, "begins after the checkpoint", needed, r->begin));
@@ -647,7 +700,7 @@ static enum status write_tail(struct recovery *r)
     write->batch_count = 0;
     if (again)
         write->batches[write->batch_count++] = header;
-    header.previous = again ? r->end : start;
+    header.previous = again ? wal_batch_end(&r->tail) : start;
     header.lsn = MAX(r->lsn_highest, r->end) + WAL_LSN_GAP; /* (2) */
     header.synced = header.lsn; /* by the time that the segment counts */
     header.length = WAL_BATCH_HEADER_BYTES;
@@ -725,7 +778,9 @@ static enum status recover(struct recovery *r)
 static enum status options_check(struct wal_options *options)
 {
     if (options->segment_bytes_min == 0)
-        options->segment_bytes_min = 1u << 20;
+        options->segment_bytes_min = options->segment_bytes_max == 0
+                                         ? 1u << 20
+                                         : MIN((uint64_t)1 << 20, options->segment_bytes_max);
     if (options->segment_bytes_max == 0)
         options->segment_bytes_max = MAX((uint64_t)64 << 20, options->segment_bytes_min);
     if (options->unsynced_bytes_max == 0)
@@ -740,7 +795,8 @@ static enum status options_check(struct wal_options *options)
         options->segment_bytes_max < options->segment_bytes_min ||
         options->segment_bytes_max > UINT64_C(1) << 32 ||
         options->unsynced_bytes_max > WAL_UNSYNCED_BYTES_MAX ||
-        options->unsynced_bytes_max < WAL_BLOCK_BYTES || strlen(options->dir) + 32 > WAL_PATH_BYTES)
+        options->unsynced_bytes_max < WAL_BLOCK_BYTES || options->needed.value > WAL_LSN_MAX ||
+        strlen(options->dir) + 32 > WAL_PATH_BYTES)
         return STATUS_INVALID;
     return STATUS_OK;
 }

@@ -268,7 +268,7 @@ static bool wants_spare(const struct wal *wal)
 
 void wal_background(struct wal *wal)
 {
-    if (wal->file_job.running)
+    if (wal->file_job.running || wal->stopped)
         return;
     struct wal_segment *open = find_open(wal);
     if (open != NULL) {
