@@ -259,7 +259,9 @@ static void loop_close(struct env_uv *uv)
     uv_close((uv_handle_t *)&uv->wake_up, NULL);
     for (uint32_t i = 0; i < uv->signal_count; i++)
         uv_close((uv_handle_t *)&uv->signals[i], NULL);
-    uv_run(&uv->loop, UV_RUN_DEFAULT);
+    /* A stop that no run has seen yet ends the first one at once. */
+    if (uv_run(&uv->loop, UV_RUN_DEFAULT) != 0)
+        uv_run(&uv->loop, UV_RUN_DEFAULT);
     int result = uv_loop_close(&uv->loop);
     ASSERT(result == 0);
 }
