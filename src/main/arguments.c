@@ -5,6 +5,8 @@
 
 #include "metadata/table.h"
 
+#define VERSION_TEXT "trine " TRINE_VERSION "\n"
+
 #define HELP                                                                                       \
     "trine - DynamoDB, self-hosted\n"                                                              \
     "\n"                                                                                           \
@@ -302,6 +304,10 @@ static enum arguments_outcome parse_serve(int count, char **words, struct argume
             a->text = SERVE_HELP;
             return ARGUMENTS_TEXT;
         }
+        if (strcmp(words[i], "--version") == 0) {
+            a->text = VERSION_TEXT;
+            return ARGUMENTS_TEXT;
+        }
         const char *value;
         const struct option *option = find_option(words[i], &value);
         if (option == NULL)
@@ -330,8 +336,8 @@ enum arguments_outcome arguments_parse(int count, char **words, struct arguments
     if (command == NULL)
         return fault(a, "say what to do: trine serve");
     a->text = strcmp(command, "--help") == 0 || strcmp(command, "help") == 0 ? HELP
-              : strcmp(command, "--version") == 0 ? "trine " TRINE_VERSION "\n"
-                                                  : NULL;
+              : strcmp(command, "--version") == 0                            ? VERSION_TEXT
+                                                                             : NULL;
     if (a->text != NULL)
         return ARGUMENTS_TEXT;
     if (strcmp(command, "serve") != 0)

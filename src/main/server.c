@@ -74,6 +74,8 @@ static void make_dir_run(struct env_job *base)
         length--;
     while (length > 0 && job->path[length - 1] != '/')
         length--;
+    while (length > 1 && job->path[length - 1] == '/')
+        length--;
     if (length == 0)
         snprintf(parent, sizeof(parent), ".");
     else
