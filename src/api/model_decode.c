@@ -17,8 +17,12 @@
  * wrong inside an attribute value is kept, because constraints are reported before it.
  */
 
-/* Bytes of a binary value over those of its JSON: {} takes 2 bytes as JSON and 9 as a map. */
-#define ITEM_SPARE_BYTES 64u
+/* What a value's binary form takes at most while it is written, for each byte of its JSON and for
+ * the value itself: its bytes twice and eight for each element while a container is sorted (each
+ * element takes three bytes of JSON or more), and what a write reserves before it knows its size.
+ */
+#define ITEM_BYTES_FACTOR 5u
+#define ITEM_BYTES_SPARE  128u
 
 struct decoder {
     struct json_scanner json;
@@ -231,10 +235,10 @@ static enum status decode_scalar(struct decoder *d, const struct model_shape *sh
 /* Room for the binary form of one more value, which the rest of the body bounds. */
 static enum status make_item_room(struct decoder *d)
 {
-    size_t need = (size_t)(d->json.end - d->json.at) + ITEM_SPARE_BYTES;
-    if (d->items.at != NULL && d->items.capacity - d->items.count >= need)
+    size_t rest = (size_t)(d->json.end - d->json.at);
+    size_t bytes = rest * ITEM_BYTES_FACTOR + ITEM_BYTES_SPARE;
+    if (d->items.at != NULL && d->items.capacity - d->items.count >= bytes)
         return STATUS_OK;
-    size_t bytes = need * 2; /* several small maps take more than their JSON */
     uint8_t *at = arena_alloc(d->arena, bytes);
     if (at == NULL)
         return no_memory(d);
@@ -243,10 +247,17 @@ static enum status make_item_room(struct decoder *d)
 }
 
 /* Keep the first fault of an attribute value, or end the pass when it is one of serialization. */
-static enum status value_fault(struct decoder *d, const struct item_json_fault *fault,
-                               struct bytes variable)
+static enum status value_fault(struct decoder *d, enum status status,
+                               const struct item_json_fault *fault, struct bytes variable)
 {
-    if (d->json.failed || fault->message.count == 0)
+    if (status == STATUS_TOO_LARGE) {
+        if (d->input->value_fault.at == NULL)
+            d->input->value_fault = BYTES("Item size has exceeded the maximum allowed size");
+        return STATUS_OK;
+    }
+    if (status != STATUS_INVALID)
+        return no_memory(d);
+    if (fault->message.count == 0)
         return not_json(d);
     if (fault->kind == ITEM_JSON_SERIALIZATION) {
         *d->error = (struct error){.code = ERROR_SERIALIZATION, .message = fault->message};
@@ -293,10 +304,8 @@ static enum status decode_value(struct decoder *d, const struct model_shape *sha
     enum status status = shape->kind == MODEL_ITEM
                              ? item_json_read_map(&d->json, &writer, d->arena, &fault)
                              : item_json_read_value(&d->json, &writer, d->arena, &fault);
-    if (status == STATUS_NO_MEMORY)
-        return no_memory(d);
     if (status != STATUS_OK)
-        return value_fault(d, &fault, (struct bytes){0});
+        return value_fault(d, status, &fault, (struct bytes){0});
     return finish_value(d, &writer, to);
 }
 
@@ -320,10 +329,8 @@ static enum status decode_variables(struct decoder *d, const struct model_shape 
         struct item_json_fault fault = {0};
         value_write_name(&writer, name);
         enum status status = item_json_read_value(&d->json, &writer, d->arena, &fault);
-        if (status == STATUS_NO_MEMORY)
-            return no_memory(d);
         if (status != STATUS_OK)
-            TRY(value_fault(d, &fault, name));
+            TRY(value_fault(d, status, &fault, name));
     }
     if (d->json.failed)
         return not_json(d);

@@ -75,7 +75,7 @@ static inline enum value_type value_type(struct value v)
 }
 
 /* Check untrusted bytes: exactly one well-formed value in canonical form, an item (or what nests no
- * deeper than one).
+ * deeper than one).  Whether text is UTF-8 is not looked at: that was checked where it came in.
  *   STATUS_CORRUPT  *value is unchanged */
 MUST_USE enum status value_check(struct bytes bytes, struct value *value);
 

@@ -27,15 +27,15 @@ void replica_apply_later(struct replica *replica)
     wait_queue_wake_one(&replica->node->apply_ready);
 }
 
-/* How many of the committed entries make the next batch, and the mutations in them. */
-static size_t measure(const struct replica *replica, struct batch *batch)
+/* How many of the committed entries, up to slot_max, make the next batch, and the mutations in them. */
+static size_t measure(const struct replica *replica, uint64_t slot_max, struct batch *batch)
 {
     size_t entries = 0, bytes = 0;
     LIST_FOR_EACH (node, &replica->entries) {
         const struct log_entry *entry = LIST_ITEM(node, struct log_entry, link);
         bool fits = entries == 0 ||
                     (entries < APPLY_ENTRIES_MAX && bytes + entry->bytes <= APPLY_BYTES_MAX);
-        if (entry->slot > replica->commit_slot || !fits)
+        if (entry->slot > slot_max || !fits)
             break;
         entries++;
         bytes += entry->bytes;
@@ -45,10 +45,11 @@ static size_t measure(const struct replica *replica, struct batch *batch)
     return entries;
 }
 
-static enum status gather(struct context *ctx, const struct replica *replica, struct batch *batch)
+static enum status gather(struct context *ctx, const struct replica *replica, uint64_t slot_max,
+                          struct batch *batch)
 {
     *batch = (struct batch){0};
-    size_t entries = measure(replica, batch);
+    size_t entries = measure(replica, slot_max, batch);
     ASSERT(entries > 0);
     batch->mutations =
         arena_alloc_array(&ctx->arena, MAX(batch->count, (size_t)1), sizeof(struct tree_mutation));
@@ -90,12 +91,15 @@ static void forget(struct replica *replica, uint64_t slot)
         wait_queue_wake_all(&replica->room);
 }
 
-static enum status apply_batch(struct context *ctx, struct replica *replica)
+/* A batch that failed may be in the tree in part: it is tried again as it was, by its last slot. */
+static enum status apply_batch(struct context *ctx, struct replica *replica, uint64_t *failed_slot)
 {
     struct batch batch;
     arena_reset(&ctx->arena);
-    TRY(gather(ctx, replica, &batch));
+    TRY(gather(ctx, replica, *failed_slot != 0 ? *failed_slot : replica->commit_slot, &batch));
+    *failed_slot = batch.last_slot;
     TRY(tree_apply(ctx, replica->tree, batch.mutations, batch.count, batch.last_slot));
+    *failed_slot = 0;
     fiber_no_wait_begin(ctx);
     forget(replica, batch.last_slot);
     replica->node->stats.apply_batches++;
@@ -110,8 +114,9 @@ static enum status apply_batch(struct context *ctx, struct replica *replica)
 static void apply_replica(struct context *ctx, struct replica *replica)
 {
     enum status last = STATUS_OK;
+    uint64_t failed_slot = 0;
     while (has_committed(replica) && replica->state != REPLICA_CLOSING && !replica->node->closing) {
-        enum status status = apply_batch(ctx, replica);
+        enum status status = apply_batch(ctx, replica, &failed_slot);
         if (status == STATUS_OK) {
             last = status;
             continue;

@@ -57,6 +57,15 @@ static void stop_reading(struct reading *r, struct bytes message)
     r->s->at = r->s->end;
 }
 
+/* Close the container that was read.  What a failed scanner left is no whole container: a name may
+ * stand there without its value. */
+static void close_container(struct reading *r)
+{
+    if (UNLIKELY(r->s->failed) && r->w->status == STATUS_OK)
+        r->w->status = STATUS_INVALID;
+    value_write_end(r->w);
+}
+
 /* The value that comes next is not what `want` takes. */
 static void mismatch(struct reading *r, enum json_want want)
 {
@@ -217,7 +226,7 @@ static void read_set(struct reading *r, enum value_type type)
         refuse(r, empty_set_text(type));
         return;
     }
-    value_write_end(r->w);
+    close_container(r);
     if (r->w->status == STATUS_EXISTS)
         refuse(r, duplicates_text(r, type, members));
 }
@@ -236,7 +245,7 @@ static void read_list(struct reading *r, uint32_t level)
     value_write_begin(r->w, VALUE_L);
     while (json_array_next(r->s))
         read_value(r, level + 1);
-    value_write_end(r->w);
+    close_container(r);
 }
 
 /* A map of attribute values, whose values are at `level`. */
@@ -253,7 +262,7 @@ static void read_map(struct reading *r, uint32_t level)
         value_write_name(r->w, name);
         read_value(r, level);
     }
-    value_write_end(r->w);
+    close_container(r);
 }
 
 static enum value_type type_of_letter(uint8_t letter)
@@ -322,37 +331,40 @@ static void read_content(struct reading *r, enum value_type type, uint32_t level
     }
 }
 
-/* The members of one attribute value: of a repeated one the last counts, a null one is as if it
- * were not there, one of no known type is ignored.  Returns a bit for each type that was set. */
-static uint32_t read_members(struct reading *r, uint32_t level)
+/* One attribute value as its members are read. */
+struct members {
+    struct value_mark mark; /* before it */
+    uint32_t level;
+    uint32_t types; /* a bit for each type that was set */
+};
+
+/* The member whose name was taken: of a repeated one the last counts, a null one is as if it were
+ * not there, one of no known type is ignored. */
+static inline void read_one(struct reading *r, struct members *m, uint32_t type)
 {
-    struct bytes name;
-    uint32_t types = 0;
-    struct value_mark mark = value_writer_mark(r->w);
-    while (json_object_next(r->s, &name)) {
-        uint32_t type = type_of_name(name);
-        if (UNLIKELY(type == VALUE_NONE)) {
-            json_skip(r->s);
-            continue;
-        }
-        bool null = json_peek(r->s) == JSON_NULL;
-        if (UNLIKELY(types == 1u << type)) {
-            value_writer_rewind(r->w, mark);
-            types = 0;
-        }
-        if (UNLIKELY(null)) {
-            json_null(r->s);
-            continue;
-        }
-        types |= 1u << type;
-        read_content(r, (enum value_type)type, level);
+    if (UNLIKELY(type == VALUE_NONE)) {
+        json_skip(r->s);
+        return;
     }
-    return types;
+    bool again = m->types == 1u << type;
+    bool null = json_peek(r->s) == JSON_NULL;
+    if (UNLIKELY(again || (m->types != 0 && !null)))
+        value_writer_rewind(r->w, m->mark);
+    if (UNLIKELY(again))
+        m->types = 0;
+    if (UNLIKELY(null)) {
+        json_null(r->s);
+        return;
+    }
+    m->types |= 1u << type;
+    read_content(r, (enum value_type)type, m->level);
 }
 
 /* An attribute value at `level` below its item. */
 static void read_value(struct reading *r, uint32_t level)
 {
+    struct bytes name;
+    struct members m = {.mark = value_writer_mark(r->w), .level = level};
     enum json_type type = json_peek(r->s);
     if (UNLIKELY(type == JSON_NULL)) {
         json_null(r->s);
@@ -365,11 +377,16 @@ static void read_value(struct reading *r, uint32_t level)
     }
     if (UNLIKELY(level > VALUE_DEPTH_MAX))
         refuse(r, TOO_DEEP);
-    json_object_begin(r->s);
-    uint32_t types = read_members(r, level);
-    if (UNLIKELY(types == 0))
+    uint8_t letter = json_object_begin_letter(r->s);
+    if (LIKELY(letter != 0))
+        read_one(r, &m, type_of_letter(letter));
+    else
+        json_object_begin(r->s);
+    while (json_object_next(r->s, &name))
+        read_one(r, &m, type_of_name(name));
+    if (UNLIKELY(m.types == 0))
         refuse(r, EMPTY_VALUE);
-    else if (UNLIKELY((types & (types - 1)) != 0))
+    else if (UNLIKELY((m.types & (m.types - 1)) != 0))
         refuse(r, SEVERAL_TYPES);
 }
 

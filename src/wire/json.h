@@ -49,6 +49,23 @@ enum json_type json_peek(struct json_scanner *s);
  * functions here or json_skip. */
 void json_object_begin(struct json_scanner *s);
 bool json_object_next(struct json_scanner *s, struct bytes *name);
+
+/* A short cut for {"S":...: when json_peek has said JSON_OBJECT and the text goes on with a name of
+ * one capital letter, without spaces, begin the object, take the name and return the letter.  0: it
+ * does not, and nothing was taken. */
+static inline uint8_t json_object_begin_letter(struct json_scanner *s)
+{
+    const uint8_t *at = s->at;
+    bool fits = s->end - at >= 5 && at[0] == '{' && at[1] == '"' && at[3] == '"' && at[4] == ':';
+    if (!fits || at[2] < 'A' || at[2] > 'Z' || s->depth >= JSON_DEPTH_MAX)
+        return 0;
+    s->at = at + 5;
+    s->depth++;
+    s->first = false;
+    s->taken = true;
+    return at[2];
+}
+
 void json_array_begin(struct json_scanner *s);
 bool json_array_next(struct json_scanner *s);
 

@@ -1,0 +1,138 @@
+/* heap, arena and buffer: bounds, failure of any allocation, and nothing left behind. */
+#include "unit/cmocka_headers.h"
+
+#include "base/arena.h"
+#include "base/buffer.h"
+#include "base/heap.h"
+
+static void a_dropped_heap_leaves_nothing(void **state)
+{
+    (void)state;
+    struct heap heap;
+    heap_init(&heap, true);
+    for (size_t bytes = 0; bytes < 100; bytes++) {
+        uint8_t *at = heap_alloc_zero(&heap, bytes);
+        assert_non_null(at);
+        assert_int_equal((uintptr_t)at % 16, 0);
+        for (size_t i = 0; i < bytes; i++)
+            assert_int_equal(at[i], 0);
+        if (bytes % 3 == 0)
+            heap_free(&heap, at, bytes);
+    }
+    heap_drop(&heap); /* the sanitizer reports what it forgets */
+    assert_int_equal(heap.bytes_used, 0);
+}
+
+static void a_heap_keeps_its_bound(void **state)
+{
+    (void)state;
+    struct heap heap;
+    heap_init(&heap, false);
+    heap.bytes_max = 100;
+    void *first = heap_alloc(&heap, 60);
+    assert_non_null(first);
+    assert_null(heap_alloc(&heap, 41));
+    assert_null(heap_alloc(&heap, SIZE_MAX));
+    void *second = heap_alloc(&heap, 40);
+    assert_non_null(second);
+    heap_free(&heap, first, 60);
+    heap_free(&heap, second, 40);
+    assert_int_equal(heap.bytes_used, 0);
+}
+
+static void note(void *argument)
+{
+    char **end = argument;
+    *(*end)++ = 'x';
+}
+
+static void an_arena_keeps_its_cap_and_runs_its_cleanups(void **state)
+{
+    (void)state;
+    struct heap heap;
+    struct arena arena;
+    heap_init(&heap, false);
+    arena_init(&arena, &heap, 64 * 1024);
+    assert_int_equal(heap.bytes_used, 0);
+    char notes[4] = {0};
+    char *end = notes;
+    struct arena_cleanup cleanups[2];
+    arena_on_release(&arena, &cleanups[0], note, &end);
+    arena_on_release(&arena, &cleanups[1], note, &end);
+    size_t total = 0;
+    for (size_t bytes = 1;; bytes = bytes * 3 / 2 + 1) {
+        uint8_t *at = arena_alloc(&arena, bytes);
+        if (at == NULL)
+            break;
+        assert_int_equal((uintptr_t)at % 8, 0);
+        memset(at, 0xaa, bytes);
+        total += bytes;
+        assert_true(arena.bytes_used <= 64 * 1024);
+    }
+    assert_true(total > 16 * 1024);
+    assert_null(arena_alloc(&arena, SIZE_MAX));
+    assert_null(arena_alloc_array(&arena, SIZE_MAX / 2, 3));
+    arena_reset(&arena);
+    assert_string_equal(notes, "xx");
+    assert_true(heap.bytes_used > 0); /* one chunk is kept */
+    struct bytes text = arena_format(&arena, "%d-%s", 42, "abc");
+    assert_true(bytes_equal(text, BYTES("42-abc")));
+    struct bytes empty = arena_copy(&arena, (struct bytes){0});
+    assert_true(empty.at != NULL && empty.count == 0);
+    arena_release(&arena);
+    assert_int_equal(heap.bytes_used, 0);
+}
+
+static void an_arena_survives_the_failure_of_any_allocation(void **state)
+{
+    (void)state;
+    for (uint64_t failing = 1; failing < 8; failing++) {
+        struct heap heap;
+        struct arena arena;
+        heap_init(&heap, false);
+        arena_init(&arena, &heap, 1 << 20);
+        heap.fail_after = failing;
+        for (int i = 0; i < 12; i++) {
+            uint8_t *at = arena_alloc(&arena, 10000);
+            if (at != NULL)
+                memset(at, 1, 10000);
+        }
+        arena_release(&arena);
+        assert_int_equal(heap.bytes_used, 0);
+    }
+}
+
+static void a_buffer_that_is_full_stays_as_it_was(void **state)
+{
+    (void)state;
+    struct heap heap;
+    struct buffer buffer;
+    heap_init(&heap, false);
+    buffer_init(&buffer, &heap, 300);
+    buffer_append_format(&buffer, "%s", "hello");
+    buffer_append(&buffer, "", 0);
+    uint8_t big[300] = {0};
+    buffer_append(&buffer, big, sizeof(big));
+    assert_true(buffer.failed);
+    assert_true(bytes_equal(buffer_bytes(&buffer), BYTES("hello")));
+    buffer_append_u8(&buffer, '!');
+    assert_true(bytes_equal(buffer_bytes(&buffer), BYTES("hello"))); /* it stays failed */
+    buffer_clear(&buffer);
+    buffer_append(&buffer, big, sizeof(big));
+    assert_false(buffer.failed);
+    assert_int_equal(buffer.count, 300);
+    buffer_release(&buffer);
+    assert_int_equal(heap.bytes_used, 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_dropped_heap_leaves_nothing),
+        cmocka_unit_test(a_heap_keeps_its_bound),
+        cmocka_unit_test(an_arena_keeps_its_cap_and_runs_its_cleanups),
+        cmocka_unit_test(an_arena_survives_the_failure_of_any_allocation),
+        cmocka_unit_test(a_buffer_that_is_full_stays_as_it_was),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

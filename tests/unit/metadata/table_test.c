@@ -1,0 +1,160 @@
+#include "unit/cmocka_headers.h"
+
+#include "metadata/catalog.h"
+#include "metadata/table.h"
+
+static struct tag tags[2];
+static struct partition partitions[3];
+
+static int set_up(void **state)
+{
+    (void)state;
+    tags[0] = (struct tag){BYTES("team"), BYTES("a")};
+    tags[1] = (struct tag){BYTES("empty"), BYTES("")};
+    partitions[0] = (struct partition){.group_id = 10, .high = BYTES("\x40")};
+    partitions[1] =
+        (struct partition){.group_id = 11, .low = BYTES("\x40"), .high = BYTES("\x80\x00")};
+    partitions[2] = (struct partition){.group_id = 12, .low = BYTES("\x80\x00")};
+    return 0;
+}
+
+static struct table example(struct bytes name)
+{
+    return (struct table){
+        .id = 42,
+        .schema_version = 3,
+        .name = name,
+        .uuid = {1, 2, 3},
+        .hash_seed = 99,
+        .schema = {.partition = {BYTES("pk"), VALUE_S}, .sort = {BYTES("sk"), VALUE_N}},
+        .status = TABLE_UPDATING,
+        .created_ms = 1234567,
+        .billing = BILLING_PROVISIONED,
+        .read_units = 5,
+        .write_units = 6,
+        .decreases_today = 2,
+        .has_on_demand_maximum = true,
+        .on_demand_read_max = -1,
+        .on_demand_write_max = 100,
+        .deletion_protection = true,
+        .table_class = TABLE_CLASS_INFREQUENT_ACCESS,
+        .tags = tags,
+        .tag_count = 2,
+        .partitions = partitions,
+        .partition_count = 3};
+}
+
+static void encode(const struct table *table, struct buffer *record, struct heap *heap)
+{
+    buffer_init(record, heap, 65536);
+    table_encode(table, record);
+    assert_false(record->failed);
+}
+
+static void reads_what_it_wrote(void **state)
+{
+    (void)state;
+    struct heap heap;
+    heap_init(&heap, false);
+    struct table table = example(BYTES("Music"));
+    struct buffer record, again;
+    encode(&table, &record, &heap);
+    struct table *read;
+    assert_int_equal(table_decode(buffer_bytes(&record), &heap, &read), STATUS_OK);
+    assert_true(bytes_equal(read->name, BYTES("Music")));
+    assert_true(bytes_equal(read->schema.sort.name, BYTES("sk")));
+    assert_int_equal(read->on_demand_read_max, -1);
+    assert_true(bytes_equal(read->tags[1].key, BYTES("empty")));
+    encode(read, &again, &heap);
+    assert_true(bytes_equal(buffer_bytes(&record), buffer_bytes(&again)));
+    buffer_release(&again);
+    buffer_release(&record);
+    table_drop(read);
+    assert_int_equal(heap.bytes_used, 0);
+}
+
+static void refuses_damage(void **state)
+{
+    (void)state;
+    struct heap heap;
+    heap_init(&heap, false);
+    struct table table = example(BYTES("Music"));
+    struct buffer record;
+    encode(&table, &record, &heap);
+    struct table *read;
+    for (size_t cut = 0; cut < record.count; cut++)
+        assert_int_equal(table_decode(bytes_of(record.at, cut), &heap, &read), STATUS_CORRUPT);
+    record.at[0] = TABLE_FORMAT + 1;
+    assert_int_equal(table_decode(buffer_bytes(&record), &heap, &read), STATUS_VERSION);
+    buffer_release(&record);
+
+    struct partition gap[] = {partitions[0], partitions[2]};
+    table.partitions = gap;
+    table.partition_count = 2;
+    encode(&table, &record, &heap);
+    assert_int_equal(table_decode(buffer_bytes(&record), &heap, &read), STATUS_CORRUPT);
+    buffer_release(&record);
+    assert_int_equal(heap.bytes_used, 0);
+}
+
+static void finds_the_partition_of_a_key(void **state)
+{
+    (void)state;
+    struct table table = example(BYTES("Music"));
+    assert_int_equal(table_partition(&table, BYTES("\x00"))->group_id, 10);
+    assert_int_equal(table_partition(&table, BYTES("\x3f\xff\xff"))->group_id, 10);
+    assert_int_equal(table_partition(&table, BYTES("\x40"))->group_id, 11);
+    assert_int_equal(table_partition(&table, BYTES("\x80"))->group_id, 11);
+    assert_int_equal(table_partition(&table, BYTES("\x80\x00"))->group_id, 12);
+    assert_int_equal(table_partition(&table, BYTES("\xff\xff"))->group_id, 12);
+}
+
+static void publish(struct catalog *catalog, struct bytes name, uint64_t id, uint64_t version)
+{
+    struct table table = example(name);
+    table.id = id;
+    table.schema_version = version;
+    struct buffer record;
+    encode(&table, &record, catalog->heap);
+    struct table *made;
+    assert_int_equal(table_decode(buffer_bytes(&record), catalog->heap, &made), STATUS_OK);
+    buffer_release(&record);
+    assert_int_equal(catalog_publish(catalog, made), STATUS_OK);
+}
+
+static void the_catalog_keeps_names_sorted_and_the_newest_version(void **state)
+{
+    (void)state;
+    struct heap heap;
+    heap_init(&heap, false);
+    struct catalog catalog;
+    assert_int_equal(catalog_open(&catalog, &heap), STATUS_OK);
+    publish(&catalog, BYTES("b"), 2, 1);
+    publish(&catalog, BYTES("c"), 3, 1);
+    publish(&catalog, BYTES("a"), 4, 1);
+    publish(&catalog, BYTES("b"), 2, 5);
+    publish(&catalog, BYTES("b"), 2, 4); /* late */
+    assert_int_equal(catalog.count, 3);
+    assert_true(bytes_equal(catalog.tables[0]->name, BYTES("a")));
+    assert_true(bytes_equal(catalog.tables[2]->name, BYTES("c")));
+    assert_int_equal(catalog_find(&catalog, BYTES("b"))->schema_version, 5);
+    publish(&catalog, BYTES("b"), 9, 1); /* a table that was made anew under the name */
+    assert_int_equal(catalog_find(&catalog, BYTES("b"))->id, 9);
+    assert_int_equal(catalog_position(&catalog, BYTES("bb")), 2);
+    catalog_remove(&catalog, BYTES("b"));
+    catalog_remove(&catalog, BYTES("b"));
+    assert_null(catalog_find(&catalog, BYTES("b")));
+    catalog_close(&catalog);
+    assert_int_equal(heap.bytes_used, 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(reads_what_it_wrote),
+        cmocka_unit_test(refuses_damage),
+        cmocka_unit_test(finds_the_partition_of_a_key),
+        cmocka_unit_test(the_catalog_keeps_names_sorted_and_the_newest_version),
+    };
+    return cmocka_run_group_tests(tests, set_up, NULL);
+}
