@@ -38,12 +38,26 @@ enum status router_check_gets(struct context *ctx, struct router *router,
     return STATUS_OK;
 }
 
+#define MISMATCH "The provided key element does not match the schema"
+
+/* Does `item` have a key attribute of the right type?  A batch is told of a put without one as of a
+ * key that does not match, unlike PutItem. */
+static bool has_attribute(struct value item, const struct key_attribute *attribute)
+{
+    struct value found;
+    return attribute->type == VALUE_NONE ||
+           (value_find(item, attribute->name, &found) && value_type(found) == attribute->type);
+}
+
 static enum status encode_write(struct context *ctx, const struct table *table,
                                 const struct write_request *request, struct key *key,
                                 struct error *error)
 {
     if (request->kind == WRITE_DELETE)
         return keys_encode(table, request->item, &ctx->arena, key, error);
+    if (!has_attribute(request->item, &table->schema.partition) ||
+        !has_attribute(request->item, &table->schema.sort))
+        return error_set(error, ERROR_VALIDATION, MISMATCH);
     TRY(keys_encode_item(table, request->item, &ctx->arena, key, error));
     if (item_size(request->item) > ITEM_BYTES_MAX)
         return error_set(error, ERROR_VALIDATION,
