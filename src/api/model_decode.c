@@ -242,7 +242,8 @@ static enum status make_item_room(struct decoder *d)
     uint8_t *at = arena_alloc(d->arena, bytes);
     if (at == NULL)
         return no_memory(d);
-    d->items = (struct buffer){.at = at, .capacity = bytes, .bytes_max = bytes};
+    d->items =
+        (struct buffer){.heap = d->arena->heap, .at = at, .capacity = bytes, .bytes_max = bytes};
     return STATUS_OK;
 }
 
@@ -282,7 +283,9 @@ static enum status finish_value(struct decoder *d, struct value_writer *writer, 
     if (status == STATUS_OK || d->input->value_fault.at != NULL)
         return STATUS_OK;
     if (status == STATUS_TOO_LARGE) {
-        d->input->value_fault = BYTES("Nesting Levels have exceeded supported limits");
+        d->input->value_fault =
+            BYTES("Nesting Levels have exceeded supported limits: Attributes in the item have "
+                  "nested levels beyond supported limit");
         return STATUS_OK;
     }
     return no_memory(d);

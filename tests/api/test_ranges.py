@@ -93,10 +93,10 @@ def test_pages_end_at_one_megabyte(server, make_table):
     table = make_table("pk:S sk:N")
     fill(server, table, [{**key("a", n), "f": {"S": "x" * 99_000}} for n in range(25)])
     got = query(server, table, ReturnConsumedCapacity="TOTAL")
-    assert got["Count"] == 11 and got["LastEvaluatedKey"] == key("a", 10)
-    assert got["ConsumedCapacity"]["CapacityUnits"] == pytest.approx(133.0, abs=1)
+    assert got["Count"] == 10 and got["LastEvaluatedKey"] == key("a", 9)
+    assert got["ConsumedCapacity"]["CapacityUnits"] == 121.0  # 10 x 99,010 bytes, eventually consistent
     got = query(server, table, values={":f": {"S": "y"}}, FilterExpression="f = :f")
-    assert (got["Count"], got["ScannedCount"]) == (0, 11) and "LastEvaluatedKey" in got
+    assert (got["Count"], got["ScannedCount"]) == (0, 10) and "LastEvaluatedKey" in got
     total, start = 0, {}
     for _ in range(5):
         got = server.call("Scan", TableName=table, **start)
@@ -120,7 +120,7 @@ def test_capacity_is_of_the_sum_of_bytes(server, sorted_table):
     ({}, "Either the KeyConditions or KeyConditionExpression parameter must be specified in the request."),
     ({"KeyConditionExpression": ""}, "Invalid KeyConditionExpression: The expression can not be empty;"),
     ({"KeyConditionExpression": "sk = :v", "ExpressionAttributeValues": {":v": {"N": "1"}}}, "Query condition missed key schema element: pk"),
-    ({"KeyConditionExpression": "other = :v", "ExpressionAttributeValues": {":v": {"S": "1"}}}, "Query condition missed key schema element: pk"),
+    ({"KeyConditionExpression": "elsewhere = :v", "ExpressionAttributeValues": {":v": {"S": "1"}}}, "Query condition missed key schema element: pk"),
     ({"KeyConditionExpression": "pk = :v", "ExpressionAttributeValues": {":v": {"N": "1"}}},
      "One or more parameter values were invalid: Condition parameter type does not match schema type"),
     ({"KeyConditionExpression": "pk = :v", "FilterExpression": "sk > :v", "ExpressionAttributeValues": {":v": {"S": "1"}}},

