@@ -146,8 +146,9 @@ void http_request_id(const uint64_t trace_id[2], char to[HTTP_REQUEST_ID_BYTES])
     put_base32(to + 16, b >> 16);
     put_base32(to + 24, b >> 56 | mixed >> 24 << 8);
     put_base32(to + 32, more);
-    put_base32(to + 40, more >> 24 ^ mixed);
-    put_base32(to + 44, mixed >> 16); /* overlaps: the last four characters are new */
+    uint64_t last = (more ^ more >> 29) * UINT64_C(0x94d049bb133111eb);
+    put_base32(to + 40, last >> 24);
+    put_base32(to + 44, last); /* four characters of the one before, four new ones */
 }
 
 static uint8_t *put_cors(uint8_t *to, const struct http_head *head)

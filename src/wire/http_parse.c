@@ -112,6 +112,9 @@ static int on_headers_complete(HTTP_SYNTAX_PARSER *syntax)
     syntax->upgrade = 0; /* no other protocol is spoken here: the request is served as it is */
     if (syntax->http_major != 1)
         return refuse(parse, 400);
+    for (uint32_t i = 0; i < parse->header_count; i++)
+        if (parse->headers[i].name.count == 0) /* llhttp lets it pass */
+            return refuse(parse, 400);
     uint64_t length = http_syntax_content_length(syntax);
     if (!parse->chunked && length != UINT64_MAX && length > parse->body_bytes_max)
         return refuse(parse, 413);
