@@ -334,6 +334,12 @@ static void settle_gathered(struct http_connection *connection)
         http_connection_close(connection);
 }
 
+/* Bytes of the request at the front that the parser has seen. */
+static size_t seen_before(const struct http_connection *connection)
+{
+    return connection->parse != NULL ? connection->parse->consumed : 0;
+}
+
 /* Serve what has come: `fresh` (borrowed) after what is gathered. */
 static void advance(struct http_connection *connection, struct bytes fresh)
 {
@@ -349,7 +355,7 @@ static void advance(struct http_connection *connection, struct bytes fresh)
     }
     connection->advancing = true;
     unsigned served = 0;
-    while (connection->state == HTTP_STATE_READING && in.count > 0) {
+    while (connection->state == HTTP_STATE_READING && in.count > seen_before(connection)) {
         if (served++ == HTTP_TURN_REQUESTS_MAX) {
             env_defer(connection->server->env, &connection->resume);
             break;

@@ -331,6 +331,25 @@ static void answers_after_the_client_has_finished(void **state)
     close_all(&f);
 }
 
+/* Half a request that comes between an answer and the turn in which the rest would be looked at. */
+static void takes_half_a_request_before_it_goes_on(void **state)
+{
+    (void)state;
+    struct fixture f;
+    open_default(&f);
+    struct env_stream *c = wire_connect(&f.world);
+    c->room = 10;
+    wire_push(c, "GET /1 HTTP/1.1\r\n\r\nGET /2", 25);
+    c->room = SIZE_MAX;
+    c->queued_count = 0;
+    c->events->on_drain(c->owner);
+    wire_push(c, " HTTP/1.1\r\n", 11);
+    tiny_settle(&f.world.tiny);
+    send_text(c, "\r\n");
+    expect_in(c, "GET|/2|");
+    close_all(&f);
+}
+
 static void survives_a_connection_that_breaks_while_serving(void **state)
 {
     (void)state;
@@ -919,6 +938,7 @@ int main(void)
         cmocka_unit_test(answers_pipelined_requests_in_order),
         cmocka_unit_test(bounds_requests_of_one_turn),
         cmocka_unit_test(answers_after_the_client_has_finished),
+        cmocka_unit_test(takes_half_a_request_before_it_goes_on),
         cmocka_unit_test(survives_a_connection_that_breaks_while_serving),
         cmocka_unit_test(says_continue),
         cmocka_unit_test(refuses_malformed_requests),
