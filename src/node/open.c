@@ -127,6 +127,7 @@ static enum status open_log(struct context *ctx, struct node *node)
     struct forest_recovered recovered = forest_recovered(node->forest);
     struct wal_options options = {
         .dir = node->options.dir,
+        .log_id = recovered.log_id,
         .create =
             recovered.log_from.value == 0, /* never checkpointed: it may have stopped before */
         .accept_loss = node->options.accept_loss,
@@ -238,11 +239,10 @@ enum status node_open(struct context *ctx, const struct node_options *options, s
     enum status status = open_all(ctx, node);
     if (status != STATUS_OK) {
         stop_fibers(ctx, node);
-        struct lsn none = {0};
         if (node->wal != NULL)
             (void)!wal_close(ctx, node->wal);
         if (node->forest != NULL)
-            (void)!forest_close(ctx, node->forest, none);
+            forest_abandon(ctx, node->forest); /* a failed start changes no tree */
         free_node(node);
         return status;
     }

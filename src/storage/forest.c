@@ -353,13 +353,14 @@ static struct open_job *make_open_job(struct forest *forest, const struct forest
     else
         slash[slash == open->dir ? 1 : 0] = 0;
     open->create = options->create;
-    open->first = (struct superblock){.node_id = options->node_id,
-                                      .forest_id = env_random_u64(forest->env),
-                                      .cluster_id = options->cluster_id,
-                                      .log_id = options->log_id,
-                                      .epoch = 1,
-                                      .page_count = PAGE_NUMBER_FIRST,
-                                      .tree_id_next = TREE_ID_FIRST};
+    open->first = (struct superblock){
+        .node_id = options->node_id,
+        .forest_id = env_random_u64(forest->env),
+        .cluster_id = options->cluster_id,
+        .log_id = options->log_id != 0 ? options->log_id : env_random_u64(forest->env) | 1,
+        .epoch = 1,
+        .page_count = PAGE_NUMBER_FIRST,
+        .tree_id_next = TREE_ID_FIRST};
     return open;
 }
 
@@ -388,6 +389,7 @@ enum status forest_open(struct context *ctx, const struct forest_options *option
     forest->tree_id_next = forest->super.tree_id_next;
     forest->recovered.log_from.value = forest->super.log_from;
     forest->recovered.epoch = forest->super.epoch;
+    forest->recovered.log_id = forest->super.log_id;
     reaper_wake(forest);
     *opened = forest;
     return STATUS_OK;
@@ -400,10 +402,8 @@ struct forest_recovered forest_recovered(const struct forest *forest)
 
 /* ---- Closing ---- */
 
-enum status forest_close(struct context *ctx, struct forest *forest, struct lsn covered)
+static void stop_reaper(struct context *ctx, struct forest *forest)
 {
-    uint64_t deadline_ns = ctx->deadline_ns;
-    ctx->deadline_ns = UINT64_MAX;
     forest->closing = true;
     wait_queue_wake_all(&forest->reaper);
     enum status status = STATUS_OK;
@@ -412,7 +412,23 @@ enum status forest_close(struct context *ctx, struct forest *forest, struct lsn 
     while (forest->reaping)
         context_yield(ctx);
     ASSERT(list_empty(&forest->snapshots));
-    status = forest_checkpoint(ctx, forest, covered);
+}
+
+void forest_abandon(struct context *ctx, struct forest *forest)
+{
+    uint64_t deadline_ns = ctx->deadline_ns;
+    ctx->deadline_ns = UINT64_MAX;
+    stop_reaper(ctx, forest);
+    ctx->deadline_ns = deadline_ns;
+    free_forest(ctx, forest);
+}
+
+enum status forest_close(struct context *ctx, struct forest *forest, struct lsn covered)
+{
+    uint64_t deadline_ns = ctx->deadline_ns;
+    ctx->deadline_ns = UINT64_MAX;
+    stop_reaper(ctx, forest);
+    enum status status = forest_checkpoint(ctx, forest, covered);
     if (status == STATUS_OK)
         status = forest_shrink(ctx, forest, covered);
     ctx->deadline_ns = deadline_ns;

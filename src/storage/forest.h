@@ -53,7 +53,8 @@ struct forest_options {
     const char *path;        /* the file; its directory exists and is synced in its parent */
     uint64_t cluster_id;     /* stored when made, must be the same when opened; 0 = do not check */
     uint32_t node_id;        /* the same; 0 = do not check */
-    uint64_t log_id;         /* of the node's write-ahead log: the same; 0 = do not check */
+    uint64_t log_id;         /* of the node's write-ahead log: the same; 0 = do not check, and
+                              * choose one for a new file */
     bool create;             /* make the file when there is none; otherwise STATUS_NOT_FOUND */
     bool in_memory;          /* the file is in RAM: nothing is read ahead, apply is not paced */
     uint64_t cache_bytes;    /* frames, rounded down to pages; 64 MiB.  Taken as they are used */
@@ -80,12 +81,17 @@ MUST_USE enum status forest_open(struct context *ctx, const struct forest_option
  * another status than OK the file is as after a crash, and the log has what is missing. */
 MUST_USE enum status forest_close(struct context *ctx, struct forest *forest, struct lsn covered);
 
+/* Free the forest and write nothing: for a start that failed.  The file is as after a crash.  The same
+ * is not in use as for forest_close. */
+void forest_abandon(struct context *ctx, struct forest *forest);
+
 /* What forest_open found. */
 struct forest_recovered {
     bool created;        /* the file was made: there is nothing in it */
     bool fell_back;      /* the newer superblock was damaged; the older one was taken */
     struct lsn log_from; /* records from here on must be applied again; zero for a new file */
     uint64_t epoch;      /* of the superblock taken */
+    uint64_t log_id;     /* of the log that belongs to the file */
 };
 
 struct forest_recovered forest_recovered(const struct forest *forest);
