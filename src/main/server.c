@@ -54,8 +54,28 @@ struct server_options server_options_default(void)
 struct make_dir_job {
     struct env_job job;
     const char *path;
+    bool ours;   /* it holds the tree or the log of a node */
+    bool others; /* it holds what no node has made */
     enum status status;
 };
+
+static void look_at_name(void *argument, const char *name)
+{
+    struct make_dir_job *job = argument;
+    if (strcmp(name, "tree") == 0 || strncmp(name, "log-", 4) == 0)
+        job->ours = true;
+    else if (name[0] != '.' && strcmp(name, "lost+found") != 0)
+        job->others = true;
+}
+
+/* A directory that is somebody else's is left alone. */
+static enum status look_at_dir(struct make_dir_job *job)
+{
+    enum status status = env_dir_list(job->job.env, job->path, look_at_name, job);
+    if (status == STATUS_NOT_FOUND) /* it exists, but is no directory */
+        return STATUS_INVALID;
+    return status == STATUS_OK && job->others && !job->ours ? STATUS_INVALID : status;
+}
 
 /* Create the directory and make that durable in its parent. */
 static void make_dir_run(struct env_job *base)
@@ -63,7 +83,7 @@ static void make_dir_run(struct env_job *base)
     struct make_dir_job *job = CONTAINER_OF(base, struct make_dir_job, job);
     job->status = env_dir_create(base->env, job->path);
     if (job->status == STATUS_EXISTS) {
-        job->status = STATUS_OK;
+        job->status = look_at_dir(job);
         return;
     }
     if (job->status != STATUS_OK)
