@@ -89,6 +89,7 @@ def test_a_malformed_signature_is_refused(server):
 def test_signatures_are_verified_with_credentials(tmp_path):
     keys = tmp_path / "keys"
     keys.write_text(f"{CREDENTIALS.access_key} {CREDENTIALS.secret_key}\n")
+    keys.chmod(0o600)
     server = Server("--in-memory", "--credentials", str(keys))
     try:
         assert server.signed("ListTables", {}).status == 200
