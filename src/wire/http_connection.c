@@ -54,7 +54,7 @@ static void free_if_unused(struct http_connection *connection)
     http_server_forget(server);
 }
 
-static void flush_tls(struct http_connection *connection, size_t *queued_bytes);
+static enum status flush_tls(struct http_connection *connection, size_t *queued_bytes);
 
 void http_connection_close(struct http_connection *connection)
 {
@@ -65,7 +65,7 @@ void http_connection_close(struct http_connection *connection)
     if (connection->tls != NULL) {
         size_t queued_bytes;
         tls_session_end(connection->tls, &connection->server->tls_out);
-        flush_tls(connection, &queued_bytes);
+        (void)!flush_tls(connection, &queued_bytes); /* a courtesy: it is closed in any case */
     }
     env_stream_close(connection->server->env, connection->stream);
 }
@@ -85,18 +85,24 @@ static bool at_rest(const struct http_connection *connection)
 
 /* ---- Sending ---- */
 
-static void flush_tls(struct http_connection *connection, size_t *queued_bytes)
+/* Send the ciphertext that waits in the server's buffer, which is empty after that.
+ *   STATUS_NO_MEMORY, or what env_stream_write says: some of it is lost, the connection is of no use */
+static enum status flush_tls(struct http_connection *connection, size_t *queued_bytes)
 {
     struct buffer *out = &connection->server->tls_out;
-    *queued_bytes = 0;
     struct bytes bytes = buffer_bytes(out);
-    if (bytes.count > 0 && env_stream_write(connection->server->env, connection->stream, &bytes, 1,
-                                            queued_bytes) == STATUS_OK)
+    enum status status = out->failed ? STATUS_NO_MEMORY : STATUS_OK;
+    *queued_bytes = 0;
+    if (status == STATUS_OK && bytes.count > 0)
+        status =
+            env_stream_write(connection->server->env, connection->stream, &bytes, 1, queued_bytes);
+    if (status == STATUS_OK)
         connection->server->stats.bytes_sent += bytes.count;
     if (out->capacity > HTTP_SPARE_BYTES_MAX)
         buffer_release(out);
     else
         buffer_clear(out);
+    return status;
 }
 
 static enum status send_runs(struct http_connection *connection, const struct bytes *runs,
@@ -104,9 +110,9 @@ static enum status send_runs(struct http_connection *connection, const struct by
 {
     struct http_server *server = connection->server;
     if (connection->tls != NULL) {
-        TRY(tls_session_send(connection->tls, runs, run_count, &server->tls_out));
-        flush_tls(connection, queued_bytes);
-        return STATUS_OK;
+        enum status status = tls_session_send(connection->tls, runs, run_count, &server->tls_out);
+        enum status flushed = flush_tls(connection, queued_bytes);
+        return status != STATUS_OK ? status : flushed;
     }
     TRY(env_stream_write(server->env, connection->stream, runs, run_count, queued_bytes));
     for (size_t i = 0; i < run_count; i++)
@@ -461,10 +467,10 @@ static void on_read_tls(struct http_connection *connection, struct bytes bytes)
     if (connection->state == HTTP_STATE_CLOSING)
         return;
     size_t queued_bytes;
-    flush_tls(connection, &queued_bytes);
+    enum status flushed = flush_tls(connection, &queued_bytes);
     if (status == STATUS_END) {
         receive_end(connection);
-    } else if (status != STATUS_OK) {
+    } else if (status != STATUS_OK || flushed != STATUS_OK) {
         server->stats.handshakes_failed += !was_established;
         http_connection_close(connection);
     } else if (!was_established && tls_session_established(connection->tls) &&

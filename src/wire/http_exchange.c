@@ -71,7 +71,8 @@ static enum status decode_body(struct context *ctx, struct exchange *x)
 {
     struct bytes coding = x->request.known[HTTP_HEADER_CONTENT_ENCODING];
     enum gzip_format format;
-    if (coding.count == 0 || http_name_equal(coding, BYTES("identity")))
+    if (coding.count == 0 || http_name_equal(coding, BYTES("identity")) ||
+        x->request.raw_body.count == 0)
         return STATUS_OK;
     if (http_name_equal(coding, BYTES("gzip")) || http_name_equal(coding, BYTES("x-gzip")))
         format = GZIP_FORMAT_GZIP;
