@@ -115,17 +115,19 @@ MUST_USE enum status wal_open(struct context *ctx, const struct wal_options *opt
 
 /* Write out what is gathered, wait for it, carry forward what is needed into one small segment,
  * seal it, and give up all segments below the released position; then free the log.  No on_durable
- * comes after it returns.  The log is freed whatever the status is: STATUS_OK     everything
- * appended is durable others        why it is not (as wal_status); the log on disk is as after a
- * crash */
+ * comes after it returns.  The log is freed whatever the status is:
+ *   STATUS_OK  everything appended is durable
+ *   others     why it is not (as wal_status); the log on disk is as after a crash */
 MUST_USE enum status wal_close(struct context *ctx, struct wal *wal);
 
 /* Append one record to the gathering batch, copying the payload; *lsn is its position.  Never
- * waits. The record is durable once wal_durable(wal) > *lsn, which on_durable announces.
+ * waits.  The record is durable once wal_durable(wal) > *lsn, which on_durable announces.
  *   STATUS_BUSY         at the bound of unsynced bytes (wait for on_durable), or of live bytes
- * (wait for a checkpoint), or of replicas_max STATUS_NO_SPACE     the disk is full; try again when
- * on_state says WAL_OK STATUS_UNAVAILABLE  the log has failed or is closing STATUS_TOO_LARGE    the
- * payload is over WAL_PAYLOAD_BYTES_MAX STATUS_NO_MEMORY    nothing was appended */
+ *                       (wait for a checkpoint), or of replicas_max
+ *   STATUS_NO_SPACE     the disk is full; try again when on_state says WAL_OK
+ *   STATUS_UNAVAILABLE  the log has failed or is closing
+ *   STATUS_TOO_LARGE    the payload is over WAL_PAYLOAD_BYTES_MAX
+ *   STATUS_NO_MEMORY    nothing was appended */
 MUST_USE enum status wal_append(struct wal *wal, const struct wal_record *record, struct lsn *lsn);
 
 /* Every record below this position is durable.  A checkpoint's position (wal_options.needed) is at

@@ -48,9 +48,11 @@ void credentials_release(struct credentials *credentials);
 
 /* Add the keys of a file's content: a line is "ACCESS_KEY SECRET_KEY", blanks between; empty lines
  * and lines that begin with '#' say nothing.  On failure *line is the number (from 1) of the line
- * at fault and nothing was added. STATUS_INVALID    not two words, a word too long, or with bytes
- * that no key has STATUS_EXISTS     an access key occurs twice STATUS_TOO_LARGE  more than
- * CREDENTIALS_MAX keys STATUS_NO_MEMORY */
+ * at fault and nothing was added.
+ *   STATUS_INVALID    not two words, a word too long, or with bytes that no key has
+ *   STATUS_EXISTS     an access key occurs twice
+ *   STATUS_TOO_LARGE  more than CREDENTIALS_MAX keys
+ *   STATUS_NO_MEMORY */
 MUST_USE enum status credentials_parse(struct credentials *credentials, struct bytes file,
                                        uint32_t *line);
 
@@ -90,7 +92,8 @@ struct sigv4_result {
 struct sigv4_verifier;
 
 /* A verifier.  `credentials` (not owned, outlives it) NULL: accept any key.  Takes about 50 KiB for
- * its cache with credentials, nothing to speak of without. STATUS_NO_MEMORY */
+ * its cache with credentials, nothing to speak of without.
+ *   STATUS_NO_MEMORY */
 MUST_USE enum status sigv4_verifier_open(struct heap *heap, const struct credentials *credentials,
                                          uint64_t seed, struct sigv4_verifier **verifier);
 void sigv4_verifier_close(struct sigv4_verifier *verifier);
