@@ -59,7 +59,8 @@ sim: deps-test build/sim
 	@tools/sim $(MINUTES)
 
 bench: deps-test build/release/trine
-	@bench/run
+	@ninja -C build/release -j $(JOBS) --quiet trine-load
+	@bench/run $(ARGS)
 
 lint: ; @tools/lint
 format: ; @tools/format
