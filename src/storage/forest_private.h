@@ -134,7 +134,8 @@ struct tree_path {
     bool exact;      /* the leaf has the key, at the leaf's index */
     struct {
         struct frame *frame;
-        unsigned index; /* the child taken; in the leaf, the first cell not below the key */
+        const uint8_t *page; /* the frame's, when it was passed */
+        unsigned index;      /* the child taken; in the leaf, the first cell not below the key */
     } at[TREE_HEIGHT_MAX];
 };
 

@@ -73,16 +73,27 @@ static uint32_t table_home(const struct frames *frames, uint32_t number)
     return (number * 2654435769u) >> (32 - frames->table_bits);
 }
 
-static void table_put(struct frames *frames, uint32_t number, struct frame *frame)
+static void table_put(struct frames *frames, struct frames_slot slot)
 {
     uint32_t mask = (1u << frames->table_bits) - 1;
-    uint32_t at = table_home(frames, number);
+    uint32_t at = table_home(frames, slot.number);
     while (frames->table[at].number != 0) {
-        ASSERT(frames->table[at].number != number); /* (1) */
+        ASSERT(frames->table[at].number != slot.number); /* (1) */
         at = (at + 1) & mask;
     }
-    frames->table[at] = (struct frames_slot){number, frame};
+    frames->table[at] = slot;
     frames->table_used++;
+}
+
+/* Enter the frame, with its page when that is ready. */
+static void table_enter(struct frames *frames, struct frame *frame)
+{
+    bool ready = frame_is_ready(frame);
+    table_put(frames, (struct frames_slot){.number = frame->ref.number,
+                                           .kind = ready ? page_kind(frame->page) : 0,
+                                           .epoch = frame->ref.epoch,
+                                           .page = ready ? frame->page : NULL,
+                                           .frame = frame});
 }
 
 /* Room for one more entry per frame that exists: done when frames are made, so that changes of the
@@ -105,7 +116,7 @@ static bool table_grow(struct frames *frames, uint32_t entries)
     frames->table_used = 0;
     for (uint32_t i = 0; i < 1u << old_bits; i++) {
         if (old[i].number != 0)
-            table_put(frames, old[i].number, old[i].frame);
+            table_put(frames, old[i]);
     }
     heap_free(heap, old, sizeof(*old) << old_bits);
     return true;
@@ -279,6 +290,8 @@ static void load_done(struct env_job *job)
     if (load->status == STATUS_OK && !frame->stale) {
         frame->state = FRAME_CLEAN;
         frame->referenced = !frame->background;
+        table_remove(frames, frame->ref.number);
+        table_enter(frames, frame);
     } else {
         REACHED("a page that was being read is not kept");
         detach(frames, frame);
@@ -312,7 +325,7 @@ enum status frames_load(struct frames *frames, uint64_t tree_id, struct page_ref
     list_init(&load->job.link);
     frame->ref = ref;
     frame->state = FRAME_LOADING;
-    table_put(frames, ref.number, frame);
+    table_enter(frames, frame);
     if (use == FRAME_BACKGROUND) {
         frame->background = true;
         frames->background_count++;
@@ -380,7 +393,7 @@ static void make_dirty(struct frames *frames, struct frame *frame, struct page_r
     frame->referenced = true;
     frame->stale = false;
     frames->dirty_count++;
-    table_put(frames, ref.number, frame);
+    table_enter(frames, frame);
     list_push_back(&frames->dirty, &frame->link);
 }
 

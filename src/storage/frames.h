@@ -49,8 +49,12 @@ struct frame {
     struct wait_queue loaded;
 };
 
+/* What a reader needs lies in the table itself: one line of the processor's cache less per page. */
 struct frames_slot {
     uint32_t number; /* 0 = free */
+    uint32_t kind;   /* of the page */
+    uint64_t epoch;
+    uint8_t *page; /* NULL: not ready */
     struct frame *frame;
 };
 
@@ -81,8 +85,8 @@ MUST_USE enum status frames_init(struct frames *frames, struct env *env, uint32_
 /* Free everything; nothing is loading. */
 void frames_release(struct frames *frames);
 
-/* The frame that the table has for this number, in any state; NULL when there is none. */
-static inline struct frame *frames_find(const struct frames *frames, uint32_t number)
+static inline const struct frames_slot *frames_slot_find(const struct frames *frames,
+                                                         uint32_t number)
 {
     uint32_t mask = (1u << frames->table_bits) - 1;
     uint32_t at = (number * 2654435769u) >> (32 - frames->table_bits);
@@ -91,7 +95,14 @@ static inline struct frame *frames_find(const struct frames *frames, uint32_t nu
             return NULL;
         at = (at + 1) & mask;
     }
-    return frames->table[at].frame;
+    return &frames->table[at];
+}
+
+/* The frame that the table has for this number, in any state; NULL when there is none. */
+static inline struct frame *frames_find(const struct frames *frames, uint32_t number)
+{
+    const struct frames_slot *slot = frames_slot_find(frames, number);
+    return slot != NULL ? slot->frame : NULL;
 }
 
 static inline bool frame_is_ready(const struct frame *frame)
@@ -99,17 +110,26 @@ static inline bool frame_is_ready(const struct frame *frame)
     return frame->state >= FRAME_CLEAN;
 }
 
-/* The page that `ref` names, when it can be read now; NULL otherwise.  A hit of the foreground
- * counts for CLOCK. */
+/* Where the page that `ref` names lies, when it can be read now; NULL otherwise.  A hit of the
+ * foreground counts for CLOCK. */
+static inline const struct frames_slot *frames_get_slot(struct frames *frames, struct page_ref ref,
+                                                        enum frame_use use)
+{
+    const struct frames_slot *slot = frames_slot_find(frames, ref.number);
+    if (UNLIKELY(slot == NULL || slot->page == NULL || slot->epoch != ref.epoch))
+        return NULL;
+    frames->hits++;
+    if (use == FRAME_FOREGROUND)
+        slot->frame->referenced = true;
+    return slot;
+}
+
+/* The same; its frame. */
 static inline struct frame *frames_get(struct frames *frames, struct page_ref ref,
                                        enum frame_use use)
 {
-    struct frame *frame = frames_find(frames, ref.number);
-    if (UNLIKELY(frame == NULL || !frame_is_ready(frame) || frame->ref.epoch != ref.epoch))
-        return NULL;
-    frames->hits++;
-    frame->referenced |= use == FRAME_FOREGROUND;
-    return frame;
+    const struct frames_slot *slot = frames_get_slot(frames, ref, use);
+    return slot != NULL ? slot->frame : NULL;
 }
 
 /* Begin to read the page, unless it is there or on its way.
@@ -136,7 +156,7 @@ void frames_unpin(struct frames *frames, struct frame *frame);
 struct frame *frames_take_empty(struct frames *frames);
 void frames_give_empty(struct frames *frames, struct frame *frame);
 
-/* Make an empty frame the dirty one of `ref`; the caller sets the page. */
+/* Make an empty frame the dirty one of `ref`; its page is set already. */
 void frames_insert_dirty(struct frames *frames, struct frame *frame, struct page_ref ref);
 
 /* A ready frame that nobody writes gets a new name, and is dirty under it. */

@@ -196,7 +196,7 @@ void page_cell_parse(const uint8_t *at, bool leaf, struct page_cell *cell)
 
 void page_cell_get(const uint8_t *page, unsigned index, struct page_cell *cell)
 {
-    page_cell_parse(page + page_cell_offset(page, index), page_kind(page) == PAGE_LEAF, cell);
+    page_cell_parse(page + page_cell_offset(page, index), page_level(page) == 0, cell);
 }
 
 struct bytes page_cell_bytes(const uint8_t *page, unsigned index)
@@ -214,7 +214,7 @@ static struct bytes cell_key(const uint8_t *at, bool leaf)
 
 static struct bytes page_key(const uint8_t *page, unsigned index)
 {
-    return cell_key(page + page_cell_offset(page, index), page_kind(page) == PAGE_LEAF);
+    return cell_key(page + page_cell_offset(page, index), page_level(page) == 0);
 }
 
 unsigned page_leaf_cell_put(uint8_t *to, struct bytes key, struct page_ref key_rest,
@@ -308,54 +308,16 @@ bool page_compare(struct bytes key, const struct page_cell *cell, const struct p
     return true;
 }
 
-bool page_find(const uint8_t *page, struct bytes key, const struct page_rests *rests,
-               unsigned *index, bool *exact, struct page_ref *missing)
+/* Binary search among the slots [low, high), whose heads say nothing. */
+static bool find_among(const uint8_t *page, struct bytes key, bool leaf, unsigned low,
+                       unsigned high, const struct page_rests *rests, unsigned *index, bool *exact,
+                       struct page_ref *missing)
 {
-    bool leaf = page_kind(page) == PAGE_LEAF;
-    unsigned low = leaf ? 0 : 1;
-    unsigned high = page_count(page);
-    *exact = false;
-    if (low >= high) {
-        *index = high;
-        return true;
-    }
-    unsigned prefix = page_prefix(page);
-    if (prefix > 0) {
-        struct bytes first = page_key(page, low);
-        int order = memcmp(key.at, first.at, MIN(key.count, prefix));
-        if (order == 0 && key.count < prefix)
-            order = -1;
-        if (order != 0) {
-            *index = order < 0 ? low : high;
-            return true;
-        }
-    }
-    /* Heads are made of what the page has of a key. */
-    uint32_t head = key_head(bytes_of(key.at, MIN(key.count, PAGE_KEY_BYTES_MAX)), prefix);
-    const uint8_t *slots = page_slot(page, 0);
-    unsigned left = high - low;
-    /* The first slot whose head is not below, without branches that depend on the data. */
-    unsigned base = low;
-    while (left > 1) {
-        unsigned half = left / 2;
-        base += get_u32(slots + (base + half - 1) * PAGE_SLOT_BYTES) < head ? half : 0;
-        left -= half;
-    }
-    base += get_u32(slots + base * PAGE_SLOT_BYTES) < head ? 1 : 0;
-    /* Heads that are equal say nothing: compare whole keys among them. */
-    unsigned end = base;
-    unsigned step = 1;
-    while (end < high && get_u32(slots + end * PAGE_SLOT_BYTES) == head) {
-        end = end + step < high ? end + step : high;
-        step *= 2;
-    }
-    low = base;
-    high = end;
     while (low < high) {
         unsigned middle = low + (high - low) / 2;
         struct page_cell cell;
-        page_cell_parse(page + page_cell_offset(page, middle), leaf, &cell);
         int order;
+        page_cell_parse(page + page_cell_offset(page, middle), leaf, &cell);
         if (!page_compare(key, &cell, rests, &order, missing))
             return false;
         if (order == 0) {
@@ -369,6 +331,49 @@ bool page_find(const uint8_t *page, struct bytes key, const struct page_rests *r
             low = middle + 1;
     }
     *index = low;
+    return true;
+}
+
+bool page_find(const uint8_t *page, struct bytes key, const struct page_rests *rests,
+               unsigned *index, bool *exact, struct page_ref *missing)
+{
+    bool leaf = page_level(page) == 0;
+    unsigned low = leaf ? 0 : 1;
+    unsigned high = page_count(page);
+    unsigned prefix = page_prefix(page);
+    *exact = false;
+    *index = high;
+    if (low >= high)
+        return true;
+    /* The first slot whose head is not below, without branches that depend on the data.  Heads are
+     * made of what the page has of a key. */
+    uint32_t head = key_head(bytes_of(key.at, MIN(key.count, PAGE_KEY_BYTES_MAX)), prefix);
+    const uint8_t *slots = page_slot(page, 0);
+    unsigned left = high - low;
+    unsigned base = low;
+    while (left > 1) {
+        unsigned half = left / 2;
+        base += get_u32(slots + (base + half - 1) * PAGE_SLOT_BYTES) < head ? half : 0;
+        left -= half;
+    }
+    base += get_u32(slots + base * PAGE_SLOT_BYTES) < head ? 1 : 0;
+    unsigned end = base;
+    unsigned step = 1;
+    while (end < high && get_u32(slots + end * PAGE_SLOT_BYTES) == head) {
+        end = end + step < high ? end + step : high;
+        step *= 2;
+    }
+    if (!find_among(page, key, leaf, base, end, rests, index, exact, missing))
+        return false;
+    if (*exact || prefix == 0)
+        return true;
+    /* All this holds for keys with the page's prefix; others are before or after all cells. */
+    struct bytes any = page_key(page, base < high ? base : high - 1);
+    int order = memcmp(key.at, any.at, MIN(key.count, prefix));
+    if (order < 0 || (order == 0 && key.count < prefix))
+        *index = low;
+    else if (order > 0)
+        *index = high;
     return true;
 }
 

@@ -188,6 +188,15 @@ static inline unsigned page_prefix(const uint8_t *page)
     return get_u16(page + 70);
 }
 
+/* Begin to bring the lines that a search reads first into the processor's cache. */
+static inline void page_prefetch(const uint8_t *page)
+{
+    __builtin_prefetch(page + 64);
+    __builtin_prefetch(page + 128);
+    __builtin_prefetch(page + 192);
+    __builtin_prefetch(page + 256);
+}
+
 /* Bytes that further cells and their slots may take. */
 static inline unsigned page_free(const uint8_t *page)
 {

@@ -56,14 +56,15 @@ enum tree_found tree_find(struct forest *forest, struct tree_root root, struct b
     path->exact = false;
     for (unsigned depth = 0;; depth++) {
         path->height = depth;
-        struct frame *frame = frames_get(&forest->frames, ref, use);
+        const struct frames_slot *slot = frames_get_slot(&forest->frames, ref, use);
         *missing = ref;
-        if (UNLIKELY(frame == NULL))
+        if (UNLIKELY(slot == NULL))
             return TREE_MISSING;
         unsigned level = root.height - 1 - depth;
-        const uint8_t *page = frame->page;
-        if (UNLIKELY(page_level(page) != level ||
-                     page_kind(page) != (level == 0 ? PAGE_LEAF : PAGE_INNER)))
+        const uint8_t *page = slot->page;
+        page_prefetch(page);
+        if (UNLIKELY(slot->kind != (level == 0 ? PAGE_LEAF : PAGE_INNER) ||
+                     page_level(page) != level))
             return TREE_DAMAGED;
         unsigned index;
         bool exact = false;
@@ -75,7 +76,8 @@ enum tree_found tree_find(struct forest *forest, struct tree_root root, struct b
             return missing_or_damaged(forest, *missing);
         else if (level > 0 && !(exact && mode == FIND_AT))
             index--;
-        path->at[depth].frame = frame;
+        path->at[depth].frame = slot->frame;
+        path->at[depth].page = page;
         path->at[depth].index = index;
         if (level == 0) {
             path->height = root.height;
@@ -243,8 +245,7 @@ static enum status get(struct tree_reader *reader, struct bytes key, struct byte
                 break;
             }
             struct page_cell cell;
-            page_cell_get(path.at[path.height - 1].frame->page, path.at[path.height - 1].index,
-                          &cell);
+            page_cell_get(path.at[path.height - 1].page, path.at[path.height - 1].index, &cell);
             if (LIKELY(cell.child.number == 0)) {
                 *found = cell.value;
                 break;
