@@ -13,6 +13,10 @@
 #include "wire/json.h"
 #include "wire/sigv4.h"
 
+/* The service's default quotas of throughput (Developer Guide, "Quotas in Amazon DynamoDB"). */
+#define ACCOUNT_UNITS_MAX 80000u /* only shown */
+#define TABLE_UNITS_MAX   40000u
+
 struct api_call;
 
 /* One operation of the service. */

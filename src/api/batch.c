@@ -3,7 +3,10 @@
 #include "api/api_private.h"
 #include "base/assert.h"
 
-#define ANSWER_BYTES_MAX (16u * 1024u * 1024u) /* of the items of one BatchGetItem */
+/* Of the items that one BatchGetItem answers, by their size.  16 MB are 16,000,000 bytes here: "if
+ * you ask to retrieve 100 items, but each individual item is 300 KB in size, the system returns 52
+ * items" (API Reference, BatchGetItem). */
+#define ANSWER_BYTES_MAX 16000000u
 
 /* A failure that leaves an item unprocessed, when others were processed: it may pass. */
 static bool may_pass(enum error_code code)
@@ -34,7 +37,9 @@ struct batch_get {
     struct get_request requests[BATCH_GET_MAX]; /* of all tables, one table after the other */
     uint64_t half_units[BATCH_GET_MAX];         /* by table */
     uint32_t count;                             /* of requests */
-    uint32_t done; /* requests before this one were processed; those from it on are not */
+    uint32_t done;  /* requests before this one were processed; those from it on are not */
+    uint64_t bytes; /* of the items in the answer */
+    bool full;      /* the next item does not fit */
 };
 
 /* The projection of one table of the batch. */
@@ -74,12 +79,17 @@ static enum status collect_gets(struct api_call *call, struct batch_get *batch)
     return STATUS_OK;
 }
 
-/* Read one item into the answer. */
+/* Read one item into the answer, if it fits. */
 static enum status get_one(struct api_call *call, struct batch_get *batch, uint32_t table)
 {
     const struct get_request *request = &batch->requests[batch->done];
     struct get_result result;
     TRY(router_get(call->ctx, call_router(call), request, &result, &call->error));
+    batch->bytes += result.item_bytes;
+    batch->full = batch->bytes > ANSWER_BYTES_MAX;
+    if (batch->full)
+        return STATUS_OK;
+    batch->done++;
     uint64_t half_units = units_read_halves(result.item_bytes, request->consistent);
     batch->half_units[table] += half_units;
     call->read_half_units += half_units;
@@ -99,17 +109,10 @@ static enum status write_responses(struct api_call *call, struct batch_get *batc
         json_write_name(&call->json, items->keys[t]);
         json_write_array_begin(&call->json);
         for (uint32_t k = 0; k < batch->tables[t].keys.count && !stopped; k++) {
-            if (call->json.to->count > ANSWER_BYTES_MAX) {
-                stopped = true;
-                break;
-            }
             enum status status = get_one(call, batch, t);
             if (status != STATUS_OK && (batch->done == 0 || !may_pass(call->error.code)))
                 return status;
-            if (status != STATUS_OK)
-                stopped = true;
-            else
-                batch->done++;
+            stopped = status != STATUS_OK || batch->full;
         }
         json_write_array_end(&call->json);
     }

@@ -1,10 +1,6 @@
 /* describe.c - DescribeTimeToLive, DescribeContinuousBackups, DescribeLimits, DescribeEndpoints. */
 #include "api/api_private.h"
 
-/* The service's default quotas (Developer Guide, "Quotas in Amazon DynamoDB"). */
-#define ACCOUNT_UNITS_MAX 80000u
-#define TABLE_UNITS_MAX   40000u
-
 #define ENDPOINT_CACHE_MINUTES 1440u
 
 static void begin(struct json_writer *json, const char *name)

@@ -11,10 +11,17 @@
 
 static enum status check_units(struct api_call *call, const char *member, int64_t units)
 {
-    if (units <= UNITS_BOUND)
+    if (units > UNITS_BOUND)
+        return error_format(&call->error, call_arena(call), ERROR_VALIDATION,
+                            "Given value %lld for %s is out of bounds", (long long)units, member);
+    if (units <= TABLE_UNITS_MAX)
         return STATUS_OK;
-    return error_format(&call->error, call_arena(call), ERROR_VALIDATION,
-                        "Given value %lld for %s is out of bounds", (long long)units, member);
+    return error_format(
+        &call->error, call_arena(call), ERROR_LIMIT_EXCEEDED,
+        "The requested %s, %lld, is above the per table maximum for the account in %.*s. Per table "
+        "maximum: %u. Refer to the Amazon DynamoDB Developer Guide for current limits and how to "
+        "request higher limits.",
+        member, (long long)units, BYTES_ARGS(call->api->options.region), TABLE_UNITS_MAX);
 }
 
 static enum status read_provisioned(struct api_call *call, const struct provisioned_input *given,

@@ -129,6 +129,16 @@ def test_a_name_that_is_taken(server, table):
     assert server.error("CreateTable", definition(table)) == ("ResourceInUseException", f"Table already exists: {table}")
 
 
+def test_throughput_has_a_quota(server, make_table):
+    text = ("is above the per table maximum for the account in us-east-1. Per table maximum: 40000. Refer to the Amazon DynamoDB "
+            "Developer Guide for current limits and how to request higher limits.")
+    assert server.error("CreateTable", definition(new_name(), ProvisionedThroughput=provisioned(1, 40001))) == (
+        "LimitExceededException", f"The requested WriteCapacityUnits, 40001, {text}")
+    name = make_table(ProvisionedThroughput=provisioned(40000, 1))
+    assert server.error("UpdateTable", TableName=name, ProvisionedThroughput=provisioned(40001, 1)) == (
+        "LimitExceededException", f"The requested ReadCapacityUnits, 40001, {text}")
+
+
 def test_names_are_not_arns_when_a_table_is_made(server):
     assert server.error("CreateTable", definition("arn:aws:dynamodb:us-east-1:000000000000:table/abc"))[0] == VALIDATION
 
