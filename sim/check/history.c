@@ -100,7 +100,7 @@ void history_settle(struct history *history, uint64_t now_ns)
 {
     for (size_t i = 0; i < history->count; i++) {
         struct history_op *at = &history->ops[i];
-        if (!at->open && at->op.maybe && at->op.end_ns > now_ns)
+        if ((at->open || at->op.maybe) && at->op.end_ns == UINT64_MAX)
             at->op.end_ns = now_ns;
     }
 }

@@ -54,7 +54,8 @@ void history_void(struct history *history, size_t index, uint64_t now_ns);
 /* Nobody knows: it may have been done, or may yet be. */
 void history_unknown(struct history *history, size_t index);
 
-/* All operations of unknown outcome that began before now have happened by now, or never will. */
+/* The server died: operations that began before now and are not answered, or never will be, have
+ * happened by now or not at all. */
 void history_settle(struct history *history, uint64_t now_ns);
 
 /* Note a violation that the workload saw itself; the first is kept. */

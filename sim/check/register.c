@@ -20,7 +20,7 @@ struct search {
     size_t memory_count, memory_capacity;
     struct heap *heap;
     size_t certain_left;   /* operations that must still be linearized */
-    size_t first;          /* all before it are done */
+    size_t first;          /* all before it are done, or can no longer be */
     uint64_t begin_ns_max; /* the latest invocation among those done */
     uint64_t set;
     uint64_t steps;
@@ -120,6 +120,12 @@ struct undo {
     uint64_t begin_ns_max;
 };
 
+/* An operation of unknown outcome that can stand nowhere any more. */
+static bool is_past(const struct search *s, size_t i)
+{
+    return s->ops[i].maybe && s->ops[i].end_ns < s->begin_ns_max;
+}
+
 static struct undo do_op(struct search *s, size_t i)
 {
     struct undo undo = {.op = i, .first = s->first, .begin_ns_max = s->begin_ns_max};
@@ -130,7 +136,7 @@ static struct undo do_op(struct search *s, size_t i)
     if (!s->ops[i].maybe && s->seen[i] != NOBODY)
         s->seers[s->seen[i]]--;
     s->begin_ns_max = MAX(s->begin_ns_max, s->ops[i].begin_ns);
-    while (s->first < s->count && s->done[s->first])
+    while (s->first < s->count && (s->done[s->first] || is_past(s, s->first)))
         s->first++;
     return undo;
 }
@@ -170,7 +176,7 @@ static bool is_plain_maybe_delete(const struct register_op *op)
 static bool may_stand_next(const struct search *s, size_t i, uint64_t end_ns)
 {
     const struct register_op *op = &s->ops[i];
-    if (s->done[i] || (op->maybe && op->end_ns < s->begin_ns_max))
+    if (s->done[i] || is_past(s, i))
         return false;
     if (!is_plain_maybe_delete(op))
         return true;
@@ -203,7 +209,7 @@ static size_t free_read(const struct search *s, struct place place, uint64_t end
 {
     uint64_t begin_ns_max = UINT64_MAX;
     for (size_t i = s->first; i < s->count && s->ops[i].begin_ns <= end_ns; i++)
-        if (!s->done[i] && s->ops[i].maybe && s->ops[i].end_ns >= s->begin_ns_max)
+        if (!s->done[i] && s->ops[i].maybe && !is_past(s, i))
             begin_ns_max = MIN(begin_ns_max, s->ops[i].end_ns);
     for (size_t i = s->first; i < s->count && s->ops[i].begin_ns <= end_ns; i++)
         if (s->ops[i].effect == REGISTER_READ && s->ops[i].begin_ns <= begin_ns_max &&

@@ -50,6 +50,7 @@ struct sim_connection {
     uint64_t number;
     uint16_t port;
     struct sim_node *target; /* where the client connects to; NULL once that was tried */
+    uint64_t incarnation;    /* of the target, when the client began to connect */
     struct sim_event connect;
     struct env_stream ends[2]; /* [0] the client's, [1] the node's */
 };
@@ -313,7 +314,8 @@ static void connect_due(struct sim_event *event)
     struct sim_connection *connection = CONTAINER_OF(event, struct sim_connection, connect);
     struct sim_node *node = connection->target;
     connection->target = NULL;
-    if (!node->running || listener_at(node, connection->port) == NULL) {
+    if (!node->running || node->incarnation != connection->incarnation ||
+        listener_at(node, connection->port) == NULL) {
         refuse(connection);
         return;
     }
@@ -339,6 +341,7 @@ struct env_stream *sim_connect(struct sim *sim, struct sim_node *node, uint16_t 
     connection->number = ++sim->connection_count;
     connection->port = port;
     connection->target = node;
+    connection->incarnation = node->incarnation;
     connection->connect.run = connect_due;
     end_init(connection, 0);
     end_init(connection, 1);

@@ -201,10 +201,10 @@ MUST_USE enum status sim_disk_flip(struct sim_node *node, const char *path, uint
 
 /* ---- Clients ---- */
 
-/* Connect to `port` of `node`.  Every client is closed by its owner in the end, also after on_end.
- *   The stream is the client's end, and its callbacks come as those of
- * a node's stream do; when nobody listens, on_end comes with STATUS_IO.  What is written at once
- * goes out when the connection stands. */
+/* Connect to `port` of `node`.  The stream is the client's end, and its callbacks come as those of
+ * a node's stream do; when nobody listens, or the node began a new incarnation meanwhile, on_end
+ * comes with STATUS_IO.  What is written at once goes out when the connection stands.  Every client
+ * is closed by its owner in the end, also after on_end. */
 struct env_stream *sim_connect(struct sim *sim, struct sim_node *node, uint16_t port,
                                const struct env_stream_events *events, void *owner);
 

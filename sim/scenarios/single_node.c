@@ -1,0 +1,293 @@
+/* single_node.c - one server that crashes, loses power and has a bad disk, while clients use it.
+ *
+ * A supervisor starts the server whenever it is down, after a while.  An adversary crashes it, at
+ * a moment or in the middle of an operation on its disk, and now and then lets the disk and the
+ * links fail for some time.  When enough has happened the faults end, the server is restarted, and
+ * everything must work: every item is read, the server stops in good order, starts again, and
+ * shows the same.  Then the history is judged. */
+#include "sim/scenarios/single_node.h"
+
+#include <string.h>
+
+#include "base/assert.h"
+#include "sim/workload/items.h"
+
+#define PORT           8000u
+#define SECOND         UINT64_C(1000000000)
+#define RUN_NS_MAX     (3600 * SECOND) /* of virtual time, until enough has happened */
+#define QUIET_NS_MAX   (120 * SECOND)  /* for everything to work again */
+#define OPERATIONS_MAX 1500u
+
+struct run {
+    struct sim *sim;
+    struct heap heap;
+    struct sim_node *node;
+    const struct server_adapter *adapter;
+    struct server_settings settings;
+    struct scenario_result *result;
+    struct items items;
+    void *server;
+    bool serving; /* the server has said that it serves */
+    bool started; /* set by on_started, for waiting */
+    bool stopped; /* the server has ended in good order */
+    bool gave_up; /* the server has ended by itself */
+    bool quiet;   /* no more faults */
+    struct sim_event supervise, adversary;
+    struct sim_rates rates;    /* while the disk and links are bad */
+    uint64_t crash_ns;         /* between attacks at most, on average */
+    uint64_t requests_between; /* attacks, at most */
+    uint64_t next_attack;      /* in requests */
+    bool crash_in_changes;     /* crashes fall in the middle of operations */
+    uint32_t power_of_4;       /* so many of 4 crashes are power losses */
+};
+
+/* ---- The server's life ---- */
+
+static void on_started(void *owner, enum status status)
+{
+    struct run *run = owner;
+    sim_trace(run->sim, "server: %s", status_name(status));
+    sim_trace_fold(run->sim, (uint64_t)status);
+    run->serving = status == STATUS_OK;
+    run->gave_up = status != STATUS_OK;
+    run->started = run->serving;
+    bool excused = status == STATUS_OK || status == STATUS_IO || status == STATUS_NO_SPACE ||
+                   status == STATUS_NO_MEMORY;
+    if (!excused || (run->quiet && status != STATUS_OK))
+        scenario_fail(run->result, SCENARIO_WRONG, "the server does not start: %s",
+                      status_name(status));
+}
+
+static void start_server(struct run *run)
+{
+    run->serving = run->gave_up = run->started = run->stopped = false;
+    struct env *env = sim_node_start(run->node);
+    run->adapter->start(env, &run->settings, on_started, run, &run->server);
+}
+
+static void on_stopped(void *owner)
+{
+    struct run *run = owner;
+    run->stopped = true;
+}
+
+/* A crash that came by itself, in the middle of a change of the disk, is noticed here. */
+static void supervise(struct sim_event *event)
+{
+    struct run *run = CONTAINER_OF(event, struct run, supervise);
+    if (run->gave_up && sim_node_env(run->node) != NULL) {
+        items_crashed(&run->items);
+        sim_node_stop(run->node);
+    }
+    if (sim_node_env(run->node) == NULL) {
+        items_crashed(&run->items);
+        start_server(run);
+    }
+    uint64_t pause_ns = 1000000 + prng_below(sim_prng(run->sim), 40000000);
+    sim_schedule(run->sim, &run->supervise, pause_ns);
+}
+
+static void crash_now(struct run *run, enum sim_crash crash)
+{
+    if (sim_node_env(run->node) == NULL)
+        return;
+    sim_node_crash(run->node, crash);
+    items_crashed(&run->items);
+}
+
+/* ---- The adversary ---- */
+
+static enum sim_crash choose_crash(struct run *run)
+{
+    bool power = prng_below(sim_prng(run->sim), 4) < run->power_of_4;
+    return power ? SIM_CRASH_POWER : SIM_CRASH_KILL;
+}
+
+static void adversary(struct sim_event *event)
+{
+    struct run *run = CONTAINER_OF(event, struct run, adversary);
+    struct prng *prng = sim_prng(run->sim);
+    static const struct sim_rates none;
+    sim_set_rates(run->sim, prng_one_in(prng, 3) ? &none : &run->rates);
+    bool recovering = !run->serving && sim_node_env(run->node) != NULL;
+    if (recovering && !prng_one_in(prng, 4))
+        ; /* mostly a start is left alone, else nothing would ever be served */
+    else if (run->crash_in_changes && prng_one_in(prng, 2))
+        sim_node_crash_at(run->node, choose_crash(run), 1 + prng_below(prng, 60));
+    else
+        crash_now(run, choose_crash(run));
+    run->next_attack = run->items.requests + 1 + prng_below(prng, run->requests_between);
+    sim_schedule(run->sim, &run->adversary, run->crash_ns / 4 + prng_below(prng, run->crash_ns));
+}
+
+/* Once in so many; a quarter of the seeds spares each kind. */
+static uint32_t choose_rate(struct prng *prng)
+{
+    return prng_one_in(prng, 4) ? 0 : 20u << prng_below(prng, 8);
+}
+
+static void choose_adversary(struct run *run)
+{
+    struct prng *prng = sim_prng(run->sim);
+    uint64_t stall_ns_max = UINT64_C(1000000) << prng_below(prng, 11);
+    run->rates = (struct sim_rates){
+        .open_error = 8 * choose_rate(prng),
+        .read_error = choose_rate(prng),
+        .write_error = choose_rate(prng),
+        .sync_error = choose_rate(prng),
+        .no_space = choose_rate(prng),
+        .stall = choose_rate(prng),
+        .cut = choose_rate(prng),
+        .link_stall = choose_rate(prng),
+        .stall_ns_max = stall_ns_max,
+    };
+    if (prng_one_in(prng, 3)) /* a good disk: crashes alone */
+        run->rates = (struct sim_rates){0};
+    run->crash_ns = UINT64_C(30000000) << prng_below(prng, 7);
+    run->requests_between = UINT64_C(5) << prng_below(prng, 6);
+    run->next_attack = run->requests_between;
+    run->crash_in_changes = prng_one_in(prng, 2);
+    run->power_of_4 = (uint32_t)prng_below(prng, 5);
+}
+
+/* ---- The course of a run ---- */
+
+static bool failed(const struct run *run)
+{
+    return run->result->verdict != SCENARIO_PASSED || run->items.history.violation[0] != '\0';
+}
+
+static bool enough(const struct run *run, uint64_t wanted)
+{
+    uint64_t faults = 0;
+    for (int i = 0; i < SIM_FAULT_COUNT; i++)
+        faults += sim_fault_count(run->sim, (enum sim_fault)i);
+    return run->items.requests >= wanted && faults >= SCENARIO_FAULTS_MIN + 2;
+}
+
+static void rough_part(struct run *run)
+{
+    struct prng *prng = sim_prng(run->sim);
+    uint64_t wanted =
+        SCENARIO_OPERATIONS_MIN + prng_below(prng, OPERATIONS_MAX - SCENARIO_OPERATIONS_MIN);
+    items_begin(&run->items, ITEMS_SETUP);
+    while (!failed(run) && sim_now_ns(run->sim) < RUN_NS_MAX && sim_step(run->sim)) {
+        if (run->items.phase == ITEMS_SETUP && run->items.phase_done)
+            items_begin(&run->items, ITEMS_RUN);
+        else if (run->items.phase == ITEMS_RUN && enough(run, wanted))
+            break;
+        if (run->items.requests >= run->next_attack) {
+            run->next_attack = UINT64_MAX;
+            sim_schedule(run->sim, &run->adversary, 0);
+        }
+    }
+    if (!failed(run) && !enough(run, wanted))
+        scenario_fail(run->result, SCENARIO_STUCK, "only %llu requests in an hour",
+                      (unsigned long long)run->items.requests);
+}
+
+/* Run until *done, for at most QUIET_NS_MAX. */
+static bool wait_for(struct run *run, const bool *done, const char *what)
+{
+    if (failed(run))
+        return false;
+    if (sim_run_while(run->sim, done, sim_now_ns(run->sim) + QUIET_NS_MAX))
+        return true;
+    scenario_fail(run->result, SCENARIO_STUCK, "without faults, still waiting for: %s", what);
+    return false;
+}
+
+static bool read_everything(struct run *run)
+{
+    items_begin(&run->items, ITEMS_FINAL);
+    return wait_for(run, &run->items.phase_done, "the last reads");
+}
+
+static void stop_server(struct run *run)
+{
+    run->adapter->stop(sim_node_env(run->node), run->server, on_stopped, run);
+    if (wait_for(run, &run->stopped, "the server's end")) {
+        items_crashed(&run->items);
+        sim_node_stop(run->node);
+    }
+}
+
+static void quiet_part(struct run *run)
+{
+    static const struct sim_rates none;
+    run->quiet = true;
+    sim_set_rates(run->sim, &none);
+    sim_cancel(run->sim, &run->adversary);
+    sim_cancel(run->sim, &run->supervise);
+    sim_node_crash_at(run->node, SIM_CRASH_KILL, 0);
+    crash_now(run, choose_crash(run));
+    start_server(run);
+    if (!wait_for(run, &run->started, "the server's start"))
+        return;
+    items_begin(&run->items, ITEMS_STOP);
+    if (!wait_for(run, &run->items.phase_done, "the last answers") || !read_everything(run))
+        return;
+    stop_server(run);
+    if (failed(run))
+        return;
+    start_server(run);
+    if (wait_for(run, &run->started, "the server's second start"))
+        read_everything(run);
+}
+
+static void judge(struct run *run, const struct scenario_settings *settings)
+{
+    struct scenario_result *result = run->result;
+    struct history *history = &run->items.history;
+    if (result->verdict == SCENARIO_PASSED && !history_check(history))
+        scenario_fail(result, SCENARIO_WRONG, "%s", history->violation);
+    unsigned key;
+    if (result->verdict == SCENARIO_WRONG && settings->report != NULL &&
+        sscanf(result->what, "key %u", &key) == 1)
+        history_print(history, key, settings->report);
+}
+
+void single_node_run(const struct server_adapter *adapter, const struct scenario_settings *settings,
+                     struct scenario_result *result)
+{
+    struct sim_options options = sim_options_from_seed(settings->seed);
+    options.bugs = settings->bugs;
+    options.trace = settings->trace;
+    options.trace_sink = settings->trace_sink;
+    struct sim *sim = sim_create(&options);
+    struct run run = {.sim = sim, .adapter = adapter, .result = result};
+    *result = (struct scenario_result){.verdict = SCENARIO_PASSED};
+    heap_init(&run.heap, true);
+    run.node = sim_node_create(sim, "server");
+    run.settings = (struct server_settings){.port = PORT, .data = "data"};
+    if (prng_one_in(sim_prng(sim), 2)) /* a cache that is much too small */
+        run.settings.cache_bytes = UINT64_C(65536) << prng_below(sim_prng(sim), 5);
+    run.supervise.run = supervise;
+    run.adversary.run = adversary;
+    struct items_options items = items_options_from_seed(sim_prng(sim), PORT);
+    items_init(&run.items, sim, &run.heap, run.node, &items);
+    choose_adversary(&run);
+    start_server(&run);
+    sim_schedule(sim, &run.supervise, SECOND / 10);
+    sim_schedule(sim, &run.adversary, run.crash_ns);
+    rough_part(&run);
+    if (!failed(&run))
+        quiet_part(&run);
+    judge(&run, settings);
+    result->operations = run.items.requests;
+    scenario_finish(result, sim);
+    items_release(&run.items);
+    sim_free(sim);
+    heap_drop(&run.heap);
+}
+
+static void run_toy(const struct scenario_settings *settings, struct scenario_result *result)
+{
+    single_node_run(&toy_adapter, settings, result);
+}
+
+const struct scenario scenario_toy = {
+    .name = "toy",
+    .text = "the harness's own small server through crashes: tests the harness",
+    .run = run_toy,
+};

@@ -1,0 +1,34 @@
+/* server_adapter.h - how a scenario starts and stops the server that it drives.
+ *
+ * A server runs in a node's env and is reached by its port.  After a crash there is nothing to
+ * release: its memory is gone.
+ */
+#ifndef SIM_SERVER_ADAPTER_H
+#define SIM_SERVER_ADAPTER_H
+
+#include "env/env.h"
+
+struct server_settings {
+    uint16_t port;
+    const char *data;     /* directory of its files */
+    uint64_t cache_bytes; /* for pages; 0 = its default */
+};
+
+struct server_adapter {
+    const char *name;
+
+    /* Start in `env`; on_started comes from the loop, or in the call: OK when the port is served;
+     * else the server has given up, and all that it holds is for sim_node_stop to drop.  *server is
+     * the handle for stop. */
+    void (*start)(struct env *env, const struct server_settings *settings,
+                  void (*on_started)(void *owner, enum status status), void *owner, void **server);
+
+    /* Finish what runs, write what is unwritten, free everything; then on_stopped, from the loop.
+     */
+    void (*stop)(struct env *env, void *server, void (*on_stopped)(void *owner), void *owner);
+};
+
+/* A small server of the simulator's own (toy/), which the harness is tested with. */
+extern const struct server_adapter toy_adapter;
+
+#endif

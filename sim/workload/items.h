@@ -1,0 +1,67 @@
+/* items.h - clients that write and read items of a few tables over HTTP, and keep their history.
+ *
+ * Each actor has a connection and does one request after the other: reads (strong and eventually
+ * consistent), puts, updates and deletes with and without conditions, queries and scans with
+ * paging.  An item's state is its `tok` (unique per write) and `n` (counted by updates); its `pad`
+ * follows from tok, so that every byte read back is checked.
+ */
+#ifndef SIM_WORKLOAD_ITEMS_H
+#define SIM_WORKLOAD_ITEMS_H
+
+#include "env/sim/sim_env.h"
+#include "sim/check/history.h"
+#include "sim/workload/http_client.h"
+
+struct items_options {
+    uint16_t port;
+    uint32_t tables;                    /* their key schemas differ */
+    uint32_t partition_keys, sort_keys; /* of each table: so many values of each */
+    uint32_t actors;
+    uint64_t think_ns;   /* between requests, on average */
+    uint64_t timeout_ns; /* of a request */
+    uint32_t pad_bytes;  /* of most items; some are much larger */
+};
+
+enum items_phase {
+    ITEMS_SETUP, /* make the tables */
+    ITEMS_RUN,
+    ITEMS_STOP,  /* finish what waits */
+    ITEMS_FINAL, /* read every item once */
+};
+
+struct items_actor;
+
+struct items {
+    struct sim *sim;
+    struct heap *heap;
+    struct sim_node *node;
+    struct items_options options;
+    struct history history;
+    enum items_phase phase;
+    bool phase_done;   /* of SETUP, STOP and FINAL */
+    uint64_t requests; /* answered */
+    uint64_t lost;
+    uint64_t failures; /* answered with 5xx */
+    struct items_actor *actors;
+    uint32_t tables_ready; /* SETUP: seen ACTIVE */
+    uint32_t final_next;   /* FINAL: the next key to be read */
+    uint32_t final_done;
+};
+
+/* Options for an ordinary seed. */
+struct items_options items_options_from_seed(struct prng *prng, uint16_t port);
+
+void items_init(struct items *items, struct sim *sim, struct heap *heap, struct sim_node *node,
+                const struct items_options *options);
+void items_release(struct items *items);
+
+/* Begin `phase`; the actors go on by themselves.  phase_done is set when it is over. */
+void items_begin(struct items *items, enum items_phase phase);
+
+/* The node crashed. */
+void items_crashed(struct items *items);
+
+/* What an item's `pad` must be: `count` bytes that follow from the token. */
+size_t items_pad_bytes(const struct items_options *options, uint64_t token);
+
+#endif
