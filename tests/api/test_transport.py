@@ -1,6 +1,7 @@
 """What lies around the operations: targets, content types, health, errors' form, signatures."""
 
 import binascii
+import http.client
 import re
 
 import pytest
@@ -115,3 +116,19 @@ def test_hostile_nesting_is_refused(server, table):
     answer = server.signed("PutItem", b"{\"TableName\":\"%s\",\"Item\":{\"pk\":%s}}" % (table.encode(), deep))
     assert answer.status == 400
     assert server.signed("ListTables", {}).status == 200
+
+
+def test_a_body_over_the_limit_is_refused(server):
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
+    connection.putrequest("POST", "/")
+    for name, value in {**JSON, "X-Amz-Target": "DynamoDB_20120810.ListTables", "Content-Length": str((16 << 20) + 1)}.items():
+        connection.putheader(name, value)
+    connection.endheaders()
+    assert connection.getresponse().status == 413
+    connection.close()
+
+
+def test_the_largest_body_is_read(server):
+    body = b"{\"Ignored\":\"" + b"x" * ((16 << 20) - 14) + b"\"}"
+    assert len(body) == 16 << 20
+    assert server.signed("ListTables", body).status == 200

@@ -88,6 +88,13 @@ def test_attribute_values(server, table, value, message):
     assert server.error("PutItem", TableName=table, Item={**key("a"), "v": value}) == (VALIDATION, message)
 
 
+@pytest.mark.parametrize("text", ["!!!!", "AA", "AA=A", "AAE", "A A=", "AAE=\n", "=", "AA==AA=="])
+def test_base64_is_strict(server, table, text):
+    name, _ = server.error("PutItem", TableName=table, Item={**key("a"), "b": {"B": text}})
+    assert name == "SerializationException"
+    assert server.call("GetItem", TableName=table, Key=key("a")) == {}
+
+
 def test_nesting(server, table):
     def nested(levels):
         value = {"S": "x"}
