@@ -164,7 +164,9 @@ static enum status load_state(struct context *ctx, struct forest *forest, uint64
                               super->epoch, &used_end);
     buffer_release(&encoded);
     TRY(status);
-    if (super->free_list.number != 0 && used_end > pages_there) {
+    if (super->free_list.number == 0) /* all are used, but in a new file */
+        used_end = super->directory.number != 0 ? super->page_count : 0;
+    if (used_end > pages_there) {
         log_line(forest->env->log, LOG_ERROR, "storage",
                  "the tree file is cut off: it has %llu pages and uses %u",
                  (unsigned long long)pages_there, used_end);
