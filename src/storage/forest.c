@@ -146,6 +146,17 @@ static enum status read_free_list(struct context *ctx, struct forest *forest,
     return encoded->count == super->free_list_bytes ? STATUS_OK : STATUS_CORRUPT;
 }
 
+/* Is all there up to page number `end`? */
+static enum status check_length(const struct forest *forest, uint32_t end, uint64_t pages_there)
+{
+    if (end <= pages_there)
+        return STATUS_OK;
+    log_line(forest->env->log, LOG_ERROR, "storage",
+             "the tree file is cut off: it has %llu pages and needs %u or more",
+             (unsigned long long)pages_there, end);
+    return STATUS_CORRUPT;
+}
+
 static enum status load_state(struct context *ctx, struct forest *forest, uint64_t file_bytes)
 {
     const struct superblock *super = &forest->super;
@@ -155,6 +166,8 @@ static enum status load_state(struct context *ctx, struct forest *forest, uint64
     if (super->free_list_bytes > FREE_LIST_BYTES_MAX || super->directory_height > TREE_HEIGHT_MAX ||
         (super->directory_height == 0) != (super->directory.number == 0))
         return STATUS_CORRUPT;
+    if (super->free_list.number != 0)
+        TRY(check_length(forest, super->free_list.number + 1, pages_there));
     buffer_init(&encoded, forest->env->heap, super->free_list_bytes + PAGE_BYTES);
     enum status status = read_free_list(ctx, forest, &encoded);
     if (status == STATUS_OK && super->free_list.number == 0)
@@ -166,12 +179,7 @@ static enum status load_state(struct context *ctx, struct forest *forest, uint64
     TRY(status);
     if (super->free_list.number == 0) /* all are used, but in a new file */
         used_end = super->directory.number != 0 ? super->page_count : 0;
-    if (used_end > pages_there) {
-        log_line(forest->env->log, LOG_ERROR, "storage",
-                 "the tree file is cut off: it has %llu pages and uses %u",
-                 (unsigned long long)pages_there, used_end);
-        return STATUS_CORRUPT;
-    }
+    TRY(check_length(forest, used_end, pages_there));
     forest->directory.root =
         (struct tree_root){.page = super->directory, .height = super->directory_height};
     return directory_load(ctx, forest);
