@@ -450,7 +450,7 @@ enum status forest_checkpoint(struct context *ctx, struct forest *forest, struct
         histogram_record(&forest->checkpoint_ns, env_now_ns(forest->env) - started_ns);
     } else {
         forest->checkpoint_failures++;
-        if (status != STATUS_NO_SPACE)
+        if (status != STATUS_NO_SPACE && status != STATUS_NO_MEMORY && status != STATUS_BUSY)
             forest->write_status = status;
         log_line(forest->env->log, LOG_ERROR, "storage", "checkpoint failed: %s",
                  status_text(status));

@@ -101,7 +101,8 @@ struct forest_recovered forest_recovered(const struct forest *forest);
 /* Make everything that is applied now durable.  `covered`: every record below it is applied, or
  * needs no replay; it becomes log_from of a recovery.  Waits until done; only one runs at a time,
  * others wait for it first.  It cannot be interrupted.
- *   STATUS_NO_SPACE   nothing is lost: all is kept in memory, the next one writes it anew
+ *   STATUS_NO_SPACE, STATUS_NO_MEMORY, STATUS_BUSY (a lane)
+ *                     nothing is lost: all is kept in memory, the next one writes it anew
  *   STATUS_IO, ...    the same; the forest counts it (forest_stats), and refuses writes
  *                     (UNAVAILABLE) until a checkpoint succeeds */
 MUST_USE enum status forest_checkpoint(struct context *ctx, struct forest *forest,

@@ -315,7 +315,7 @@ enum status frames_load(struct frames *frames, uint64_t tree_id, struct page_ref
     frame = use == FRAME_BACKGROUND ? take_background(frames) : frames_take_empty(frames);
     if (frame == NULL) {
         heap_free(frames->env->heap, load, sizeof(*load));
-        return STATUS_BUSY;
+        return frames->count < frames->frames_max ? STATUS_NO_MEMORY : STATUS_BUSY;
     }
     *load = (struct frame_load){.job = {.lane = ENV_LANE_READ, .run = load_run, .done = load_done},
                                 .frames = frames,

@@ -238,6 +238,8 @@ static enum status reserve(struct plan *plan, bool now)
             REACHED("apply waits for frames");
             if (now)
                 return STATUS_BUSY;
+            if (forest->frames.count < forest->frames.frames_max)
+                return STATUS_NO_MEMORY;
             forest_want_checkpoint(forest);
             plan->waited = true;
             TRY(wait_queue_wait(plan->ctx, &forest->frames.room));
