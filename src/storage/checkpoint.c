@@ -443,7 +443,6 @@ enum status forest_checkpoint(struct context *ctx, struct forest *forest, struct
     enum status status = checkpoint(ctx, forest, covered);
     ctx->deadline_ns = deadline_ns;
     forest->checkpointing = false;
-    forest->checkpoint_status = status;
     if (status == STATUS_OK) {
         forest->checkpoints++;
         forest->write_status = STATUS_OK;
@@ -452,9 +451,11 @@ enum status forest_checkpoint(struct context *ctx, struct forest *forest, struct
         forest->checkpoint_failures++;
         if (status != STATUS_NO_SPACE && status != STATUS_NO_MEMORY && status != STATUS_BUSY)
             forest->write_status = status;
-        log_line(forest->env->log, LOG_ERROR, "storage", "checkpoint failed: %s",
-                 status_text(status));
+        if (status != forest->checkpoint_status)
+            log_line(forest->env->log, LOG_ERROR, "storage", "checkpoint failed: %s",
+                     status_text(status));
     }
+    forest->checkpoint_status = status;
     wait_queue_wake_all(&forest->checkpoint_over);
     wait_queue_wake_all(&forest->budget);
     wait_queue_wake_all(&forest->frames.room);

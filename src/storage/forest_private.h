@@ -122,6 +122,7 @@ struct forest {
     struct wait_queue reaper;
     struct tree_scratch *scratch;
 
+    struct page_ref reported; /* the last corrupt page that a log line named */
     uint64_t pages_written, checkpoints, checkpoint_failures, apply_waits;
     struct histogram checkpoint_ns;
 };

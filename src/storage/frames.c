@@ -285,8 +285,14 @@ static void load_done(struct env_job *job)
     frames->reads++;
     histogram_record(&frames->read_ns, env_now_ns(frames->env) - load->started_ns);
     frame->load_status = load->status;
-    if (load->status != STATUS_OK)
+    if (load->status != STATUS_OK) {
         frames->read_failures++;
+        frames->bad = frame->ref;
+        frames->bad_found = (struct page_ref){0};
+        if (load->status != STATUS_IO)
+            frames->bad_found = (struct page_ref){.number = page_number(frame->page),
+                                                  .epoch = page_epoch(frame->page)};
+    }
     if (load->status == STATUS_OK && !frame->stale) {
         frame->state = FRAME_CLEAN;
         frame->referenced = !frame->background;

@@ -76,6 +76,8 @@ struct frames {
     uint32_t table_used;
     struct list empty, dirty, writing, background;
     struct wait_queue room; /* a frame may have become available, or a load has ended */
+    struct page_ref bad,
+        bad_found; /* the last page that failed its check, and what it said it is */
     uint64_t hits, misses, evictions, reads, read_failures, corrupt_pages;
     struct histogram read_ns;
 };

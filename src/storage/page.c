@@ -96,8 +96,25 @@ static unsigned cell_bytes_checked(const uint8_t *page, unsigned offset, bool le
     return total <= left ? total : 0;
 }
 
+/* Note that [from, from + count) of the page is taken; false when some of it was. */
+static bool take_bytes(uint64_t *taken, unsigned from, unsigned count)
+{
+    while (count > 0) {
+        unsigned bit = from % 64;
+        unsigned bits = MIN(64 - bit, count);
+        uint64_t mask = (bits == 64 ? UINT64_MAX : (UINT64_C(1) << bits) - 1) << bit;
+        if ((taken[from / 64] & mask) != 0)
+            return false;
+        taken[from / 64] |= mask;
+        from += bits;
+        count -= bits;
+    }
+    return true;
+}
+
 static enum status check_node(const uint8_t *page)
 {
+    uint64_t taken[PAGE_BYTES / 64] = {0}; /* cells that overlap would change with each other */
     bool leaf = page_kind(page) == PAGE_LEAF;
     unsigned count = page_count(page);
     unsigned start = page_start(page);
@@ -111,7 +128,7 @@ static enum status check_node(const uint8_t *page)
         if (offset < start || offset >= PAGE_BYTES)
             return STATUS_CORRUPT;
         unsigned bytes = cell_bytes_checked(page, offset, leaf, i == 0);
-        if (bytes == 0)
+        if (bytes == 0 || !take_bytes(taken, offset, bytes))
             return STATUS_CORRUPT;
         total += bytes;
         unsigned key = MIN(get_u16(page + offset) & KEY_WORD_BYTES, PAGE_KEY_BYTES_MAX);

@@ -121,13 +121,16 @@ void reader_end(struct tree_reader *reader)
 enum status reader_damaged(struct tree_reader *reader, struct page_ref ref)
 {
     struct forest *forest = reader->forest;
-    struct frame *frame = frames_find(&forest->frames, ref.number);
-    uint64_t found = frame != NULL && frame_is_ready(frame) ? page_epoch(frame->page) : 0;
+    const struct frames *frames = &forest->frames;
     forest->frames.corrupt_pages++;
+    if (page_ref_equal(forest->reported, ref))
+        return STATUS_CORRUPT;
+    forest->reported = ref;
+    struct page_ref found = page_ref_equal(frames->bad, ref) ? frames->bad_found : ref;
     log_line(forest->env->log, LOG_ERROR, "storage",
-             "page %u of tree %llu is corrupt: expected epoch %llu, found %llu", ref.number,
-             (unsigned long long)reader_tree_id(reader), (unsigned long long)ref.epoch,
-             (unsigned long long)found);
+             "page %u of tree %llu is corrupt: expected epoch %llu, found page %u of epoch %llu",
+             ref.number, (unsigned long long)reader_tree_id(reader), (unsigned long long)ref.epoch,
+             found.number, (unsigned long long)found.epoch);
     return STATUS_CORRUPT;
 }
 
