@@ -262,7 +262,8 @@ int main(int argc, char **argv)
             (void)fseek(file, 0, SEEK_END);
             printf("%ld bytes on disk after closing: %.2f times the items' bytes (key and value)\n",
                    ftell(file),
-                   (double)ftell(file) / ((double)bench.items * (double)(bench.value_bytes)));
+                   (double)ftell(file) /
+                       ((double)bench.items * (double)(bench.value_bytes + KEY_BYTES)));
             fclose(file);
         }
         (void)unlink(PATH);

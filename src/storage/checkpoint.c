@@ -407,7 +407,6 @@ static void conclude(struct forest *forest, const struct batch *batch, bool ok)
     forest->epoch_before = forest->super.epoch;
     forest->super = batch->super;
     forest->slot = batch->super.which;
-    forest->disk_full = false;
     LIST_FOR_EACH (node, &forest->trees) {
         struct tree *tree = LIST_ITEM(node, struct tree, link);
         tree->saved_before = tree->saved;

@@ -412,14 +412,14 @@ struct forest_recovered forest_recovered(const struct forest *forest)
 
 /* ---- Closing ---- */
 
-static void stop_reaper(struct context *ctx, struct forest *forest)
+static void stop_fibers(struct context *ctx, struct forest *forest)
 {
     forest->closing = true;
     wait_queue_wake_all(&forest->reaper);
     enum status status = STATUS_OK;
-    while (forest->reaping && status == STATUS_OK)
+    while ((forest->reaping || forest->retrying) && status == STATUS_OK)
         status = wait_queue_wait(ctx, &forest->reaper);
-    while (forest->reaping)
+    while (forest->reaping || forest->retrying)
         context_yield(ctx);
     ASSERT(list_empty(&forest->snapshots));
 }
@@ -428,7 +428,7 @@ void forest_abandon(struct context *ctx, struct forest *forest)
 {
     uint64_t deadline_ns = ctx->deadline_ns;
     ctx->deadline_ns = UINT64_MAX;
-    stop_reaper(ctx, forest);
+    stop_fibers(ctx, forest);
     ctx->deadline_ns = deadline_ns;
     free_forest(ctx, forest);
 }
@@ -437,7 +437,7 @@ enum status forest_close(struct context *ctx, struct forest *forest, struct lsn 
 {
     uint64_t deadline_ns = ctx->deadline_ns;
     ctx->deadline_ns = UINT64_MAX;
-    stop_reaper(ctx, forest);
+    stop_fibers(ctx, forest);
     enum status status = forest_checkpoint(ctx, forest, covered);
     if (status == STATUS_OK)
         status = forest_shrink(ctx, forest, covered);

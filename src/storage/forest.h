@@ -118,6 +118,10 @@ MUST_USE enum status forest_wait_checkpoint_due(struct context *ctx, struct fore
  * which either can be opened.  For wal_release. */
 struct lsn forest_log_needed(const struct forest *forest);
 
+/* False: the file cannot grow, and only the reserve is left.  What would make trees larger should be
+ * refused with NO_SPACE before it is in the log; deletes still go through. */
+bool forest_has_space(const struct forest *forest);
+
 /* ---- The directory ---- */
 
 /* A row of the directory; see forest_rows. */

@@ -105,7 +105,8 @@ struct forest {
     uint32_t dirty_max, dirty_promised;
     struct wait_queue budget;
     bool growing;   /* the file is being made longer */
-    bool disk_full; /* it could not be, since the last checkpoint */
+    bool disk_full; /* it could not be, the last time */
+    bool retrying;  /* a fiber tries again; it waits on `reaper` */
     struct wait_queue grown;
 
     bool checkpointing;

@@ -110,7 +110,8 @@ struct tree_mutation {
  * One call at a time for one tree.  May be slowed when many frames are dirty.
  *   STATUS_INVALID      an empty key, or slot 0 for a tree that has a row
  *   STATUS_TOO_LARGE    a key or value over its limit
- *   STATUS_NO_SPACE     the file cannot grow; deletes may use the reserve
+ *   STATUS_NO_SPACE     the file cannot grow; puts may use half of the reserve, deletes all of it;
+ *                       or frames are needed, and a checkpoint found the disk full
  *   STATUS_BUSY         another batch is being applied, or a lane is full
  *   STATUS_UNAVAILABLE  a checkpoint failed with an I/O error and none succeeded since
  *   STATUS_CORRUPT, STATUS_IO, STATUS_NO_MEMORY, STATUS_DEADLINE, STATUS_CANCELLED, STATUS_CLOSED

@@ -10,89 +10,9 @@
 #include "base/assert.h"
 #include "storage/forest_private.h"
 
-#define PLAN_FIXED_FRAMES 32u /* neighbours, rests and first pages of values of one mutation */
-#define GROW_PAGES_MIN    32u
-#define GROW_PAGES_MAX    2048u
-#define GROW_SHARE        16u               /* of the file's pages */
-#define STEPS_MAX         1000u             /* without a mutation made */
+#define PLAN_FIXED_FRAMES 32u   /* neighbours, rests and first pages of values of one mutation */
+#define STEPS_MAX         1000u /* without a mutation made */
 #define PACE_NS           UINT64_C(2000000) /* the longest delay of a batch before the bound */
-
-static const uint8_t zero_page[PAGE_BYTES];
-
-/* ---- Page numbers ---- */
-
-struct grow_job {
-    struct env_job job;
-    struct env_file *file;
-    uint64_t from, pages;
-    enum status status;
-};
-
-static void grow_run(struct env_job *job)
-{
-    struct grow_job *grow = CONTAINER_OF(job, struct grow_job, job);
-    struct bytes runs[GROW_PAGES_MIN];
-    for (unsigned i = 0; i < GROW_PAGES_MIN; i++)
-        runs[i] = bytes_of(zero_page, PAGE_BYTES);
-    grow->status = STATUS_OK;
-    while (grow->status == STATUS_OK && grow->pages > 0) {
-        unsigned count = (unsigned)MIN(grow->pages, GROW_PAGES_MIN);
-        grow->status = env_file_write(job->env, grow->file, grow->from * PAGE_BYTES, runs, count);
-        grow->from += count;
-        grow->pages -= count;
-    }
-}
-
-/* Write zeros after the file's end, so that the blocks are there when pages are written. */
-static enum status grow_file(struct context *ctx, struct forest *forest, uint32_t pages)
-{
-    uint32_t from = forest->space.page_count;
-    if (pages > UINT32_MAX / 2 - from)
-        return STATUS_NO_SPACE;
-    struct grow_job grow = {.job = {.lane = ENV_LANE_READ, .run = grow_run},
-                            .file = forest->file,
-                            .from = from,
-                            .pages = pages};
-    list_init(&grow.job.link);
-    TRY(forest_run_job(ctx, &grow.job));
-    TRY(grow.status);
-    return space_resize(&forest->space, from + pages);
-}
-
-enum status forest_reserve_numbers(struct context *ctx, struct forest *forest, uint32_t count,
-                                   bool urgent)
-{
-    struct space *space = &forest->space;
-    for (;;) {
-        uint32_t available = space_available(space);
-        bool have = available >= count + forest->reserve_pages;
-        if (!have && urgent && forest->disk_full)
-            have = available >= count;
-        if (have) {
-            space->numbers_reserved += count;
-            return STATUS_OK;
-        }
-        if (forest->growing) {
-            TRY(wait_queue_wait(ctx, &forest->grown));
-            continue;
-        }
-        forest->growing = true;
-        uint32_t least = count + forest->reserve_pages - available;
-        uint32_t more = space->page_count / GROW_SHARE;
-        more = MAX(least, MIN(MAX(more, GROW_PAGES_MIN), GROW_PAGES_MAX));
-        enum status status = grow_file(ctx, forest, more);
-        if (status == STATUS_NO_SPACE && more > least)
-            status = grow_file(ctx, forest, least);
-        forest->growing = false;
-        wait_queue_wake_all(&forest->grown);
-        if (status == STATUS_NO_SPACE) {
-            forest->disk_full = true;
-            if (urgent && space_available(space) >= count)
-                continue;
-        }
-        TRY(status);
-    }
-}
 
 /* ---- Plans ---- */
 
@@ -125,6 +45,7 @@ static uint32_t wanted_frames(const struct tree *tree, const struct tree_mutatio
 static enum status promise_frames(struct plan *plan, uint32_t wanted)
 {
     struct forest *forest = plan->tree->forest;
+    uint64_t failures = forest->checkpoint_failures;
     bool waited = false;
     while (!plan->directory &&
            forest->frames.dirty_count + forest->dirty_promised + wanted > forest->dirty_max) {
@@ -135,6 +56,8 @@ static enum status promise_frames(struct plan *plan, uint32_t wanted)
         TRY(wait_queue_wait(plan->ctx, &forest->budget));
         if (forest->write_status != STATUS_OK)
             return STATUS_UNAVAILABLE;
+        if (forest->checkpoint_failures != failures)
+            return forest->checkpoint_status;
     }
     plan->promised = wanted;
     forest->dirty_promised += wanted;
@@ -221,6 +144,7 @@ static enum status reserve(struct plan *plan, bool now)
 {
     struct forest *forest = plan->tree->forest;
     uint32_t more = plan->pages_new + change_pages_max(plan->tree);
+    uint64_t failures = forest->checkpoint_failures;
     for (;;) {
         uint32_t copies;
         uint32_t names;
@@ -243,6 +167,8 @@ static enum status reserve(struct plan *plan, bool now)
             forest_want_checkpoint(forest);
             plan->waited = true;
             TRY(wait_queue_wait(plan->ctx, &forest->frames.room));
+            if (forest->checkpoint_failures != failures)
+                return forest->checkpoint_status;
             continue;
         }
         if (plan->numbers >= names + more)

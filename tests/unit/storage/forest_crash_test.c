@@ -5,7 +5,7 @@
 #include "base/arena.h"
 #include "storage/superblock.h"
 
-#define SLOTS      110u
+#define SLOTS      70u
 #define BATCH      12u
 #define KEYS       400u
 #define VALUE_MAX  9000u
@@ -302,6 +302,7 @@ static void fill_and_empty(struct context *ctx, void *argument)
             assert_int_equal(forest_checkpoint(ctx, crash->forest, (struct lsn){slot}), STATUS_OK);
     }
     assert_int_equal(status, STATUS_NO_SPACE);
+    assert_false(forest_has_space(crash->forest));
     assert_true(count > 500);
     assert_int_equal(forest_checkpoint(ctx, crash->forest, (struct lsn){slot}), STATUS_OK);
     assert_int_equal(tree_get(ctx, crash->tree, BYTES("00000000"), &found), STATUS_OK);
@@ -317,6 +318,8 @@ static void fill_and_empty(struct context *ctx, void *argument)
     }
     for (unsigned i = 0; i < 3; i++)
         assert_int_equal(forest_checkpoint(ctx, crash->forest, (struct lsn){slot}), STATUS_OK);
+    assert_int_equal(context_sleep(ctx, UINT64_C(2000000000)), STATUS_OK);
+    assert_true(forest_has_space(crash->forest));
     for (unsigned i = 0; i < count / 8; i++) {
         int bytes = snprintf((char *)key, sizeof(key), "%08u", i * 7919 % 100000);
         struct tree_mutation put = {
