@@ -156,9 +156,11 @@ uint8_t *log_entry_payload(struct log_entry *entry);
  * at the end of the replica's entries. */
 void replica_accept(struct replica *replica, struct log_entry *entry);
 
-/* Propose an entry whose payload is finished; takes it.  Does not wait.
+/* Propose an entry whose payload is finished; takes it.  Does not wait.  `frees_space`: it only deletes,
+ * and may use what the log keeps for a full disk.
  *   STATUS_BUSY, STATUS_NO_SPACE, STATUS_UNAVAILABLE  nothing was proposed, the entry is freed */
-MUST_USE enum status replica_propose(struct replica *replica, struct log_entry *entry);
+MUST_USE enum status replica_propose(struct replica *replica, struct log_entry *entry,
+                                     bool frees_space);
 
 /* Step an event and carry out what it asks for. */
 void replica_step(struct replica *replica, const struct paxos_event *event);

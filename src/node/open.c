@@ -267,7 +267,9 @@ enum status node_close(struct context *ctx, struct node *node)
     enum status applied = apply_rest(ctx, node);
     stop_fibers(ctx, node);
     /* The second checkpoint is forest_close's: then both superblocks hold all, and the log nothing
-     * that is needed. */
+     * that is needed, once it is settled. */
+    if (applied == STATUS_OK)
+        applied = wal_settle(ctx, node->wal);
     struct lsn covered = node_covered(node);
     enum status first = forest_checkpoint(ctx, node->forest, covered);
     enum status forest = forest_close(ctx, node->forest, covered);

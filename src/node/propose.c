@@ -156,7 +156,7 @@ void replica_step(struct replica *replica, const struct paxos_event *event)
     carry_out(replica, &update);
 }
 
-enum status replica_propose(struct replica *replica, struct log_entry *entry)
+enum status replica_propose(struct replica *replica, struct log_entry *entry, bool frees_space)
 {
     struct node *node = replica->node;
     struct paxos before = replica->paxos; /* taken back if the log does not take the entry */
@@ -169,7 +169,7 @@ enum status replica_propose(struct replica *replica, struct log_entry *entry)
         ASSERT(update.append.count == 1 && !update.persist_promise);
         entry->slot = update.append.first_slot;
         entry->ballot = update.append.ballot;
-        status = append_entry(replica, entry, false);
+        status = append_entry(replica, entry, frees_space);
         if (status != STATUS_OK)
             replica->paxos = before;
     }

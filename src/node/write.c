@@ -171,7 +171,7 @@ static enum status propose(struct context *ctx, struct writing *w, struct value 
         row_header_write(row, &stored);
         memcpy(row + ROW_HEADER_BYTES, item.at, item.bytes);
     }
-    TRY(replica_propose(replica, entry));
+    TRY(replica_propose(replica, entry, is_delete));
     ASSERT(entry->slot == replica->paxos.last_slot);
     replica->hlc = hlc;
     w->slot = entry->slot;

@@ -65,6 +65,7 @@ enum status wal_append_always(struct wal *wal, const struct wal_record *record, 
         wal->entry_last = lsn->value;
     batch->count += bytes;
     batch->records++;
+    wal->quiet = false;
     wal->stats.appends++;
     wal->stats.appended_bytes += bytes;
     wal->stats.unsynced_bytes = unsynced_bytes(wal);
@@ -82,7 +83,8 @@ static enum status append_check(const struct wal *wal, const struct wal_record *
     if (unsynced_bytes(wal) + wal_record_bytes(record->payload.count) >
         wal->options.unsynced_bytes_max)
         return STATUS_BUSY; /* (4) */
-    if (record->urgent)
+    bool reserve_used = wal->state == WAL_NO_SPACE && wal->rewriting;
+    if (record->urgent && !(reserve_used && record->type == WAL_ENTRY))
         return STATUS_OK;
     if (wal->state == WAL_NO_SPACE)
         return STATUS_NO_SPACE;
@@ -436,7 +438,8 @@ void wal_release(struct wal *wal, struct lsn oldest_needed)
     if (oldest_needed.value <= wal->released)
         return;
     wal->released = oldest_needed.value;
-    wal_advance(wal);
+    if (!wal->quiet)
+        wal_advance(wal);
 }
 
 uint64_t wal_log_id(const struct wal *wal)

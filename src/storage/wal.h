@@ -57,7 +57,8 @@ struct wal_record {
     enum wal_record_type type;
     bool carried; /* a copy of an older record, carried forward.  wal_append: must be false */
     bool urgent;  /* wal_append only, not stored: may use the reserve of a full disk and pass the
-                   * bound live_bytes_max (deletes, promises, what frees space) */
+                   * bound live_bytes_max (deletes, promises, what frees space).  An entry is
+                   * refused all the same once the reserve is used up */
     struct replica_id replica;
     uint64_t slot;
     struct ballot ballot; /* its replica is of the same group; zero where there is none */
@@ -112,6 +113,12 @@ struct wal_options {
  * be opened again.  With `accept_loss` the owner must expect that entries are missing. */
 MUST_USE enum status wal_open(struct context *ctx, const struct wal_options *options,
                               struct wal **wal);
+
+/* Write out what is gathered, wait for it, and seal.  After it wal_durable stays as it is until the next
+ * append or wal_close: the owner's last checkpoint can cover all of the log, be released, and wal_close
+ * makes the log small.
+ *   others than STATUS_OK  as wal_status: not everything is durable */
+MUST_USE enum status wal_settle(struct context *ctx, struct wal *wal);
 
 /* Write out what is gathered, wait for it, carry forward what is needed into one small segment,
  * seal it, and give up all segments below the released position; then free the log.  No on_durable

@@ -24,6 +24,14 @@ static enum status write_out(struct context *ctx, struct wal *wal)
     }
 }
 
+static enum status seal(struct context *ctx, struct wal *wal)
+{
+    if (wal->sealed)
+        return STATUS_OK;
+    wal->batch_wanted = true;
+    return write_out(ctx, wal);
+}
+
 /* Until the background has nothing to do. */
 static void wait_background(struct context *ctx, struct wal *wal)
 {
@@ -58,19 +66,28 @@ static enum status make_small(struct context *ctx, struct wal *wal)
     retire_large_spares(wal);
     wait_background(ctx, wal);
 
-    /* The log's own batches may be beyond what was released, but nobody needs them. */
-    bool needed = wal->entry_last != 0 && wal->entry_last >= wal->released;
+    /* Not further than what was released, though only the log's own batches be beyond it: the owner's
+     * checkpoint says where it begins to read. */
+    bool needed = wal->released < wal->durable;
     bool small = wal->stats.live_segments == 1 && wal->current->bytes <= WAL_CLOSED_BYTES;
     if (!small && !needed) {
-        wal->released = wal->durable;
         wal->switch_wanted = wal->batch_wanted = true;
         TRY(write_out(ctx, wal)); /* wal_advance does the rest */
     }
-    if (!wal->sealed) {
-        wal->batch_wanted = true;
-        TRY(write_out(ctx, wal));
-    }
-    return STATUS_OK;
+    return seal(ctx, wal);
+}
+
+enum status wal_settle(struct context *ctx, struct wal *wal)
+{
+    uint64_t deadline_ns = ctx->deadline_ns;
+
+    ctx->deadline_ns = UINT64_MAX;
+    enum status status = write_out(ctx, wal);
+    if (status == STATUS_OK)
+        status = seal(ctx, wal);
+    wal->quiet = status == STATUS_OK;
+    ctx->deadline_ns = deadline_ns;
+    return status;
 }
 
 /* One job closes all files. */

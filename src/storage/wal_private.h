@@ -136,6 +136,7 @@ struct wal {
     uint64_t durable;
     struct wal_write write;
     struct env_task flush_task;
+    bool quiet; /* settled: nothing is written before the next append or wal_close */
     struct env_timer seal_timer;
     struct env_timer retry_timer;
     struct wait_queue settled; /* wal_close waits here */

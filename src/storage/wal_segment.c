@@ -164,9 +164,10 @@ static void fill_done(struct wal *wal, struct wal_file_job *job)
         wal_update_state(wal, STATUS_OK);
         return;
     }
-    log_line(wal->env->log, LOG_WARNING, "storage",
-             "making a log segment of %" PRIu64 " bytes failed: %s", segment->bytes,
-             status_text(job->status));
+    if (!wal->filling_short || job->status != STATUS_NO_SPACE) /* it is tried again every second */
+        log_line(wal->env->log, LOG_WARNING, "storage",
+                 "making a log segment of %" PRIu64 " bytes failed: %s", segment->bytes,
+                 status_text(job->status));
     wal_segment_free(wal, segment);
     wal->filling_short = job->status == STATUS_NO_SPACE;
     wal->filling_paused = true;
