@@ -109,6 +109,20 @@ def test_writers_at_full_speed(start, data):
     assert server.metrics()["applied_total"] <= 8, "nothing is left to be applied from the log"
 
 
+def test_a_log_of_many_segments(start, data):
+    """It is made small, and the next start finds all in the tree."""
+    server = start()
+    server.create("items")
+    for number in range(120):
+        server.put("items", f"k{number}", v=f"{number:05}" * 60_000)
+    assert sum(path.stat().st_size for path in data.glob("log-*")) > 30 << 20
+    server.stop()
+    assert sum(path.stat().st_size for path in data.glob("log-*")) <= 16 << 20
+    server = start("--admin", "0")
+    assert server.metrics()["applied_total"] <= 8
+    assert server.scan("items") == {f"k{n}": {"v": f"{n:05}" * 60_000} for n in range(120)}
+
+
 def test_a_second_signal_does_not_wait(start):
     server = start("--admin", "0")
     server.create("items")
