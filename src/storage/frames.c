@@ -86,11 +86,12 @@ static void table_put(struct frames *frames, struct frames_slot slot)
 }
 
 /* Enter the frame, with its page when that is ready. */
-static void table_enter(struct frames *frames, struct frame *frame)
+static void table_enter(struct frames *frames, struct frame *frame, bool referenced)
 {
     bool ready = frame_is_ready(frame);
     table_put(frames, (struct frames_slot){.number = frame->ref.number,
-                                           .kind = ready ? page_kind(frame->page) : 0,
+                                           .kind = ready ? (uint16_t)page_kind(frame->page) : 0,
+                                           .referenced = referenced,
                                            .epoch = frame->ref.epoch,
                                            .page = ready ? frame->page : NULL,
                                            .frame = frame});
@@ -182,7 +183,7 @@ static void detach(struct frames *frames, struct frame *frame)
         frames->dirty_count--;
     list_remove(&frame->link);
     frame->state = FRAME_EMPTY;
-    frame->stale = frame->referenced = false;
+    frame->stale = false;
 }
 
 void frames_give_empty(struct frames *frames, struct frame *frame)
@@ -211,8 +212,9 @@ struct frame *frames_take_empty(struct frames *frames)
         frames->hand = frames->hand + 1 < frames->count ? frames->hand + 1 : 0;
         if (!evictable(frame))
             continue;
-        if (frame->referenced) {
-            frame->referenced = false;
+        struct frames_slot *slot = frames_slot_find(frames, frame->ref.number);
+        if (slot->referenced) {
+            slot->referenced = false;
             continue;
         }
         frames->evictions++;
@@ -228,7 +230,8 @@ static struct frame *take_background(struct frames *frames)
     if (frames->background_count >= frames->background_max) {
         LIST_FOR_EACH_SAFE (node, &frames->background) {
             struct frame *frame = LIST_ITEM(node, struct frame, link);
-            if (frame->referenced) { /* others read it too: no longer private */
+            const struct frames_slot *slot = frames_slot_find(frames, frame->ref.number);
+            if (slot->referenced) { /* others read it too: no longer private */
                 list_remove(&frame->link);
                 frame->background = false;
                 frames->background_count--;
@@ -295,9 +298,8 @@ static void load_done(struct env_job *job)
     }
     if (load->status == STATUS_OK && !frame->stale) {
         frame->state = FRAME_CLEAN;
-        frame->referenced = !frame->background;
         table_remove(frames, frame->ref.number);
-        table_enter(frames, frame);
+        table_enter(frames, frame, !frame->background);
     } else {
         REACHED("a page that was being read is not kept");
         detach(frames, frame);
@@ -331,7 +333,7 @@ enum status frames_load(struct frames *frames, uint64_t tree_id, struct page_ref
     list_init(&load->job.link);
     frame->ref = ref;
     frame->state = FRAME_LOADING;
-    table_enter(frames, frame);
+    table_enter(frames, frame, false);
     if (use == FRAME_BACKGROUND) {
         frame->background = true;
         frames->background_count++;
@@ -396,10 +398,9 @@ static void make_dirty(struct frames *frames, struct frame *frame, struct page_r
 {
     frame->ref = ref;
     frame->state = FRAME_DIRTY;
-    frame->referenced = true;
     frame->stale = false;
     frames->dirty_count++;
-    table_enter(frames, frame);
+    table_enter(frames, frame, true);
     list_push_back(&frames->dirty, &frame->link);
 }
 

@@ -40,7 +40,6 @@ struct frame {
     struct page_ref ref;
     enum frame_state state;
     uint32_t pins;
-    bool referenced; /* CLOCK's bit */
     bool background; /* on the list of the private set */
     bool stale;      /* its page was freed: EMPTY as soon as that is possible */
     enum status load_status;
@@ -52,7 +51,8 @@ struct frame {
 /* What a reader needs lies in the table itself: one line of the processor's cache less per page. */
 struct frames_slot {
     uint32_t number; /* 0 = free */
-    uint32_t kind;   /* of the page */
+    uint16_t kind;   /* of the page */
+    bool referenced; /* CLOCK's bit */
     uint64_t epoch;
     uint8_t *page; /* NULL: not ready */
     struct frame *frame;
@@ -87,8 +87,7 @@ MUST_USE enum status frames_init(struct frames *frames, struct env *env, uint32_
 /* Free everything; nothing is loading. */
 void frames_release(struct frames *frames);
 
-static inline const struct frames_slot *frames_slot_find(const struct frames *frames,
-                                                         uint32_t number)
+static inline struct frames_slot *frames_slot_find(const struct frames *frames, uint32_t number)
 {
     uint32_t mask = (1u << frames->table_bits) - 1;
     uint32_t at = (number * 2654435769u) >> (32 - frames->table_bits);
@@ -117,12 +116,12 @@ static inline bool frame_is_ready(const struct frame *frame)
 static inline const struct frames_slot *frames_get_slot(struct frames *frames, struct page_ref ref,
                                                         enum frame_use use)
 {
-    const struct frames_slot *slot = frames_slot_find(frames, ref.number);
+    struct frames_slot *slot = frames_slot_find(frames, ref.number);
     if (UNLIKELY(slot == NULL || slot->page == NULL || slot->epoch != ref.epoch))
         return NULL;
     frames->hits++;
     if (use == FRAME_FOREGROUND)
-        slot->frame->referenced = true;
+        slot->referenced = true;
     return slot;
 }
 
