@@ -2,7 +2,10 @@
  * and what the log may forget after it. */
 #include "node/node_private.h"
 
-#define LOOK_NS UINT64_C(250000000) /* how often the log's growth is looked at */
+/* How often the log's growth is looked at; in memory, where the log takes the place of data, more often
+ * while it grows. */
+#define LOOK_NS        UINT64_C(250000000)
+#define MEMORY_LOOK_NS UINT64_C(20000000)
 
 struct lsn node_covered(const struct node *node)
 {
@@ -27,14 +30,18 @@ static uint64_t log_bytes(const struct node *node)
 /* Wait until a checkpoint is due.  false: the node closes. */
 static bool wait_due(struct context *ctx, struct node *node, uint64_t last_ns)
 {
+    uint64_t grown_before = 0;
     while (!node->closing) {
         uint64_t now_ns = env_now_ns(ctx->env);
         uint64_t grown = log_bytes(node) - node->log_bytes_at_checkpoint;
+        bool soon = node->options.in_memory && grown != grown_before;
+        grown_before = grown;
         if (grown >= node->options.checkpoint_bytes)
             return true;
         if (grown > 0 && now_ns - last_ns >= node->options.checkpoint_ns)
             return true;
-        enum status status = forest_wait_checkpoint_due(ctx, node->forest, now_ns + LOOK_NS);
+        enum status status = forest_wait_checkpoint_due(ctx, node->forest,
+                                                        now_ns + (soon ? MEMORY_LOOK_NS : LOOK_NS));
         if (status == STATUS_OK)
             return true;
         if (status == STATUS_CANCELLED)

@@ -6,9 +6,9 @@
 
 #define CHECKPOINT_BYTES_DEFAULT (UINT64_C(64) << 20)
 #define CHECKPOINT_NS_DEFAULT    UINT64_C(60000000000)
-#define MEMORY_CACHE_BYTES       (UINT64_C(4) << 20)
-#define MEMORY_SEGMENT_BYTES     (UINT64_C(4) << 20)
-#define MEMORY_CHECKPOINT_BYTES  (UINT64_C(4) << 20)
+#define MEMORY_SEGMENT_BYTES     (UINT64_C(1) << 20)
+#define MEMORY_CHECKPOINT_BYTES  (UINT64_C(1) << 20)
+#define LIVE_BYTES_MIN           (UINT64_C(64) << 20)
 #define PATH_BYTES_MAX           4096
 #define BACKGROUND_ARENA_BYTES   (UINT64_C(16) << 20)
 
@@ -135,7 +135,7 @@ static enum status open_log(struct context *ctx, struct node *node)
         .events = &node_wal_events,
         .owner = node,
         .segment_bytes_max = node->options.in_memory ? MEMORY_SEGMENT_BYTES : 0,
-        .live_bytes_max = node->options.checkpoint_bytes * 8,
+        .live_bytes_max = MAX(node->options.checkpoint_bytes * 8, LIVE_BYTES_MIN),
     };
     return wal_open(ctx, &options, &node->wal);
 }
@@ -209,8 +209,6 @@ static void set_defaults(struct node_options *options)
     if (options->checkpoint_bytes == 0)
         options->checkpoint_bytes =
             options->in_memory ? MEMORY_CHECKPOINT_BYTES : CHECKPOINT_BYTES_DEFAULT;
-    if (options->cache_bytes == 0 && options->in_memory)
-        options->cache_bytes = MEMORY_CACHE_BYTES;
 }
 
 enum status node_open(struct context *ctx, const struct node_options *options, struct node **opened)

@@ -1,4 +1,5 @@
-/* checkpoint.c - the end of an epoch: its pages, a sync, the older superblock, a sync.
+/* checkpoint.c - the end of an epoch: its pages, a sync, the older superblock, a sync.  In memory, at
+ * the end of this file, there is nothing to write.
  *
  * Until the last moment everything may wait; then, without waiting, the directory is as the trees
  * are, the free list is encoded, all dirty frames become `writing`, and the next epoch begins.
@@ -31,13 +32,19 @@ enum status forest_run_job(struct context *ctx, struct env_job *job)
 
 /* ---- When ---- */
 
-bool forest_checkpoint_is_due(const struct forest *forest)
+/* Do many pages wait for the epoch's end? */
+static bool epoch_is_long(const struct forest *forest)
 {
     const struct space *space = &forest->space;
     uint64_t waiting = (space->young != NULL ? space->young->count : 0) +
                        (space->current != NULL ? space->current->count : 0);
-    return forest->checkpoint_wanted || forest->frames.dirty_count >= forest->dirty_max / 2 ||
-           waiting > space->page_count / PENDING_SHARE + PENDING_PAGES;
+    return waiting > space->page_count / PENDING_SHARE + PENDING_PAGES;
+}
+
+bool forest_checkpoint_is_due(const struct forest *forest)
+{
+    bool dirty = !forest->in_memory && forest->frames.dirty_count >= forest->dirty_max / 2;
+    return forest->checkpoint_wanted || dirty || epoch_is_long(forest);
 }
 
 void forest_want_checkpoint(struct forest *forest)
@@ -58,6 +65,18 @@ enum status forest_wait_checkpoint_due(struct context *ctx, struct forest *fores
     return status;
 }
 
+/* In memory, frames that were kept for snapshots go when their numbers do. */
+static void forget_settled(struct forest *forest, uint64_t limit)
+{
+    LIST_FOR_EACH (node, &forest->space.buckets) {
+        const struct space_bucket *bucket = LIST_ITEM(node, struct space_bucket, link);
+        if (bucket->epoch > limit)
+            break;
+        for (uint32_t i = 0; i < bucket->count; i++)
+            frames_forget(&forest->frames, bucket->numbers[i]);
+    }
+}
+
 void forest_settle(struct forest *forest)
 {
     uint64_t limit = forest->epoch_before;
@@ -72,6 +91,8 @@ void forest_settle(struct forest *forest)
         oldest->epoch = 0;
         list_remove(&oldest->link);
     }
+    if (forest->in_memory)
+        forget_settled(forest, limit);
     space_settle(&forest->space, limit);
 }
 
@@ -416,9 +437,47 @@ static void conclude(struct forest *forest, const struct batch *batch, bool ok)
     forest_settle(forest);
 }
 
+/* ---- In memory ---- */
+
+static void save_trees(struct forest *forest)
+{
+    LIST_FOR_EACH (node, &forest->trees) {
+        struct tree *tree = LIST_ITEM(node, struct tree, link);
+        tree->saved = tree->saved_before =
+            (struct tree_saved){tree->root, tree->applied, tree->live};
+    }
+}
+
+void forest_end_epoch(struct forest *forest)
+{
+    ASSERT(forest->in_memory);
+    save_trees(forest);
+    forest->super.epoch = forest->epoch_before = forest->epoch;
+    space_end_epoch(&forest->space);
+    forest->epoch++;
+    forest_settle(forest);
+}
+
+/* The directory is kept so that trees that are gone are freed. */
+static enum status checkpoint_in_memory(struct context *ctx, struct forest *forest,
+                                        struct lsn covered)
+{
+    TRY(directory_update(ctx, forest));
+    forest->super.log_from = MAX(forest->super.log_from, covered.value);
+    forest->log_before = (struct lsn){forest->super.log_from};
+    forest->checkpoint_wanted = false;
+    if (epoch_is_long(forest))
+        forest_end_epoch(forest);
+    else
+        save_trees(forest);
+    return STATUS_OK;
+}
+
 static enum status checkpoint(struct context *ctx, struct forest *forest, struct lsn covered)
 {
     struct batch batch = {0};
+    if (forest->in_memory)
+        return checkpoint_in_memory(ctx, forest, covered);
     if (forest->unsaved_since != 0)
         TRY(save_unsaved(ctx, forest));
     TRY(prepare(ctx, forest, &batch));

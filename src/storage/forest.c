@@ -12,6 +12,7 @@
 #define SNAPSHOT_BYTES_DEFAULT (UINT64_C(1) << 30)
 #define DROP_PAGES_DEFAULT     20000u
 #define PATH_BYTES_MAX         4096u
+#define MEMORY_RESERVE_PAGES   4096u /* for deletes and for what is in the log already */
 #define EPOCH_JUMP             (1u << 20)
 #define FREE_LIST_BYTES_MAX    (UINT64_C(1) << 32)
 
@@ -280,8 +281,11 @@ static enum status make_forest(struct env *env, const struct forest_options *opt
                                struct forest **made)
 {
     uint64_t cache_bytes = options->cache_bytes != 0 ? options->cache_bytes : CACHE_BYTES_DEFAULT;
-    if (options->path == NULL || strlen(options->path) >= PATH_BYTES_MAX ||
-        cache_bytes < FOREST_CACHE_BYTES_MIN || cache_bytes > FOREST_CACHE_BYTES_MAX)
+    bool has_path = options->path != NULL && strlen(options->path) < PATH_BYTES_MAX;
+    if (options->cache_bytes == 0 && options->in_memory)
+        cache_bytes = FOREST_CACHE_BYTES_MAX;
+    if ((!has_path && !options->in_memory) || cache_bytes < FOREST_CACHE_BYTES_MIN ||
+        cache_bytes > FOREST_CACHE_BYTES_MAX)
         return STATUS_INVALID;
     struct forest *forest = heap_alloc_zero(env->heap, sizeof(*forest));
     if (forest == NULL)
@@ -315,7 +319,11 @@ static enum status make_forest(struct env *env, const struct forest_options *opt
         heap_free(env->heap, forest, sizeof(*forest));
         return STATUS_NO_MEMORY;
     }
-    forest->dirty_max = forest->frames.frames_max / 4 * 3;
+    uint32_t frames_max = forest->frames.frames_max;
+    forest->frames.resident = options->in_memory;
+    forest->dirty_max = frames_max / 4 * 3;
+    if (options->in_memory)
+        forest->dirty_max = frames_max - MIN(frames_max / 4, MEMORY_RESERVE_PAGES);
     *made = forest;
     return STATUS_OK;
 }
@@ -374,12 +382,23 @@ static struct open_job *make_open_job(struct forest *forest, const struct forest
     return open;
 }
 
-enum status forest_open(struct context *ctx, const struct forest_options *options,
-                        struct forest **opened)
+/* What a new file would say. */
+static enum status open_in_memory(struct forest *forest, const struct forest_options *options)
 {
-    struct forest *forest;
+    forest->super = (struct superblock){
+        .cluster_id = options->cluster_id,
+        .node_id = options->node_id,
+        .log_id = options->log_id != 0 ? options->log_id : env_random_u64(forest->env) | 1,
+        .tree_id_next = TREE_ID_FIRST};
+    forest->epoch = 1;
+    forest->recovered.created = true;
+    return space_resize(&forest->space, PAGE_NUMBER_FIRST);
+}
+
+static enum status open_file(struct context *ctx, struct forest *forest,
+                             const struct forest_options *options)
+{
     size_t bytes;
-    TRY(make_forest(ctx->env, options, &forest));
     struct open_job *open = make_open_job(forest, options, &bytes);
     enum status status = open != NULL ? forest_run_job(ctx, &open->job) : STATUS_NO_MEMORY;
     if (status == STATUS_OK)
@@ -392,6 +411,16 @@ enum status forest_open(struct context *ctx, const struct forest_options *option
     if (status == STATUS_OK)
         status = check_identity(forest, options);
     heap_free(ctx->env->heap, open, bytes);
+    return status;
+}
+
+enum status forest_open(struct context *ctx, const struct forest_options *options,
+                        struct forest **opened)
+{
+    struct forest *forest;
+    TRY(make_forest(ctx->env, options, &forest));
+    enum status status =
+        options->in_memory ? open_in_memory(forest, options) : open_file(ctx, forest, options);
     if (status != STATUS_OK) {
         free_forest(ctx, forest);
         return status;

@@ -12,6 +12,11 @@
  * used again before it is overwritten.  A reference to a page is (number, epoch written), a pair
  * that is never used twice, and the page must say the same.
  *
+ * A forest in memory (`in_memory`) is the same trees without a file: its pages are in frames and
+ * nowhere else, each once, and are changed where they are.  There is nothing to read, to verify or to
+ * write: a checkpoint says what the log may forget, and ends the epoch only when pages wait for
+ * that.  A snapshot ends it as well; what it refers to is copied before it is changed.
+ *
  * Cold pages are read and verified in the read lane, checkpoints written in the background lane.
  * All functions are called on the loop's thread; those that take a context may wait and must run on
  * its fiber, all others never wait.
@@ -22,7 +27,7 @@
  *       found to be those that its parent names
  *   (3) (number, epoch) of a page is written once
  *   (4) dirty pages are in frames; pinned, dirty and loading frames are not evicted
- *   (5) every page of the file is exactly one of: used by the current trees, free, waiting for its
+ *   (5) every page of the file (in memory: every number below the page count) is exactly one of: used by the current trees, free, waiting for its
  *       epoch (pending), taken by an operation in flight
  */
 #ifndef STORAGE_FOREST_H
@@ -50,14 +55,17 @@ struct tree;
 
 /* Zero in a number means the default named beside it. */
 struct forest_options {
-    const char *path;        /* the file; its directory exists and is synced in its parent */
+    const char *path;        /* the file; its directory exists and is synced in its parent.  Not
+                              * used in memory */
     uint64_t cluster_id;     /* stored when made, must be the same when opened; 0 = do not check */
     uint32_t node_id;        /* the same; 0 = do not check */
     uint64_t log_id;         /* of the node's write-ahead log: the same; 0 = do not check, and
                               * choose one for a new file */
     bool create;             /* make the file when there is none; otherwise STATUS_NOT_FOUND */
-    bool in_memory;          /* the file is in RAM: nothing is read ahead, apply is not paced */
-    uint64_t cache_bytes;    /* frames, rounded down to pages; 64 MiB.  Taken as they are used */
+    bool in_memory;          /* no file: all is gone when the forest is closed */
+    uint64_t cache_bytes;    /* frames, rounded down to pages; 64 MiB.  Taken as they are used.  In
+                              * memory: what all pages may take; FOREST_CACHE_BYTES_MAX.  At it
+                              * puts answer STATUS_NO_SPACE */
     uint32_t reserve_pages;  /* kept free on disk for deletes and one checkpoint; 128 */
     uint64_t snapshot_bytes; /* what all snapshots together may keep from reuse; 1 GiB */
     uint64_t drop_pages_per_s; /* pace at which dropped trees give their pages back; 20,000 */
@@ -75,7 +83,7 @@ struct forest_options {
 MUST_USE enum status forest_open(struct context *ctx, const struct forest_options *options,
                                  struct forest **forest);
 
-/* Stop cleanly: wait for what runs, write a last checkpoint that covers `covered` (as
+/* Stop cleanly (in memory: only free it): wait for what runs, write a last checkpoint that covers `covered` (as
  * forest_checkpoint), move pages from the end of the file to its holes and cut it off.  No tree
  * operation, cursor or snapshot may be in use.  The forest is freed whatever the status is; on
  * another status than OK the file is as after a crash, and the log has what is missing. */
@@ -98,7 +106,7 @@ struct forest_recovered forest_recovered(const struct forest *forest);
 
 /* ---- Checkpoints ---- */
 
-/* Make everything that is applied now durable.  `covered`: every record below it is applied, or
+/* Make everything that is applied now durable (in memory: as lasting as the forest).  `covered`: every record below it is applied, or
  * needs no replay; it becomes log_from of a recovery.  Waits until done; only one runs at a time,
  * others wait for it first.  It cannot be interrupted.
  *   STATUS_NO_SPACE, STATUS_NO_MEMORY, STATUS_BUSY (a lane)
@@ -118,7 +126,7 @@ MUST_USE enum status forest_wait_checkpoint_due(struct context *ctx, struct fore
  * which either can be opened.  For wal_release. */
 struct lsn forest_log_needed(const struct forest *forest);
 
-/* False: the file cannot grow, and only the reserve is left.  What would make trees larger should be
+/* False: the file cannot grow (in memory: the frames are at their bound), and only the reserve is left.  What would make trees larger should be
  * refused with NO_SPACE before it is in the log; deletes still go through. */
 bool forest_has_space(const struct forest *forest);
 

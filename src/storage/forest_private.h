@@ -272,6 +272,17 @@ MUST_USE enum status forest_run_job(struct context *ctx, struct env_job *job);
 /* Settle what waits for superblocks and snapshots. */
 void forest_settle(struct forest *forest);
 
+/* In memory: what the trees are now counts as saved, and no page of it is changed under its name. */
+void forest_end_epoch(struct forest *forest);
+
+/* In memory an open snapshot may refer to this page, so that its frame must stay as it is. */
+static inline bool forest_keeps(const struct forest *forest, struct page_ref ref)
+{
+    if (!forest->in_memory || list_empty(&forest->snapshots))
+        return false;
+    return LIST_ITEM(forest->snapshots.prev, struct snapshot, link)->epoch >= ref.epoch;
+}
+
 /* ---- Directory (directory.c) ---- */
 
 MUST_USE enum status directory_load(struct context *ctx, struct forest *forest);

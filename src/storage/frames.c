@@ -4,13 +4,14 @@
 
 #include "base/assert.h"
 
-#define CHUNK_FRAMES     32u
+#define CHUNK_FRAMES     128u
+#define CHUNKS_FIRST     16u
 #define TABLE_BITS_FIRST 8u
 
 /* Frames and their pages, in pieces large enough that the system gives memory page by page as it is
  * first touched. */
 struct frame_chunk {
-    uint8_t *pages;
+    uint8_t pages[CHUNK_FRAMES][PAGE_BYTES];
     struct frame frames[CHUNK_FRAMES];
 };
 
@@ -40,30 +41,23 @@ enum status frames_init(struct frames *frames, struct env *env, uint32_t frames_
     list_init(&frames->writing);
     list_init(&frames->background);
     wait_queue_init(&frames->room);
-    uint32_t chunks = (frames_max + CHUNK_FRAMES - 1) / CHUNK_FRAMES;
-    frames->chunks = heap_alloc_zero(env->heap, chunks * sizeof(*frames->chunks));
     frames->table = heap_alloc_zero(env->heap, sizeof(*frames->table) << TABLE_BITS_FIRST);
-    if (frames->chunks != NULL && frames->table != NULL)
-        return STATUS_OK;
-    frames_release(frames);
-    return STATUS_NO_MEMORY;
+    return frames->table != NULL ? STATUS_OK : STATUS_NO_MEMORY;
 }
 
 void frames_release(struct frames *frames)
 {
     ASSERT(frames->loading_count == 0);
     struct heap *heap = frames->env->heap;
-    uint32_t chunks = (frames->frames_max + CHUNK_FRAMES - 1) / CHUNK_FRAMES;
-    for (uint32_t i = 0; frames->chunks != NULL && i < chunks; i++) {
-        if (frames->chunks[i] == NULL)
-            continue;
-        heap_free(heap, frames->chunks[i]->pages, CHUNK_FRAMES * PAGE_BYTES);
+    uint32_t chunks = (frames->count + CHUNK_FRAMES - 1) / CHUNK_FRAMES;
+    for (uint32_t i = 0; i < chunks; i++) {
         heap_free(heap, frames->chunks[i], sizeof(struct frame_chunk));
     }
-    heap_free(heap, frames->chunks, chunks * sizeof(*frames->chunks));
+    heap_free(heap, frames->chunks, frames->chunks_capacity * sizeof(*frames->chunks));
     heap_free(heap, frames->table, sizeof(*frames->table) << frames->table_bits);
     frames->chunks = NULL;
     frames->table = NULL;
+    frames->count = frames->chunks_capacity = 0;
 }
 
 /* ---- Table ---- */
@@ -145,21 +139,36 @@ static void table_remove(struct frames *frames, uint32_t number)
 
 /* ---- Empty frames ---- */
 
+static bool chunks_grow(struct frames *frames)
+{
+    uint32_t capacity = frames->chunks_capacity;
+    if (frames->count / CHUNK_FRAMES < capacity)
+        return true;
+    uint32_t more = MAX(capacity * 2, CHUNKS_FIRST);
+    struct heap *heap = frames->env->heap;
+    struct frame_chunk **chunks = heap_alloc(heap, more * sizeof(struct frame_chunk *));
+    if (chunks == NULL)
+        return false;
+    if (capacity > 0)
+        memcpy(chunks, frames->chunks, capacity * sizeof(struct frame_chunk *));
+    heap_free(heap, frames->chunks, capacity * sizeof(struct frame_chunk *));
+    frames->chunks = chunks;
+    frames->chunks_capacity = more;
+    return true;
+}
+
 static bool make_frames(struct frames *frames)
 {
     struct heap *heap = frames->env->heap;
-    struct frame_chunk *chunk = heap_alloc_zero(heap, sizeof(*chunk));
-    uint8_t *pages = heap_alloc(heap, CHUNK_FRAMES * PAGE_BYTES);
+    struct frame_chunk *chunk = heap_alloc(heap, sizeof(*chunk)); /* its pages are not touched */
     uint32_t more = MIN(CHUNK_FRAMES, frames->frames_max - frames->count);
-    if (chunk == NULL || pages == NULL || !table_grow(frames, frames->count + more)) {
+    if (chunk == NULL || !chunks_grow(frames) || !table_grow(frames, frames->count + more)) {
         heap_free(heap, chunk, sizeof(*chunk));
-        heap_free(heap, pages, CHUNK_FRAMES * PAGE_BYTES);
         return false;
     }
-    chunk->pages = pages;
     for (uint32_t i = 0; i < more; i++) {
         struct frame *frame = &chunk->frames[i];
-        frame->page = pages + i * PAGE_BYTES;
+        *frame = (struct frame){.page = chunk->pages[i]};
         list_init(&frame->link);
         wait_queue_init(&frame->loaded);
         list_push_back(&frames->empty, &frame->link);
@@ -206,6 +215,8 @@ struct frame *frames_take_empty(struct frames *frames)
     struct list *node = list_pop_front(&frames->empty);
     if (node != NULL)
         return LIST_ITEM(node, struct frame, link);
+    if (frames->resident)
+        return NULL;
     /* Twice around: the first pass may only clear reference bits. */
     for (uint32_t i = 0; i < 2 * frames->count; i++) {
         struct frame *frame = frame_at(frames, frames->hand);
@@ -317,6 +328,8 @@ enum status frames_load(struct frames *frames, uint64_t tree_id, struct page_ref
     struct frame *frame = frames_find(frames, ref.number);
     if (frame != NULL)
         return frame->ref.epoch == ref.epoch ? STATUS_OK : STATUS_CORRUPT;
+    if (frames->resident)
+        return STATUS_CORRUPT;
     struct frame_load *load = heap_alloc(frames->env->heap, sizeof(*load));
     if (load == NULL)
         return STATUS_NO_MEMORY;

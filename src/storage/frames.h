@@ -1,8 +1,11 @@
-/* frames.h - the pages of a forest that are in memory: a fixed pool, evicted by CLOCK.
+/* frames.h - the pages of a forest that are in memory: a bounded pool, evicted by CLOCK.
  *
  * A frame holds one page.  A miss takes a frame, and a worker reads the page into it and verifies
  * it; fibers that want the page wait on the frame, and each of them has it pinned until it has run.
  * Dirty frames stay until a checkpoint has written them.  Memory is taken as frames are first used.
+ *
+ * A forest in memory has no file: its pages are in frames and nowhere else (`resident`).  There
+ * every frame that holds a page is DIRTY, for as long as something refers to the page.
  *
  *   EMPTY -> LOADING -> CLEAN -> EMPTY (evicted)        a page that was read
  *            LOADING -> EMPTY                           it could not be read, or was freed meanwhile
@@ -64,6 +67,7 @@ struct frames {
     struct env *env;
     struct env_file *file;
     uint64_t forest_id;
+    bool resident; /* there is no file: what has no frame is lost */
     uint32_t frames_max;
     uint32_t count; /* with memory */
     uint32_t dirty_count;
@@ -71,6 +75,7 @@ struct frames {
     uint32_t loading_count;
     uint32_t hand;
     struct frame_chunk **chunks;
+    uint32_t chunks_capacity;
     struct frames_slot *table; /* open addressing, linear probing */
     uint32_t table_bits;       /* 2^table_bits slots */
     uint32_t table_used;
@@ -135,6 +140,7 @@ static inline struct frame *frames_get(struct frames *frames, struct page_ref re
 
 /* Begin to read the page, unless it is there or on its way.
  *   STATUS_BUSY       all frames are in use, or the read lane is full
+ *   STATUS_CORRUPT    resident, or under another epoch: there is no such page
  *   STATUS_NO_MEMORY */
 MUST_USE enum status frames_load(struct frames *frames, uint64_t tree_id, struct page_ref ref,
                                  enum frame_use use);

@@ -38,11 +38,14 @@ static void grow_run(struct env_job *job)
     }
 }
 
+/* In memory there are only more numbers. */
 static enum status grow_file(struct context *ctx, struct forest *forest, uint32_t pages)
 {
     uint32_t from = forest->space.page_count;
     if (pages > UINT32_MAX / 2 - from)
         return STATUS_NO_SPACE;
+    if (forest->in_memory)
+        return space_resize(&forest->space, from + pages);
     struct grow_job grow = {.job = {.lane = ENV_LANE_READ, .run = grow_run},
                             .file = forest->file,
                             .from = from,
@@ -132,5 +135,7 @@ enum status forest_reserve_numbers(struct context *ctx, struct forest *forest, u
 
 bool forest_has_space(const struct forest *forest)
 {
+    if (forest->in_memory)
+        return forest->frames.dirty_count < forest->dirty_max;
     return !forest->disk_full || space_available(&forest->space) >= forest->reserve_pages;
 }

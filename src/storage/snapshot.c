@@ -1,4 +1,4 @@
-/* snapshot.c - a tree as of the last checkpoint.  While one is open, nothing that was freed after
+/* snapshot.c - a tree as of the last checkpoint; in memory as it is.  While one is open, nothing that was freed after
  * its epoch is used again; see forest_settle. */
 #include "base/assert.h"
 #include "storage/forest_private.h"
@@ -6,11 +6,13 @@
 enum status snapshot_open(struct tree *tree, struct snapshot **opened)
 {
     struct forest *forest = tree->forest;
-    if (!tree->saved.valid || tree->closed)
+    if (tree->closed || (!tree->saved.valid && !forest->in_memory))
         return STATUS_NOT_FOUND;
     struct snapshot *snapshot = heap_alloc(forest->env->heap, sizeof(*snapshot));
     if (snapshot == NULL)
         return STATUS_NO_MEMORY;
+    if (forest->in_memory)
+        forest_end_epoch(forest);
     *snapshot = (struct snapshot){.forest = forest,
                                   .tree_id = tree->tree_id,
                                   .epoch = forest->super.epoch,

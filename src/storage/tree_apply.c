@@ -47,7 +47,14 @@ static enum status promise_frames(struct plan *plan, uint32_t wanted)
     struct forest *forest = plan->tree->forest;
     uint64_t failures = forest->checkpoint_failures;
     bool waited = false;
-    while (!plan->directory &&
+    if (forest->in_memory && !plan->urgent) {
+        /* No checkpoint makes room here, only deletes do.  What was in the log before anybody knew
+         * may take half of the reserve. */
+        uint32_t most = forest->dirty_max + (forest->frames.frames_max - forest->dirty_max) / 2;
+        if (forest->frames.dirty_count + forest->dirty_promised + wanted > most)
+            return STATUS_NO_SPACE;
+    }
+    while (!plan->directory && !forest->in_memory &&
            forest->frames.dirty_count + forest->dirty_promised + wanted > forest->dirty_max) {
         if (!waited)
             forest->apply_waits++;
@@ -126,14 +133,14 @@ static enum status find_pages(struct plan *plan, const struct tree_mutation *mut
 /* How many pinned pages must be copied, and how many must get a new name, to be changed. */
 static void count_pins(const struct plan *plan, uint32_t *copies, uint32_t *names)
 {
-    uint64_t epoch = plan->tree->forest->epoch;
+    const struct forest *forest = plan->tree->forest;
     *copies = *names = 0;
     for (uint32_t i = 0; i < plan->pin_count; i++) {
         const struct frame *frame = plan->pins[i];
-        if (frame->ref.epoch == epoch)
+        if (frame->ref.epoch == forest->epoch)
             continue;
         ++*names;
-        if (frame->state == FRAME_WRITING || frame->pins > 1)
+        if (frame->state == FRAME_WRITING || frame->pins > 1 || forest_keeps(forest, frame->ref))
             ++*copies;
     }
 }
@@ -164,6 +171,8 @@ static enum status reserve(struct plan *plan, bool now)
                 return STATUS_BUSY;
             if (forest->frames.count < forest->frames.frames_max)
                 return STATUS_NO_MEMORY;
+            if (forest->in_memory)
+                return STATUS_NO_SPACE;
             forest_want_checkpoint(forest);
             plan->waited = true;
             TRY(wait_queue_wait(plan->ctx, &forest->frames.room));

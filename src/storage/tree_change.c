@@ -65,7 +65,8 @@ static void release_page(struct plan *plan, struct page_ref ref)
         forest->frames.corrupt_pages++;
         return;
     }
-    frames_forget(&forest->frames, ref.number);
+    if (!forest_keeps(forest, ref))
+        frames_forget(&forest->frames, ref.number);
     space_give(&forest->space, ref.number, ref.epoch, forest->epoch);
 }
 
@@ -77,13 +78,15 @@ struct frame *change_own(struct plan *plan, struct frame *frame)
         return frame;
     struct page_ref ref = take_ref(plan);
     uint32_t own_pins = frame->plan == plan ? 1 : 0;
-    if (frame->state != FRAME_WRITING && frame->pins == own_pins) {
+    bool keeps = forest_keeps(forest, old);
+    if (frame->state != FRAME_WRITING && frame->pins == own_pins && !keeps) {
         frames_rename_dirty(&forest->frames, frame, ref);
     } else {
         struct frame *copy = take_frame(plan);
         memcpy(copy->page, frame->page, PAGE_BYTES);
         frames_insert_dirty(&forest->frames, copy, ref);
-        frames_forget(&forest->frames, old.number);
+        if (!keeps)
+            frames_forget(&forest->frames, old.number);
         frame = copy;
     }
     page_rename(frame->page, ref);

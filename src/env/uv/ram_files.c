@@ -5,7 +5,7 @@
 #include "base/assert.h"
 #include "env/uv/uv_env_private.h"
 
-#define CHUNK_BYTES    65536u
+#define CHUNK_BYTES    (1u << 20) /* malloc maps pieces of this size: see uv_env.c */
 #define FILE_BYTES_MAX (UINT64_C(1) << 44)
 
 /* A file or directory, and its name while it has one. */

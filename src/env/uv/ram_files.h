@@ -1,8 +1,8 @@
-/* ram_files.h - files that live in the process's memory: what --in-memory stores in.
+/* ram_files.h - files that live in the process's memory: what the log of --in-memory is in.
  *
  * The file functions of env.h with the semantics of a file system that loses everything when the
  * process ends: names in directories, locks, a size bound that answers STATUS_NO_SPACE, removed
- * files that live until they are closed.  A file is chunks of 64 KiB, made when something other
+ * files that live until they are closed.  A file is chunks of 1 MiB, made when something other
  * than zero is written to them, so that holes and zeros written ahead of need take no memory; what
  * is cut off is freed.
  *

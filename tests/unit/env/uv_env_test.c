@@ -575,7 +575,7 @@ static void listens_on_names_and_both_families(void **state)
 
 /* ---- Files in RAM ---- */
 
-#define CHUNK 65536u
+#define CHUNK (1u << 20)
 
 static void fill_ram(struct job *job)
 {

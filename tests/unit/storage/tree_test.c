@@ -1,5 +1,5 @@
 /* Trees against a sorted array: random operations on small caches, with checkpoints and reopening
- * at random moments. */
+ * at random moments; and in memory. */
 #include "forest_fixture.h"
 
 #include "base/arena.h"
@@ -13,6 +13,7 @@ struct shape {
     unsigned large_values;
     unsigned deletes;   /* percent */
     unsigned key_space; /* different ordinary keys */
+    bool in_memory;     /* nothing is reopened then */
 };
 
 struct play {
@@ -50,6 +51,9 @@ static void play_close(struct context *ctx, struct play *play)
 static void play_open(struct context *ctx, void *argument)
 {
     struct play *play = argument;
+    play->fixture.options.in_memory = play->shape.in_memory;
+    if (play->shape.in_memory)
+        play->fixture.options.cache_bytes = 0;
     assert_int_equal(forest_open(ctx, &play->fixture.options, &play->forest), STATUS_OK);
     play->tree = forest_tree(play->forest, fixture_replica(7));
     if (play->tree == NULL)
@@ -157,6 +161,8 @@ static void play_reads(struct context *ctx, struct play *play)
 
 static void play_reopen(struct context *ctx, struct play *play)
 {
+    if (play->shape.in_memory)
+        return;
     play_close(ctx, play);
     play_open(ctx, play);
     assert_int_equal(forest_recovered(play->forest).log_from.value, play->slot);
@@ -249,12 +255,38 @@ static void holds_long_keys_and_large_values(void **state)
                                   .key_space = 500});
 }
 
+static void holds_all_in_memory(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 31; seed <= 32; seed++)
+        play_shape((struct shape){.seed = seed,
+                                  .rounds = 500,
+                                  .batch_max = 40,
+                                  .key_bytes_max = 60,
+                                  .value_bytes_max = 1000,
+                                  .deletes = 40,
+                                  .key_space = 3000,
+                                  .in_memory = true});
+    for (uint64_t seed = 33; seed <= 34; seed++)
+        play_shape((struct shape){.seed = seed,
+                                  .rounds = 300,
+                                  .batch_max = 8,
+                                  .key_bytes_max = 1500,
+                                  .value_bytes_max = 2500,
+                                  .long_keys = 3,
+                                  .large_values = 10,
+                                  .deletes = 35,
+                                  .key_space = 500,
+                                  .in_memory = true});
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(holds_small_items),
         cmocka_unit_test(empties_and_fills_again),
         cmocka_unit_test(holds_long_keys_and_large_values),
+        cmocka_unit_test(holds_all_in_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
