@@ -10,7 +10,7 @@
 #include "base/assert.h"
 #include "storage/forest_private.h"
 
-#define SHRINK_SHARE     16u    /* of the pages in use: fewer holes are not worth it */
+#define SHRINK_SHARE     64u    /* of the pages in use: fewer holes are not worth it */
 #define SHRINK_PAGES_MAX 65536u /* in use; a larger file stays as it is */
 #define SHRINK_ROUNDS    3u
 #define SHRINK_SLACK     32u /* pages for the last checkpoints */
@@ -151,7 +151,7 @@ static enum status checkpoints(struct context *ctx, struct forest *forest, struc
 enum status forest_shrink(struct context *ctx, struct forest *forest, struct lsn covered)
 {
     uint32_t used = forest->space.page_count - PAGE_NUMBER_FIRST - holes(forest);
-    uint32_t keep = forest->reserve_pages + used / SHRINK_SHARE;
+    uint32_t keep = forest->reserve_pages + SHRINK_SLACK + used / SHRINK_SHARE;
     if (forest->in_memory || holes(forest) <= keep || used > SHRINK_PAGES_MAX)
         return STATUS_OK;
     TRY(checkpoints(ctx, forest, covered));
