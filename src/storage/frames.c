@@ -34,7 +34,7 @@ enum status frames_init(struct frames *frames, struct env *env, uint32_t frames_
 {
     *frames = (struct frames){.env = env,
                               .frames_max = frames_max,
-                              .background_max = MAX(8u, frames_max / 64),
+                              .background_max = MAX(32u, frames_max / 64),
                               .table_bits = TABLE_BITS_FIRST};
     list_init(&frames->empty);
     list_init(&frames->dirty);
@@ -235,25 +235,31 @@ struct frame *frames_take_empty(struct frames *frames)
     return NULL;
 }
 
-/* A frame for a background reader: from its private set, once that is full. */
+/* A frame for a background reader: from its private set, once that is full.  Pages that are walked
+ * over again and again stay, as with CLOCK; or a value of many pages would drive out its own leaf. */
 static struct frame *take_background(struct frames *frames)
 {
-    if (frames->background_count >= frames->background_max) {
-        LIST_FOR_EACH_SAFE (node, &frames->background) {
-            struct frame *frame = LIST_ITEM(node, struct frame, link);
-            const struct frames_slot *slot = frames_slot_find(frames, frame->ref.number);
-            if (slot->referenced) { /* others read it too: no longer private */
-                list_remove(&frame->link);
-                frame->background = false;
-                frames->background_count--;
-                continue;
-            }
-            if (!evictable(frame))
-                continue;
-            frames->evictions++;
-            detach(frames, frame);
-            return frame;
+    if (frames->background_count < frames->background_max)
+        return frames_take_empty(frames);
+    for (uint32_t i = 2 * frames->background_count; i > 0; i--) {
+        struct list *node = list_pop_front(&frames->background);
+        if (node == NULL)
+            break;
+        struct frame *frame = LIST_ITEM(node, struct frame, link);
+        struct frames_slot *slot = frames_slot_find(frames, frame->ref.number);
+        if (slot->referenced) { /* others read it too: no longer private */
+            frame->background = false;
+            frames->background_count--;
+            continue;
         }
+        list_push_back(&frames->background, &frame->link);
+        if (!evictable(frame) || slot->touched) {
+            slot->touched = false;
+            continue;
+        }
+        frames->evictions++;
+        detach(frames, frame);
+        return frame;
     }
     return frames_take_empty(frames);
 }

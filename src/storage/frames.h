@@ -56,6 +56,7 @@ struct frames_slot {
     uint32_t number; /* 0 = free */
     uint16_t kind;   /* of the page */
     bool referenced; /* CLOCK's bit */
+    bool touched;    /* the same for the private set of background readers */
     uint64_t epoch;
     uint8_t *page; /* NULL: not ready */
     struct frame *frame;
@@ -127,6 +128,8 @@ static inline const struct frames_slot *frames_get_slot(struct frames *frames, s
     frames->hits++;
     if (use == FRAME_FOREGROUND)
         slot->referenced = true;
+    else
+        slot->touched = true;
     return slot;
 }
 

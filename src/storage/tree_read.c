@@ -166,6 +166,8 @@ static void read_ahead(struct tree_reader *reader, const struct tree_reader_valu
 {
     struct frames *frames = &reader->forest->frames;
     unsigned ahead = MIN(VALUE_PAGES_AHEAD, frames->frames_max / 16);
+    if (reader->use == FRAME_BACKGROUND)
+        ahead = MIN(ahead, frames->background_max / 4);
     unsigned end = MIN(value->refs, value->next + ahead);
     for (unsigned i = value->next + 1; i < end; i++) {
         if (frames_load(frames, reader_tree_id(reader), value->ref[i], reader->use) != STATUS_OK)

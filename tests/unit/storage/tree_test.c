@@ -214,10 +214,17 @@ static void play_shape(struct shape shape)
     fixture_close(&play.fixture);
 }
 
+/* TRINE_TEST_SEEDS=100 runs that many of each shape. */
+static uint64_t seeds(uint64_t usual)
+{
+    const char *text = getenv("TRINE_TEST_SEEDS");
+    return text != NULL ? strtoull(text, NULL, 10) : usual;
+}
+
 static void holds_small_items(void **state)
 {
     (void)state;
-    for (uint64_t seed = 1; seed <= 3; seed++)
+    for (uint64_t seed = 1; seed <= seeds(3); seed++)
         play_shape((struct shape){.seed = seed,
                                   .rounds = 400,
                                   .batch_max = 40,
@@ -230,7 +237,7 @@ static void holds_small_items(void **state)
 static void empties_and_fills_again(void **state)
 {
     (void)state;
-    for (uint64_t seed = 11; seed <= 14; seed++)
+    for (uint64_t seed = 1001; seed <= 1000 + seeds(4); seed++)
         play_shape((struct shape){.seed = seed,
                                   .rounds = 500,
                                   .batch_max = 30,
@@ -243,7 +250,7 @@ static void empties_and_fills_again(void **state)
 static void holds_long_keys_and_large_values(void **state)
 {
     (void)state;
-    for (uint64_t seed = 21; seed <= 23; seed++)
+    for (uint64_t seed = 2001; seed <= 2000 + seeds(3); seed++)
         play_shape((struct shape){.seed = seed,
                                   .rounds = 300,
                                   .batch_max = 8,
