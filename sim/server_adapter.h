@@ -10,12 +10,15 @@
 
 struct server_settings {
     uint16_t port;
-    const char *data;     /* directory of its files */
-    uint64_t cache_bytes; /* for pages; 0 = its default */
+    const char *data;          /* directory of its files */
+    uint64_t cache_bytes;      /* for pages; 0 = its default */
+    uint64_t checkpoint_bytes; /* of log between two checkpoints; 0 = its default */
+    uint32_t on_demand_partitions;
 };
 
 struct server_adapter {
     const char *name;
+    bool frees_all; /* after on_stopped nothing of its memory is left */
 
     /* Start in `env`; on_started comes from the loop, or in the call: OK when the port is served;
      * else the server has given up, and all that it holds is for sim_node_stop to drop.  *server is
@@ -27,6 +30,9 @@ struct server_adapter {
      */
     void (*stop)(struct env *env, void *server, void (*on_stopped)(void *owner), void *owner);
 };
+
+/* The program's own server. */
+extern const struct server_adapter trine_adapter;
 
 /* A small server of the simulator's own (toy/), which the harness is tested with. */
 extern const struct server_adapter toy_adapter;

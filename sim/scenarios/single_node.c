@@ -176,7 +176,7 @@ static void rough_part(struct run *run)
             items_begin(&run->items, ITEMS_RUN);
         else if (run->items.phase == ITEMS_RUN && enough(run, wanted))
             break;
-        if (run->items.requests >= run->next_attack) {
+        if (run->items.phase == ITEMS_RUN && run->items.requests >= run->next_attack) {
             run->next_attack = UINT64_MAX;
             sim_schedule(run->sim, &run->adversary, 0);
         }
@@ -208,7 +208,10 @@ static void stop_server(struct run *run)
     run->adapter->stop(sim_node_env(run->node), run->server, on_stopped, run);
     if (wait_for(run, &run->stopped, "the server's end")) {
         items_crashed(&run->items);
-        sim_node_stop(run->node);
+        size_t bytes = sim_node_stop(run->node);
+        if (bytes > 0 && run->adapter->frees_all)
+            scenario_fail(run->result, SCENARIO_WRONG, "the server ended and left %zu bytes",
+                          bytes);
     }
 }
 
@@ -247,6 +250,18 @@ static void judge(struct run *run, const struct scenario_settings *settings)
         history_print(history, key, settings->report);
 }
 
+/* Caches and logs that are much too small show what large ones hide. */
+static struct server_settings choose_settings(struct prng *prng)
+{
+    struct server_settings settings = {.port = PORT, .data = "data"};
+    settings.on_demand_partitions = 1 + (uint32_t)prng_below(prng, 4);
+    if (prng_one_in(prng, 2))
+        settings.cache_bytes = UINT64_C(2097152) << prng_below(prng, 3);
+    if (!prng_one_in(prng, 4))
+        settings.checkpoint_bytes = UINT64_C(262144) << prng_below(prng, 5);
+    return settings;
+}
+
 void single_node_run(const struct server_adapter *adapter, const struct scenario_settings *settings,
                      struct scenario_result *result)
 {
@@ -259,9 +274,7 @@ void single_node_run(const struct server_adapter *adapter, const struct scenario
     *result = (struct scenario_result){.verdict = SCENARIO_PASSED};
     heap_init(&run.heap, true);
     run.node = sim_node_create(sim, "server");
-    run.settings = (struct server_settings){.port = PORT, .data = "data"};
-    if (prng_one_in(sim_prng(sim), 2)) /* a cache that is much too small */
-        run.settings.cache_bytes = UINT64_C(65536) << prng_below(sim_prng(sim), 5);
+    run.settings = choose_settings(sim_prng(sim));
     run.supervise.run = supervise;
     run.adversary.run = adversary;
     struct items_options items = items_options_from_seed(sim_prng(sim), PORT);
@@ -280,6 +293,17 @@ void single_node_run(const struct server_adapter *adapter, const struct scenario
     sim_free(sim);
     heap_drop(&run.heap);
 }
+
+static void run_trine(const struct scenario_settings *settings, struct scenario_result *result)
+{
+    single_node_run(&trine_adapter, settings, result);
+}
+
+const struct scenario scenario_single_node = {
+    .name = "single_node",
+    .text = "the whole server, HTTP bytes in and out, through crashes and a bad disk",
+    .run = run_trine,
+};
 
 static void run_toy(const struct scenario_settings *settings, struct scenario_result *result)
 {

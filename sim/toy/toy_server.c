@@ -193,7 +193,7 @@ static void append_item(struct buffer *out, const struct toy_item *item)
 {
     buffer_append_format(out,
                          "{%.*s,\"tok\":{\"N\":\"%llu\"},\"n\":{\"N\":\"%llu\"},"
-                         "\"pad\":{\"S\":\"",
+                         "\"filler\":{\"S\":\"",
                          BYTES_ARGS(item->key_json), (unsigned long long)item->token,
                          (unsigned long long)item->count);
     buffer_append_bytes(out, item->pad);
@@ -223,8 +223,8 @@ static void apply(struct toy *toy, const struct json *request, struct bytes targ
         return;
     }
     bool put = bytes_equal(target, BYTES("PutItem"));
-    struct bytes pad =
-        put ? json_text(json_member(state, "pad"), "S") : json_text(json_member(values, ":p"), "S");
+    struct bytes pad = put ? json_text(json_member(state, "filler"), "S")
+                           : json_text(json_member(values, ":p"), "S");
     item->token = put ? json_u64(json_text(json_member(state, "tok"), "N"))
                       : json_u64(json_text(json_member(values, ":t"), "N"));
     item->count = put ? 0 : item->present ? item->count + 1 : 1;

@@ -9,6 +9,12 @@
 #define ANSWER_BYTES_MAX ((size_t)64 << 20)
 #define HEAD_BYTES_MAX   16384u
 
+/* The server accepts any key here; the form must be right all the same. */
+#define AUTHORIZATION                                                                              \
+    "Authorization: AWS4-HMAC-SHA256 Credential=SIM/20260101/us-east-1/dynamodb/aws4_request, "    \
+    "SignedHeaders=host;x-amz-date;x-amz-target, "                                                 \
+    "Signature=0000000000000000000000000000000000000000000000000000000000000000\r\n"
+
 struct http_connection {
     struct http_client *client; /* NULL once it let go */
     struct env_stream *stream;
@@ -262,7 +268,8 @@ void http_client_post(struct http_client *client, const char *target, struct byt
     bool chunked = prng_one_in(prng, 8), lower = prng_one_in(prng, 2);
     buffer_append_format(&out,
                          "POST / HTTP/1.1\r\n%s: localhost:%u\r\n%s: DynamoDB_20120810.%s\r\n"
-                         "Content-Type: application/x-amz-json-1.0\r\n",
+                         "Content-Type: application/x-amz-json-1.0\r\n"
+                         "X-Amz-Date: 20260101T000000Z\r\n" AUTHORIZATION,
                          lower ? "host" : "Host", client->port,
                          lower ? "x-amz-target" : "X-Amz-Target", target);
     if (chunked) {

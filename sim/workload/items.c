@@ -119,7 +119,7 @@ static struct register_state state_of(struct items_actor *actor, const struct js
         return state;
     state.token = json_u64(attribute(item, "tok", "N"));
     state.count = json_u64(attribute(item, "n", "N"));
-    struct bytes pad = attribute(item, "pad", "S");
+    struct bytes pad = attribute(item, "filler", "S");
     bool whole = state.token != 0 && pad.count == items_pad_bytes(&items->options, state.token);
     for (size_t i = 0; i < pad.count && whole; i++)
         whole = pad.at[i] == pad_byte(state.token, i);
@@ -320,15 +320,15 @@ static void ask_write(struct items_actor *actor, enum register_effect effect, bo
     if (effect == REGISTER_PUT) {
         buffer_append_format(&body, ",\"tok\":{\"N\":\"%llu\"},\"n\":{\"N\":\"0\"}",
                              (unsigned long long)op.token);
-        append_state(&body, &items->options, op.token, ",\"pad\":");
+        append_state(&body, &items->options, op.token, ",\"filler\":");
     }
     buffer_append_u8(&body, '}');
     append_condition(&body, &op);
     append_values(&body, &items->options, &op);
     append_old(actor, &body, effect == REGISTER_UPDATE);
     if (effect == REGISTER_UPDATE)
-        buffer_append_bytes(&body,
-                            BYTES(",\"UpdateExpression\":\"SET tok = :t, pad = :p ADD n :one\""));
+        buffer_append_bytes(
+            &body, BYTES(",\"UpdateExpression\":\"SET tok = :t, filler = :p ADD n :one\""));
     actor->kind = effect == REGISTER_PUT      ? REQUEST_PUT
                   : effect == REGISTER_UPDATE ? REQUEST_UPDATE
                                               : REQUEST_DELETE;

@@ -2,7 +2,7 @@
  *
  * Each actor has a connection and does one request after the other: reads (strong and eventually
  * consistent), puts, updates and deletes with and without conditions, queries and scans with
- * paging.  An item's state is its `tok` (unique per write) and `n` (counted by updates); its `pad`
+ * paging.  An item's state is its `tok` (unique per write) and `n` (counted by updates); its `filler`
  * follows from tok, so that every byte read back is checked.
  */
 #ifndef SIM_WORKLOAD_ITEMS_H
@@ -61,7 +61,7 @@ void items_begin(struct items *items, enum items_phase phase);
 /* The node crashed. */
 void items_crashed(struct items *items);
 
-/* What an item's `pad` must be: `count` bytes that follow from the token. */
+/* What an item's `filler` must be: `count` bytes that follow from the token. */
 size_t items_pad_bytes(const struct items_options *options, uint64_t token);
 
 #endif

@@ -38,7 +38,8 @@ extern struct reached_mark __stop_reached_marks[] __attribute__((weak));
 #define REACHED(text)                                                                              \
     do {                                                                                           \
         static struct reached_mark reached_mark_                                                   \
-            __attribute__((section("reached_marks"), used)) = {.why = (text), .file = __FILE__};   \
+            __attribute__((section("reached_marks"), used, aligned(8))) = {.why = (text),          \
+                                                                           .file = __FILE__};      \
         reached_mark_.count++;                                                                     \
     } while (0)
 
