@@ -41,6 +41,14 @@ struct run {
     uint32_t power_of_4;       /* so many of 4 crashes are power losses */
 };
 
+/* The next attack comes after some requests, or some time. */
+static void plan_attack(struct run *run)
+{
+    struct prng *prng = sim_prng(run->sim);
+    run->next_attack = run->items.requests + 1 + prng_below(prng, run->requests_between);
+    sim_schedule(run->sim, &run->adversary, run->crash_ns / 4 + prng_below(prng, run->crash_ns));
+}
+
 /* ---- The server's life ---- */
 
 static void on_started(void *owner, enum status status)
@@ -51,8 +59,10 @@ static void on_started(void *owner, enum status status)
     run->serving = status == STATUS_OK;
     run->gave_up = status != STATUS_OK;
     run->started = run->serving;
+    if (run->serving && !run->quiet)
+        plan_attack(run);
     bool excused = status == STATUS_OK || status == STATUS_IO || status == STATUS_NO_SPACE ||
-                   status == STATUS_NO_MEMORY;
+                   status == STATUS_NO_MEMORY || status == STATUS_UNAVAILABLE;
     if (!excused || (run->quiet && status != STATUS_OK))
         scenario_fail(run->result, SCENARIO_WRONG, "the server does not start: %s",
                       status_name(status));
@@ -116,14 +126,13 @@ static void adversary(struct sim_event *event)
         sim_node_crash_at(run->node, choose_crash(run), 1 + prng_below(prng, 60));
     else
         crash_now(run, choose_crash(run));
-    run->next_attack = run->items.requests + 1 + prng_below(prng, run->requests_between);
-    sim_schedule(run->sim, &run->adversary, run->crash_ns / 4 + prng_below(prng, run->crash_ns));
+    plan_attack(run);
 }
 
 /* Once in so many; a quarter of the seeds spares each kind. */
 static uint32_t choose_rate(struct prng *prng)
 {
-    return prng_one_in(prng, 4) ? 0 : 20u << prng_below(prng, 8);
+    return prng_one_in(prng, 4) ? 0 : 60u << prng_below(prng, 7);
 }
 
 static void choose_adversary(struct run *run)
@@ -143,7 +152,7 @@ static void choose_adversary(struct run *run)
     };
     if (prng_one_in(prng, 3)) /* a good disk: crashes alone */
         run->rates = (struct sim_rates){0};
-    run->crash_ns = UINT64_C(30000000) << prng_below(prng, 7);
+    run->crash_ns = UINT64_C(100000000) << prng_below(prng, 6);
     run->requests_between = UINT64_C(5) << prng_below(prng, 6);
     run->next_attack = run->requests_between;
     run->crash_in_changes = prng_one_in(prng, 2);
