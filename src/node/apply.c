@@ -18,13 +18,40 @@ static bool has_committed(const struct replica *replica)
     return replica->applied_slot < replica->commit_slot;
 }
 
-void replica_apply_later(struct replica *replica)
+bool replica_applies(const struct replica *replica)
 {
-    if (replica->apply_due || !has_committed(replica) || replica->state == REPLICA_CLOSING)
-        return;
+    return has_committed(replica) && replica->state != REPLICA_CLOSING;
+}
+
+static void enqueue(struct replica *replica)
+{
     replica->apply_due = true;
     list_push_back(&replica->node->apply_queue, &replica->apply_link);
     wait_queue_wake_one(&replica->node->apply_ready);
+}
+
+void replica_apply_later(struct replica *replica)
+{
+    if (!replica->apply_due && replica_applies(replica))
+        enqueue(replica);
+}
+
+/* Those whose batches failed are queued again, all at once. */
+void apply_timer_fire(struct env_timer *timer)
+{
+    struct node *node = CONTAINER_OF(timer, struct node, apply_timer);
+    struct list *first;
+    while ((first = list_pop_front(&node->apply_retries)) != NULL)
+        enqueue(LIST_ITEM(first, struct replica, apply_link));
+}
+
+static void retry_later(struct replica *replica)
+{
+    struct node *node = replica->node;
+    if (list_empty(&node->apply_retries))
+        env_timer_start(node->env, &node->apply_timer, APPLY_RETRY_NS);
+    replica->apply_due = true;
+    list_push_back(&node->apply_retries, &replica->apply_link);
 }
 
 /* How many of the committed entries, up to slot_max, make the next batch, and the mutations in them. */
@@ -82,6 +109,7 @@ static void forget(struct replica *replica, uint64_t slot)
         for (uint32_t i = 0; i < entry->version_count; i++)
             overlay_remove(&replica->overlay, &entry->versions[i]);
         list_remove(&entry->link);
+        replica->applied_ballot = entry->ballot;
         replica->overlay_bytes -= entry->bytes;
         node->stats.overlay_bytes -= entry->bytes;
         node->stats.applied++;
@@ -92,14 +120,16 @@ static void forget(struct replica *replica, uint64_t slot)
 }
 
 /* A batch that failed may be in the tree in part: it is tried again as it was, by its last slot. */
-static enum status apply_batch(struct context *ctx, struct replica *replica, uint64_t *failed_slot)
+static enum status apply_batch(struct context *ctx, struct replica *replica)
 {
     struct batch batch;
+    uint64_t slot_max =
+        replica->apply_failed_slot != 0 ? replica->apply_failed_slot : replica->commit_slot;
     arena_reset(&ctx->arena);
-    TRY(gather(ctx, replica, *failed_slot != 0 ? *failed_slot : replica->commit_slot, &batch));
-    *failed_slot = batch.last_slot;
+    TRY(gather(ctx, replica, slot_max, &batch));
+    replica->apply_failed_slot = batch.last_slot;
     TRY(tree_apply(ctx, replica->tree, batch.mutations, batch.count, batch.last_slot));
-    *failed_slot = 0;
+    replica->apply_failed_slot = 0;
     fiber_no_wait_begin(ctx);
     forget(replica, batch.last_slot);
     replica->node->stats.apply_batches++;
@@ -108,43 +138,46 @@ static enum status apply_batch(struct context *ctx, struct replica *replica, uin
     return STATUS_OK;
 }
 
-/* A disk that is full or a lane that is busy passes; what else fails is kept in memory and in the
- * log, and tried again as well: reads of tree and overlay stay right, and writers wait at the
- * overlay's bound. */
-static void apply_replica(struct context *ctx, struct replica *replica)
+/* One batch of one replica.  A disk that is full or a lane that is busy passes; what else fails is
+ * kept in memory and in the log, and tried again as well: reads of tree and overlay stay right, and
+ * writers wait at the overlay's bound.  The others have their turn between two batches, and meanwhile
+ * when one fails. */
+static void apply_turn(struct context *ctx, struct replica *replica)
 {
-    enum status last = STATUS_OK;
-    uint64_t failed_slot = 0;
-    while (has_committed(replica) && replica->state != REPLICA_CLOSING && !replica->node->closing) {
-        enum status status = apply_batch(ctx, replica, &failed_slot);
-        if (status == STATUS_OK) {
-            last = status;
-            continue;
-        }
-        replica->node->stats.apply_failures++;
-        if (status != last)
-            log_line(ctx->env->log, LOG_ERROR, "node", "group %llu: applying its log fails: %s",
-                     (unsigned long long)replica->group_id, status_text(status));
-        last = status;
-        if (context_sleep(ctx, APPLY_RETRY_NS) != STATUS_OK)
-            return;
+    enum status before = replica->apply_status;
+    enum status status = apply_batch(ctx, replica);
+    replica->apply_status = status;
+    replica->apply_due = false;
+    if (status == STATUS_OK) {
+        if (before != STATUS_OK)
+            node_log_refused(replica->node); /* a checkpoint shortens it again */
+        replica_apply_later(replica);
+        return;
     }
+    replica->node->stats.apply_failures++;
+    if (status != before)
+        log_line(ctx->env->log, LOG_ERROR, "node", "group %llu: applying its log fails: %s",
+                 (unsigned long long)replica->group_id, status_text(status));
+    if (replica_applies(replica))
+        retry_later(replica);
 }
 
 void applier_run(struct context *ctx, void *argument)
 {
     struct node *node = argument;
-    for (;;) {
+    while (!node->closing) {
         struct list *first = list_pop_front(&node->apply_queue);
         if (first == NULL) {
-            if (node->closing || wait_queue_wait(ctx, &node->apply_ready) != STATUS_OK)
+            if (wait_queue_wait(ctx, &node->apply_ready) != STATUS_OK)
                 break;
             continue;
         }
         struct replica *replica = LIST_ITEM(first, struct replica, apply_link);
         replica->users++;
-        apply_replica(ctx, replica);
-        replica->apply_due = false;
+        if (replica_applies(replica))
+            apply_turn(ctx, replica);
+        else
+            replica->apply_due = false;
         replica_leave(replica);
     }
     node->fibers--;

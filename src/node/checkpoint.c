@@ -2,52 +2,105 @@
  * and what the log may forget after it. */
 #include "node/node_private.h"
 
-/* How often the log's growth is looked at; in memory, where the log takes the place of data, more often
- * while it grows. */
-#define LOOK_NS        UINT64_C(250000000)
-#define MEMORY_LOOK_NS UINT64_C(20000000)
+#define RETRY_NS UINT64_C(250000000) /* after a checkpoint that failed */
 
-struct lsn node_covered(const struct node *node)
+/* The position up to which everything in the log is in the forest. */
+static struct lsn position(const struct node *node)
 {
     struct lsn covered = wal_durable(node->wal);
-    uint32_t position = 0;
+    uint32_t at = 0;
     const struct replica *replica;
-    while ((replica = hash_map_next(&node->replicas, &position)) != NULL) {
+    while ((replica = hash_map_next(&node->replicas, &at)) != NULL) {
         if (list_empty(&replica->entries))
             continue;
         struct lsn first = LIST_ITEM(replica->entries.next, struct log_entry, link)->lsn;
         if (lsn_before(first, covered))
             covered = first;
     }
+    LIST_FOR_EACH (link, &node->structural) {
+        struct lsn lsn = LIST_ITEM(link, struct structural, link)->lsn;
+        if (lsn_before(lsn, covered))
+            covered = lsn;
+    }
     return covered;
 }
 
-static uint64_t log_bytes(const struct node *node)
+enum status node_cover(struct node *node, struct lsn *covered)
 {
-    return wal_stats(node->wal)->appended_bytes;
+    uint32_t at = 0;
+    struct replica *replica;
+    while ((replica = hash_map_next(&node->replicas, &at)) != NULL)
+        TRY(replica_save(replica));
+    *covered = position(node);
+    return STATUS_OK;
 }
 
-/* Wait until a checkpoint is due.  false: the node closes. */
+/* Blocks count whole: a lone small record takes one. */
+static uint64_t log_bytes(const struct node *node)
+{
+    return wal_stats(node->wal)->written_bytes;
+}
+
+static bool log_is_long(const struct node *node)
+{
+    return node->changes > node->changes_at_checkpoint &&
+           log_bytes(node) - node->log_bytes_at_checkpoint >= node->options.checkpoint_bytes;
+}
+
+void node_log_grew(struct node *node)
+{
+    node->changes++;
+    if (UNLIKELY(log_is_long(node)) && !node->checkpoint_asked) {
+        node->checkpoint_asked = true;
+        forest_want_checkpoint(node->forest);
+    }
+}
+
+void node_log_refused(struct node *node)
+{
+    if (wal_stats(node->wal)->live_bytes > node->live_bytes_max)
+        forest_want_checkpoint(node->forest);
+}
+
+/* Wait until a checkpoint is due.  false: the node closes.  An idle node sleeps. */
 static bool wait_due(struct context *ctx, struct node *node, uint64_t last_ns)
 {
-    uint64_t grown_before = 0;
     while (!node->closing) {
+        if (log_is_long(node))
+            return true;
         uint64_t now_ns = env_now_ns(ctx->env);
-        uint64_t grown = log_bytes(node) - node->log_bytes_at_checkpoint;
-        bool soon = node->options.in_memory && grown != grown_before;
-        grown_before = grown;
-        if (grown >= node->options.checkpoint_bytes)
-            return true;
-        if (grown > 0 && now_ns - last_ns >= node->options.checkpoint_ns)
-            return true;
-        enum status status = forest_wait_checkpoint_due(ctx, node->forest,
-                                                        now_ns + (soon ? MEMORY_LOOK_NS : LOOK_NS));
+        if (now_ns - last_ns >= node->options.checkpoint_ns) {
+            if (node->changes > node->changes_at_checkpoint)
+                return true;
+            last_ns = now_ns;
+        }
+        enum status status =
+            forest_wait_checkpoint_due(ctx, node->forest, last_ns + node->options.checkpoint_ns);
         if (status == STATUS_OK)
-            return true;
+            return !node->closing;
         if (status == STATUS_CANCELLED)
             return false;
     }
     return false;
+}
+
+static enum status checkpoint(struct context *ctx, struct node *node)
+{
+    uint64_t bytes = node->log_bytes_at_checkpoint;
+    uint64_t changes = node->changes_at_checkpoint;
+    struct lsn covered;
+    TRY(node_cover(node, &covered));
+    node->checkpoint_asked = false;
+    node->log_bytes_at_checkpoint = log_bytes(node);
+    node->changes_at_checkpoint = node->changes;
+    enum status status = forest_checkpoint(ctx, node->forest, covered);
+    if (status == STATUS_OK) {
+        wal_release(node->wal, forest_log_needed(node->forest));
+        return STATUS_OK;
+    }
+    node->log_bytes_at_checkpoint = bytes;
+    node->changes_at_checkpoint = changes;
+    return status;
 }
 
 void checkpointer_run(struct context *ctx, void *argument)
@@ -57,19 +110,14 @@ void checkpointer_run(struct context *ctx, void *argument)
     uint64_t last_ns = env_now_ns(ctx->env);
     while (wait_due(ctx, node, last_ns)) {
         last_ns = env_now_ns(ctx->env);
-        uint64_t bytes = log_bytes(node);
-        enum status status = forest_checkpoint(ctx, node->forest, node_covered(node));
-        if (status == STATUS_OK) {
-            node->log_bytes_at_checkpoint = bytes;
-            wal_release(node->wal, forest_log_needed(node->forest));
-        } else if (status != last) {
+        enum status status = checkpoint(ctx, node);
+        if (status != STATUS_OK && status != last)
             log_line(ctx->env->log, LOG_ERROR, "node", "a checkpoint failed: %s",
                      status_text(status));
-        }
         last = status;
-        if (status != STATUS_OK && context_sleep(ctx, LOOK_NS) != STATUS_OK)
-            break;
         arena_reset(&ctx->arena);
+        if (status != STATUS_OK && !node->closing && context_sleep(ctx, RETRY_NS) != STATUS_OK)
+            break;
     }
     node->fibers--;
     wait_queue_wake_all(&node->fibers_ended);

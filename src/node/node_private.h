@@ -42,10 +42,17 @@ struct log_entry {
     struct version versions[];
 };
 
+/* A replica is made or removed: the record is in the log, but what it says not yet in the forest; a
+ * checkpoint must not count it as covered.  On the stack of the flow that does it. */
+struct structural {
+    struct list link;
+    struct lsn lsn;
+};
+
 enum replica_state {
     REPLICA_STARTING, /* its promise and barrier are on the way */
     REPLICA_SERVING,
-    REPLICA_FAILED,  /* its log or tree cannot go on: no writes, no strong reads */
+    REPLICA_FAILED,  /* its log cannot go on: no writes; reads of what is committed go on */
     REPLICA_CLOSING, /* it is being removed */
 };
 
@@ -64,18 +71,26 @@ struct replica {
     struct list entries; /* accepted and not yet applied */
     uint64_t commit_slot;
     uint64_t applied_slot;
-    uint64_t hlc; /* of its newest entry */
+    struct ballot applied_ballot; /* of the entry at applied_slot */
+    uint64_t hlc;                 /* of its newest entry */
+    uint64_t hlc_saved;           /* what the blob in the forest says */
+    struct ballot ballot_saved;
     struct unsynced promise;
     struct ballot promised; /* recovered; the highest in the log */
     uint64_t recovered_last_slot;
     struct ballot recovered_last_ballot;
+    bool recovered_gap; /* slots are missing from its log: fine only if its removal follows */
+    bool readable;      /* it has served: tree and overlay hold all that is committed */
+    bool removing;      /* a flow removes it */
     bool persisted_due; /* on node.persisted: PAXOS_PERSISTED is to be stepped */
     struct list persisted_link;
     struct ballot persisted_ballot; /* of the last synced entry */
     uint64_t persisted_slot;
-    bool apply_due; /* on node.apply_queue, or with an applier */
+    bool apply_due; /* on node.apply_queue or node.apply_retries, or with an applier */
     struct list apply_link;
-    struct wait_queue room; /* writers that wait for room in the overlay */
+    uint64_t apply_failed_slot; /* the last slot of a batch to be tried again as it was; or 0 */
+    enum status apply_status;   /* of the last batch */
+    struct wait_queue room;     /* writers that wait for room in the overlay */
     struct wait_queue state_changed;
     uint32_t users; /* calls that are in it now; it is freed when there are none */
     struct wait_queue unused;
@@ -87,17 +102,24 @@ struct node {
     struct forest *forest;
     struct wal *wal;
     struct node_options options;
-    struct hash_map replicas; /* by group id */
-    struct list unsynced;     /* struct unsynced */
-    struct list persisted;    /* replicas */
-    struct list apply_queue;  /* replicas */
+    struct hash_map replicas;  /* by group id */
+    struct list unsynced;      /* struct unsynced */
+    struct list persisted;     /* replicas */
+    struct list apply_queue;   /* replicas */
+    struct list apply_retries; /* replicas whose batch failed, until apply_timer fires */
+    struct env_timer apply_timer;
+    struct list structural; /* struct structural: replicas that are being made or removed */
     struct wait_queue apply_ready;
     struct wait_queue log_room; /* writers that wait for the log to take more */
     struct wait_queue fibers_ended;
-    struct wait_queue checkpoint_due;
     uint32_t fibers; /* appliers and the checkpointer, while they run */
     bool closing;
-    uint64_t log_bytes_at_checkpoint;
+    uint64_t live_bytes_max;          /* of the log: writers wait at it */
+    struct lsn log_from;              /* found at the start: the trees hold what is before it */
+    uint64_t log_bytes_at_checkpoint; /* written to the log before the last checkpoint began */
+    uint64_t changes;                 /* records that this node had appended */
+    uint64_t changes_at_checkpoint;
+    bool checkpoint_asked; /* for the log's length, and not yet begun */
     struct buffer scratch; /* for images; used without waiting */
     struct node_stats stats;
 };
@@ -107,9 +129,15 @@ struct node {
 /* The replica of a group; NULL when it is not here. */
 struct replica *node_replica(const struct node *node, uint64_t group_id);
 
-/* Begin and end a call that may wait in a replica.
+/* Does it take writes?
+ *   STATUS_MOVED  it is being removed     STATUS_UNAVAILABLE  it does not serve (yet, or any more) */
+MUST_USE enum status replica_serves(const struct replica *replica);
+
+/* Begin and end a call that may wait in a replica.  A read is let in also after the log has failed:
+ * what is committed stays readable.
  *   STATUS_MOVED        it is not here     STATUS_UNAVAILABLE  it does not serve */
-MUST_USE enum status replica_enter(struct node *node, uint64_t group_id, struct replica **replica);
+MUST_USE enum status replica_enter(struct node *node, uint64_t group_id, bool to_read,
+                                   struct replica **replica);
 void replica_leave(struct replica *replica);
 
 void replica_set_state(struct replica *replica, enum replica_state state);
@@ -129,6 +157,8 @@ void node_size(struct replica_service *service, uint64_t group_id, uint64_t *ite
 /* What the forest and the log keep of a replica. */
 struct replica_blob {
     uint64_t table_id;
+    uint64_t hlc;         /* at least that of every entry applied when this was saved */
+    struct ballot ballot; /* of the newest entry applied then; of the same group */
     struct bytes low, high;
     struct paxos_configuration configuration;
 };
@@ -136,6 +166,10 @@ struct replica_blob {
 /* STATUS_CORRUPT, STATUS_VERSION */
 MUST_USE enum status replica_blob_read(struct bytes bytes, struct replica_blob *blob);
 void replica_blob_write(const struct replica_blob *blob, struct buffer *to);
+
+/* Bring the forest's blob up to date, if it is not; durable with the next checkpoint.
+ *   STATUS_NO_MEMORY */
+MUST_USE enum status replica_save(struct replica *replica);
 
 /* A replica in state STARTING on the tree of its id, which is made when there is none; it is in
  * node->replicas. STATUS_CORRUPT, STATUS_VERSION, STATUS_NO_MEMORY, STATUS_BUSY: nothing changed */
@@ -156,11 +190,9 @@ uint8_t *log_entry_payload(struct log_entry *entry);
  * at the end of the replica's entries. */
 void replica_accept(struct replica *replica, struct log_entry *entry);
 
-/* Propose an entry whose payload is finished; takes it.  Does not wait.  `frees_space`: it only deletes,
- * and may use what the log keeps for a full disk.
+/* Propose an entry whose payload is finished; takes it.  Does not wait.  `urgent`: as a wal_record's.
  *   STATUS_BUSY, STATUS_NO_SPACE, STATUS_UNAVAILABLE  nothing was proposed, the entry is freed */
-MUST_USE enum status replica_propose(struct replica *replica, struct log_entry *entry,
-                                     bool frees_space);
+MUST_USE enum status replica_propose(struct replica *replica, struct log_entry *entry, bool urgent);
 
 /* Step an event and carry out what it asks for. */
 void replica_step(struct replica *replica, const struct paxos_event *event);
@@ -181,12 +213,25 @@ enum status node_on_record(struct context *ctx, void *owner, const struct wal_re
 /* Put the replica before the appliers, when it has committed entries that are not applied. */
 void replica_apply_later(struct replica *replica);
 void applier_run(struct context *ctx, void *node);
+void apply_timer_fire(struct env_timer *timer);
+
+/* True when the replica has committed entries that the tree has not got, and may yet get. */
+bool replica_applies(const struct replica *replica);
 
 /* ---- checkpoint.c ---- */
 
 void checkpointer_run(struct context *ctx, void *node);
-/* The position up to which everything is applied. */
-struct lsn node_covered(const struct node *node);
+
+/* Something was appended to the log: is a checkpoint due for its length? */
+void node_log_grew(struct node *node);
+
+/* The log refuses more: if that is for its length on disk, ask for a checkpoint, which shortens it. */
+void node_log_refused(struct node *node);
+
+/* Save what the forest keeps of the replicas; *covered is the position up to which everything in the
+ * log is in the forest, now.
+ *   STATUS_NO_MEMORY */
+MUST_USE enum status node_cover(struct node *node, struct lsn *covered);
 
 /* ---- read.c, write.c ---- */
 

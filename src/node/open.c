@@ -6,7 +6,8 @@
 
 #define CHECKPOINT_BYTES_DEFAULT (UINT64_C(64) << 20)
 #define CHECKPOINT_NS_DEFAULT    UINT64_C(60000000000)
-#define MEMORY_SEGMENT_BYTES     (UINT64_C(1) << 20)
+#define SEGMENT_BYTES_MIN        (UINT64_C(1) << 20)
+#define SEGMENT_BYTES_MAX        (UINT64_C(64) << 20)
 #define MEMORY_CHECKPOINT_BYTES  (UINT64_C(1) << 20)
 #define LIVE_BYTES_MIN           (UINT64_C(64) << 20)
 #define PATH_BYTES_MAX           4096
@@ -21,19 +22,18 @@ static enum status recover_entry(struct node *node, const struct wal_record *rec
         return STATUS_OK; /* of a replica that was removed since */
     if (ballot_compare(record->ballot, replica->promised) > 0)
         replica->promised = record->ballot;
-    replica->recovered_last_ballot = record->ballot;
-    if (record->slot <= replica->applied_slot)
-        return STATUS_OK;
-    if (record->slot != replica->recovered_last_slot + 1) {
-        log_line(node->env->log, LOG_ERROR, "node",
-                 "group %llu: the log has slot %llu where %llu is due",
-                 (unsigned long long)replica->group_id, (unsigned long long)record->slot,
-                 (unsigned long long)replica->recovered_last_slot + 1);
-        return STATUS_CORRUPT;
-    }
+    if (ballot_compare(record->ballot, replica->recovered_last_ballot) > 0)
+        replica->recovered_last_ballot = record->ballot;
     struct entry_header header = {0};
     if (!paxos_is_barrier(record->payload))
         TRY(entry_read(record->payload, &header));
+    replica->hlc = MAX(replica->hlc, header.hlc);
+    if (record->slot <= replica->applied_slot || replica->recovered_gap)
+        return STATUS_OK;
+    if (record->slot != replica->recovered_last_slot + 1) {
+        replica->recovered_gap = true;
+        return STATUS_OK;
+    }
     struct log_entry *entry = log_entry_new(node, record->payload.count, header.mutation_count);
     if (entry == NULL)
         return STATUS_NO_MEMORY;
@@ -44,7 +44,6 @@ static enum status recover_entry(struct node *node, const struct wal_record *rec
     entry->lsn = lsn;
     replica_accept(replica, entry);
     replica->recovered_last_slot = record->slot;
-    replica->hlc = MAX(replica->hlc, header.hlc);
     return STATUS_OK;
 }
 
@@ -59,19 +58,23 @@ static enum status recover_truncation(struct node *node, const struct wal_record
     return STATUS_VERSION;
 }
 
-static enum status recover_configuration(struct node *node, const struct wal_record *record)
+static enum status recover_configuration(struct node *node, const struct wal_record *record,
+                                         struct lsn lsn)
 {
+    if (lsn_before(lsn, node->log_from))
+        return STATUS_OK; /* the forest has it, or it was removed again */
     if (node_replica(node, record->replica.group) != NULL)
         return STATUS_OK; /* the forest had it */
     struct replica *replica;
     return replica_open(node, record->replica, record->payload, &replica);
 }
 
-static void recover_removal(struct node *node, const struct wal_record *record)
+static void recover_removal(struct node *node, const struct wal_record *record, struct lsn lsn)
 {
     struct replica *replica = node_replica(node, record->replica.group);
-    if (replica == NULL || !replica_equal(replica->id, record->replica))
-        return;
+    if (replica == NULL || !replica_equal(replica->id, record->replica) ||
+        lsn_before(lsn, node->log_from))
+        return; /* done; a replica that is here was made anew */
     tree_drop(replica->tree);
     replica_free(replica);
 }
@@ -85,11 +88,11 @@ enum status node_on_record(struct context *ctx, void *owner, const struct wal_re
     case WAL_ENTRY:
         return recover_entry(node, record, lsn);
     case WAL_CONFIGURATION:
-        return recover_configuration(node, record);
+        return recover_configuration(node, record, lsn);
     case WAL_TRUNCATION:
         return recover_truncation(node, record);
     case WAL_REMOVAL:
-        recover_removal(node, record);
+        recover_removal(node, record, lsn);
         return STATUS_OK;
     case WAL_PROMISE: {
         struct replica *replica = node_replica(node, record->replica.group);
@@ -99,6 +102,24 @@ enum status node_on_record(struct context *ctx, void *owner, const struct wal_re
     }
     }
     return STATUS_VERSION;
+}
+
+/* Every entry between tree and end of the log was there. */
+static enum status check_recovered(const struct node *node)
+{
+    uint32_t position = 0;
+    const struct replica *replica;
+    while ((replica = hash_map_next(&node->replicas, &position)) != NULL) {
+        if (!replica->recovered_gap)
+            continue;
+        log_line(
+            node->env->log, LOG_ERROR, "node",
+            "group %llu: the log does not have slot %llu, which is due after what its tree holds",
+            (unsigned long long)replica->group_id,
+            (unsigned long long)replica->recovered_last_slot + 1);
+        return STATUS_CORRUPT;
+    }
+    return STATUS_OK;
 }
 
 /* ---- Opening ---- */
@@ -125,6 +146,11 @@ static enum status open_forest(struct context *ctx, struct node *node)
 static enum status open_log(struct context *ctx, struct node *node)
 {
     struct forest_recovered recovered = forest_recovered(node->forest);
+    /* A few segments of what two checkpoints leave must be fewer bytes than the bound at which writers
+     * wait for a checkpoint. */
+    uint64_t step = MAX(node->options.checkpoint_bytes, SEGMENT_BYTES_MIN);
+    uint64_t segment_bytes = MIN(step, SEGMENT_BYTES_MAX);
+    node->live_bytes_max = MAX(step * 8, LIVE_BYTES_MIN);
     struct wal_options options = {
         .dir = node->options.dir,
         .log_id = recovered.log_id,
@@ -134,10 +160,12 @@ static enum status open_log(struct context *ctx, struct node *node)
         .needed = recovered.log_from,
         .events = &node_wal_events,
         .owner = node,
-        .segment_bytes_max = node->options.in_memory ? MEMORY_SEGMENT_BYTES : 0,
-        .live_bytes_max = MAX(node->options.checkpoint_bytes * 8, LIVE_BYTES_MIN),
+        .segment_bytes_max = segment_bytes,
+        .live_bytes_max = node->live_bytes_max,
     };
-    return wal_open(ctx, &options, &node->wal);
+    node->log_from = recovered.log_from;
+    TRY(wal_open(ctx, &options, &node->wal));
+    return check_recovered(node);
 }
 
 static enum status spawn(struct node *node, void (*run)(struct context *, void *))
@@ -153,9 +181,14 @@ static enum status spawn(struct node *node, void (*run)(struct context *, void *
 
 static enum status wait_serving(struct context *ctx, struct replica *replica)
 {
-    while (replica->state == REPLICA_STARTING)
-        TRY(wait_queue_wait(ctx, &replica->state_changed));
-    return replica->state == REPLICA_SERVING ? STATUS_OK : STATUS_UNAVAILABLE;
+    enum status status = STATUS_OK;
+    replica->users++;
+    while (status == STATUS_OK && replica->state == REPLICA_STARTING)
+        status = wait_queue_wait(ctx, &replica->state_changed);
+    if (status == STATUS_OK)
+        status = replica_serves(replica);
+    replica_leave(replica);
+    return status;
 }
 
 /* Start every replica that recovery found, all at once, and wait for all. */
@@ -185,6 +218,8 @@ static void stop_fibers(struct context *ctx, struct node *node)
 {
     node->closing = true;
     wait_queue_wake_all(&node->apply_ready);
+    if (node->forest != NULL)
+        forest_want_checkpoint(node->forest); /* wakes the checkpointer, which ends */
     while (node->fibers > 0) {
         if (wait_queue_wait(ctx, &node->fibers_ended) != STATUS_OK)
             context_yield(ctx);
@@ -195,6 +230,7 @@ static void free_node(struct node *node)
 {
     uint32_t position = 0;
     struct replica *replica;
+    env_timer_stop(node->env, &node->apply_timer);
     while ((replica = hash_map_next(&node->replicas, &position)) != NULL)
         replica_free(replica);
     hash_map_release(&node->replicas);
@@ -229,6 +265,9 @@ enum status node_open(struct context *ctx, const struct node_options *options, s
     list_init(&node->unsynced);
     list_init(&node->persisted);
     list_init(&node->apply_queue);
+    list_init(&node->apply_retries);
+    list_init(&node->structural);
+    node->apply_timer.fire = apply_timer_fire;
     wait_queue_init(&node->apply_ready);
     wait_queue_init(&node->log_room);
     wait_queue_init(&node->fibers_ended);
@@ -248,16 +287,23 @@ enum status node_open(struct context *ctx, const struct node_options *options, s
     return STATUS_OK;
 }
 
-/* Wait until everything committed is applied; writers are gone already. */
+/* Wait until everything committed is applied; writers are gone already.  What cannot be applied now
+ * stays in the log. */
 static enum status apply_rest(struct context *ctx, struct node *node)
 {
+    enum status status = STATUS_OK;
     uint32_t position = 0;
     struct replica *replica;
+    apply_timer_fire(&node->apply_timer); /* what failed is tried once more */
     while ((replica = hash_map_next(&node->replicas, &position)) != NULL) {
-        while (replica->applied_slot < replica->commit_slot && replica->state == REPLICA_SERVING)
-            TRY(context_sleep(ctx, UINT64_C(1000000)));
+        replica->apply_status = STATUS_OK;
+        /* An applier leaves it after each batch. */
+        while (replica_applies(replica) && replica->apply_status == STATUS_OK)
+            TRY(wait_queue_wait(ctx, &replica->unused));
+        if (replica->apply_status != STATUS_OK)
+            status = replica->apply_status;
     }
-    return STATUS_OK;
+    return status;
 }
 
 enum status node_close(struct context *ctx, struct node *node)
@@ -268,9 +314,15 @@ enum status node_close(struct context *ctx, struct node *node)
      * that is needed, once it is settled. */
     if (applied == STATUS_OK)
         applied = wal_settle(ctx, node->wal);
-    struct lsn covered = node_covered(node);
-    enum status first = forest_checkpoint(ctx, node->forest, covered);
-    enum status forest = forest_close(ctx, node->forest, covered);
+    struct lsn covered;
+    enum status first = node_cover(node, &covered);
+    if (first == STATUS_OK)
+        first = forest_checkpoint(ctx, node->forest, covered);
+    enum status forest = first;
+    if (first == STATUS_OK)
+        forest = forest_close(ctx, node->forest, covered);
+    else
+        forest_abandon(ctx, node->forest);
     if (first == STATUS_OK && forest == STATUS_OK)
         wal_release(node->wal, covered);
     enum status log = wal_close(ctx, node->wal);
@@ -307,18 +359,41 @@ struct forest_stats node_forest_stats(const struct node *node)
 
 /* ---- Making and removing replicas ---- */
 
-/* Have one record in the log, durable. */
+/* Have one record in the log, durable.  Until the caller has ended `structural`, no checkpoint covers
+ * the record. */
 static enum status log_durably(struct context *ctx, struct node *node,
-                               const struct wal_record *record)
+                               const struct wal_record *record, struct structural *structural)
 {
     struct lsn lsn;
     TRY(wal_append(node->wal, record, &lsn));
+    node_log_grew(node);
+    structural->lsn = lsn;
+    list_push_back(&node->structural, &structural->link);
     while (!lsn_before(lsn, wal_durable(node->wal))) {
         if (wal_state(node->wal) == WAL_FAILED)
             return STATUS_UNKNOWN_OUTCOME;
         TRY(wait_queue_wait(ctx, &node->log_room));
     }
     return STATUS_OK;
+}
+
+/* Log the configuration, then make the replica. */
+static enum status make_replica(struct context *ctx, struct node *node, struct replica_id id,
+                                struct bytes blob, struct replica **replica)
+{
+    struct wal_record record = {.type = WAL_CONFIGURATION, .replica = id, .payload = blob};
+    struct structural structural;
+    list_init(&structural.link);
+    enum status status = log_durably(ctx, node, &record, &structural);
+    if (status == STATUS_OK) {
+        *replica = node_replica(node, id.group); /* made by another flow while this one waited */
+        if (*replica == NULL)
+            status = replica_open(node, id, blob, replica);
+        if (status == STATUS_OK && !(*replica)->paxos.started)
+            replica_start(*replica);
+    }
+    list_remove(&structural.link);
+    return status;
 }
 
 enum status node_create_replica(struct context *ctx, struct replica_service *service,
@@ -329,6 +404,8 @@ enum status node_create_replica(struct context *ctx, struct replica_service *ser
     struct replica *replica = node_replica(node, target->group_id);
     if (replica != NULL)
         return wait_serving(ctx, replica);
+    if (node->replicas.live >= REPLICAS_MAX)
+        return STATUS_BUSY;
 
     struct replica_id id = {.group = target->group_id, .node = node->options.node_id};
     struct replica_blob blob = {
@@ -340,19 +417,28 @@ enum status node_create_replica(struct context *ctx, struct replica_service *ser
     struct buffer bytes;
     buffer_init(&bytes, ctx->env->heap, FOREST_ROW_BLOB_BYTES_MAX);
     replica_blob_write(&blob, &bytes);
-    struct wal_record record = {
-        .type = WAL_CONFIGURATION, .replica = id, .payload = buffer_bytes(&bytes)};
     enum status status = bytes.failed ? STATUS_TOO_LARGE : STATUS_OK;
     if (status == STATUS_OK)
-        status = log_durably(ctx, node, &record);
-    if (status == STATUS_OK && node_replica(node, target->group_id) != NULL)
-        status = STATUS_EXISTS; /* made by another flow while this one waited */
-    if (status == STATUS_OK)
-        status = replica_open(node, id, buffer_bytes(&bytes), &replica);
+        status = make_replica(ctx, node, id, buffer_bytes(&bytes), &replica);
     buffer_release(&bytes);
     TRY(status);
-    replica_start(replica);
     return wait_serving(ctx, replica);
+}
+
+/* Nobody is in the replica, and nobody comes in any more. */
+static enum status remove_unused(struct context *ctx, struct replica *replica)
+{
+    struct node *node = replica->node;
+    struct wal_record record = {.type = WAL_REMOVAL, .urgent = true, .replica = replica->id};
+    struct structural structural;
+    list_init(&structural.link);
+    enum status status = log_durably(ctx, node, &record, &structural);
+    if (status == STATUS_OK) {
+        tree_drop(replica->tree);
+        replica_free(replica);
+    }
+    list_remove(&structural.link);
+    return status;
 }
 
 enum status node_remove_replica(struct context *ctx, struct replica_service *service,
@@ -362,14 +448,18 @@ enum status node_remove_replica(struct context *ctx, struct replica_service *ser
     struct replica *replica = node_replica(node, group_id);
     if (replica == NULL)
         return STATUS_OK;
+    if (replica->removing)
+        return STATUS_BUSY; /* another flow is at it */
+    replica->removing = true;
     replica_set_state(replica, REPLICA_CLOSING);
-    while (replica->users > 0)
-        TRY(wait_queue_wait(ctx, &replica->unused));
-    struct wal_record record = {.type = WAL_REMOVAL, .urgent = true, .replica = replica->id};
-    TRY(log_durably(ctx, node, &record));
-    tree_drop(replica->tree);
-    replica_free(replica);
-    return STATUS_OK;
+    enum status status = STATUS_OK;
+    while (status == STATUS_OK && replica->users > 0)
+        status = wait_queue_wait(ctx, &replica->unused);
+    if (status == STATUS_OK)
+        status = remove_unused(ctx, replica);
+    if (status != STATUS_OK)
+        replica->removing = false; /* it stays closing, and is removed when this is called again */
+    return status;
 }
 
 void node_size(struct replica_service *service, uint64_t group_id, uint64_t *items, uint64_t *bytes)

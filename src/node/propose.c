@@ -76,6 +76,7 @@ static enum status append_entry(struct replica *replica, struct log_entry *entry
                                 .ballot = entry->ballot,
                                 .payload = entry->payload};
     TRY(wal_append(replica->node->wal, &record, &entry->lsn));
+    node_log_grew(replica->node);
     wait_for_sync(replica, &entry->unsynced, entry->lsn);
     replica->node->stats.proposals++;
     entry->proposed_ns = env_now_ns(replica->node->env);
@@ -89,6 +90,7 @@ static enum status append_promise(struct replica *replica, struct ballot promise
         .type = WAL_PROMISE, .urgent = true, .replica = replica->id, .ballot = promised};
     struct lsn lsn;
     TRY(wal_append(replica->node->wal, &record, &lsn));
+    node_log_grew(replica->node);
     replica->promise.is_promise = true;
     replica->promised = promised;
     wait_for_sync(replica, &replica->promise, lsn);
@@ -113,10 +115,13 @@ static enum status append_barrier(struct replica *replica, const struct paxos_en
 static void wake_committed(struct replica *replica, uint64_t commit_slot)
 {
     uint64_t now_ns = env_now_ns(replica->node->env);
-    LIST_FOR_EACH (node, &replica->entries) {
+    /* What is committed already may be many entries that wait for the apply: begin behind them. */
+    struct list *node = replica->entries.prev;
+    while (node != &replica->entries &&
+           LIST_ITEM(node, struct log_entry, link)->slot > replica->commit_slot)
+        node = node->prev;
+    for (node = node->next; node != &replica->entries; node = node->next) {
         struct log_entry *entry = LIST_ITEM(node, struct log_entry, link);
-        if (entry->slot <= replica->commit_slot)
-            continue;
         if (entry->slot > commit_slot)
             break;
         if (entry->proposed_ns > 0)
@@ -156,7 +161,7 @@ void replica_step(struct replica *replica, const struct paxos_event *event)
     carry_out(replica, &update);
 }
 
-enum status replica_propose(struct replica *replica, struct log_entry *entry, bool frees_space)
+enum status replica_propose(struct replica *replica, struct log_entry *entry, bool urgent)
 {
     struct node *node = replica->node;
     struct paxos before = replica->paxos; /* taken back if the log does not take the entry */
@@ -169,7 +174,7 @@ enum status replica_propose(struct replica *replica, struct log_entry *entry, bo
         ASSERT(update.append.count == 1 && !update.persist_promise);
         entry->slot = update.append.first_slot;
         entry->ballot = update.append.ballot;
-        status = append_entry(replica, entry, frees_space);
+        status = append_entry(replica, entry, urgent);
         if (status != STATUS_OK)
             replica->paxos = before;
     }
@@ -247,8 +252,9 @@ static void on_state(void *owner, enum wal_state state)
 {
     struct node *node = owner;
     if (state == WAL_NO_SPACE) {
-        log_line(node->env->log, LOG_ERROR, "node",
-                 "the disk is full: writes wait until there is space again");
+        log_line(
+            node->env->log, LOG_ERROR, "node",
+            "the disk is full: writes are refused, but for deletes, until there is space again");
         return;
     }
     wait_queue_wake_all(&node->log_room);
@@ -293,7 +299,7 @@ enum status replica_wait_commit(struct context *ctx, struct replica *replica, ui
         }
         /* Entries above the commit slot stay in the list; the newest are at its end. */
         struct list *at = replica->entries.prev;
-        while (LIST_ITEM(at, struct log_entry, link)->slot > slot)
+        while (at != &replica->entries && LIST_ITEM(at, struct log_entry, link)->slot > slot)
             at = at->prev;
         ASSERT(at != &replica->entries);
         struct log_entry *entry = LIST_ITEM(at, struct log_entry, link);

@@ -41,7 +41,7 @@ enum status node_get(struct context *ctx, struct replica_service *service,
 {
     struct node *node = CONTAINER_OF(service, struct node, service);
     struct replica *replica;
-    TRY(replica_enter(node, target->group_id, &replica));
+    TRY(replica_enter(node, target->group_id, true, &replica));
     *result = (struct get_result){0};
     struct bytes stored;
     uint64_t slot;
@@ -60,6 +60,8 @@ enum status node_get(struct context *ctx, struct replica_service *service,
 
 /* ---- Ranges ---- */
 
+#define YIELD_BYTES (64u * 1024u) /* evaluated in one turn of the loop */
+
 /* A walk over tree and overlay together, in key order.  It waits only to get the tree's next pair;
  * until it asks for the one after, a pair that it holds stays valid. */
 struct walk {
@@ -71,8 +73,9 @@ struct walk {
     bool held; /* the tree's next pair, not yet given out */
     struct bytes held_key;
     struct bytes held_row;
-    struct buffer last; /* the last key given out, deletions included; empty before the first */
-    struct buffer evaluated; /* the key of the last item that was evaluated */
+    struct bytes last;      /* the last key given out, deletions included; empty before the first */
+    struct bytes evaluated; /* that of the last item that was evaluated */
+    uint8_t *keys[2];       /* memory of those two: KEY_BYTES_MAX each */
 };
 
 static struct bytes first_bound(const struct replica_range *range)
@@ -91,9 +94,11 @@ static bool beyond_end(const struct replica_range *range, struct bytes key)
 static struct version *overlay_next(const struct walk *walk)
 {
     const struct overlay *overlay = &walk->replica->overlay;
+    if (overlay->count == 0)
+        return NULL;
     uint64_t slot = visible_slot(walk->replica);
     bool fresh = walk->last.count == 0;
-    struct bytes from = fresh ? first_bound(walk->range) : buffer_bytes(&walk->last);
+    struct bytes from = fresh ? first_bound(walk->range) : walk->last;
     struct version *version = walk->range->backward ? overlay_before(overlay, from, false, slot)
                                                     : overlay_after(overlay, from, fresh, slot);
     return version != NULL && beyond_end(walk->range, version->key) ? NULL : version;
@@ -106,16 +111,40 @@ static bool ahead(const struct walk *walk, struct bytes a, struct bytes b)
     return walk->range->backward ? order > 0 : order < 0;
 }
 
-static enum status remember(struct buffer *position, struct bytes key)
+/* `key` becomes the last one given out; the last evaluated one is kept. */
+static enum status remember(struct walk *walk, struct bytes key)
 {
-    buffer_clear(position);
-    buffer_append_bytes(position, key);
-    return position->failed ? STATUS_NO_MEMORY : STATUS_OK;
+    uint8_t *to = walk->keys[walk->evaluated.at == walk->keys[0] ? 1 : 0];
+    if (UNLIKELY(key.count > KEY_BYTES_MAX))
+        return STATUS_CORRUPT;
+    memcpy(to, key.at, key.count);
+    walk->last = bytes_of(to, key.count);
+    return STATUS_OK;
+}
+
+/* Place the cursor behind what was given out. */
+static enum status open_cursor(struct walk *walk)
+{
+    bool backward = walk->range->backward;
+    bool fresh = walk->last.count == 0;
+    return tree_cursor_open(walk->ctx, walk->replica->tree, backward ? TREE_CURSOR_BACKWARD : 0,
+                            fresh ? first_bound(walk->range) : walk->last, fresh && !backward,
+                            &walk->cursor);
 }
 
 static enum status hold_next(struct walk *walk)
 {
-    enum status status = tree_cursor_next(&walk->cursor, &walk->held_key, &walk->held_row);
+    enum status status;
+    for (;;) {
+        uint64_t applied_slot = walk->replica->applied_slot;
+        status = tree_cursor_next(&walk->cursor, &walk->held_key, &walk->held_row);
+        if (LIKELY(walk->replica->applied_slot == applied_slot) ||
+            (status != STATUS_OK && status != STATUS_END))
+            break;
+        /* While it waited for a page, versions went from the overlay into the tree, maybe to where the
+         * cursor had looked already: look again. */
+        TRY(open_cursor(walk));
+    }
     if (status == STATUS_END || (status == STATUS_OK && beyond_end(walk->range, walk->held_key))) {
         walk->tree_ended = true;
         return STATUS_OK;
@@ -124,8 +153,8 @@ static enum status hold_next(struct walk *walk)
     return status;
 }
 
-/* The next row in the walk's direction, deletions left out; its key is in walk->last.  Valid until
- * the next wait. STATUS_END  no more in the range */
+/* The next row in the walk's direction, deletions left out; its key is walk->last.  Valid until the
+ * next wait. STATUS_END  no more in the range */
 static enum status walk_next(struct walk *walk, struct bytes *row)
 {
     for (;;) {
@@ -138,11 +167,11 @@ static enum status walk_next(struct walk *walk, struct bytes *row)
                 return STATUS_END;
             walk->held = false;
             *row = walk->held_row;
-            return remember(&walk->last, walk->held_key);
+            return remember(walk, walk->held_key);
         }
         if (walk->held && bytes_equal(walk->held_key, version->key))
             walk->held = false; /* the overlay's is newer */
-        TRY(remember(&walk->last, version->key));
+        TRY(remember(walk, version->key));
         if (version->row.at != NULL) {
             *row = version->row;
             return STATUS_OK;
@@ -156,20 +185,8 @@ static enum status set_last_key(struct walk *walk, struct replica_range_result *
 {
     if (walk->evaluated.count == 0)
         return STATUS_OK;
-    struct buffer buffer;
-    buffer_init(&buffer, walk->ctx->env->heap, KEY_BYTES_MAX + 1024);
-    struct value_writer writer;
-    value_writer_init(&writer, &buffer);
-    key_write_decoded(&writer, walk->range->schema, buffer_bytes(&walk->evaluated));
-    struct value key;
-    enum status status = value_writer_finish(&writer, &key);
-    if (status == STATUS_OK) {
-        struct bytes copy = arena_copy(&walk->ctx->arena, bytes_of(key.at, key.bytes));
-        result->last_key = (struct value){copy.at, key.bytes};
-        status = copy.at == NULL ? STATUS_NO_MEMORY : STATUS_OK;
-    }
-    buffer_release(&buffer);
-    return status;
+    result->last_key = arena_copy(&walk->ctx->arena, walk->evaluated);
+    return result->last_key.at == NULL ? STATUS_NO_MEMORY : STATUS_OK;
 }
 
 /* Evaluate one item: count it, filter it, give it to the sink. */
@@ -179,6 +196,7 @@ static enum status evaluate(struct walk *walk, struct value item, uint32_t bytes
 {
     result->scanned_count++;
     result->scanned_bytes += bytes;
+    walk->evaluated = walk->last;
     bool holds = true;
     if (walk->range->filter.code.count > 0) {
         struct expr_fault fault = {0};
@@ -194,13 +212,20 @@ static enum status evaluate(struct walk *walk, struct value item, uint32_t bytes
     return sink->take(sink, item);
 }
 
+/* Others have their turn after each YIELD_BYTES.  The walk holds nothing then. */
+static enum status give_way(struct walk *walk)
+{
+    TRY(context_check(walk->ctx));
+    context_yield(walk->ctx);
+    return STATUS_OK;
+}
+
 static enum status run_walk(struct walk *walk, struct item_sink *sink,
                             struct replica_range_result *result, struct error *error)
 {
     const struct replica_range *range = walk->range;
-    struct bytes from = first_bound(range);
-    TRY(tree_cursor_open(walk->ctx, walk->replica->tree, range->backward ? TREE_CURSOR_BACKWARD : 0,
-                         from, !range->backward, &walk->cursor));
+    uint64_t yield_at = result->scanned_bytes + YIELD_BYTES;
+    TRY(open_cursor(walk));
     for (;;) {
         struct bytes stored;
         enum status status = walk_next(walk, &stored);
@@ -218,10 +243,13 @@ static enum status run_walk(struct walk *walk, struct item_sink *sink,
         status = evaluate(walk, row.item, bytes, sink, result, error);
         fiber_no_wait_end(walk->ctx);
         TRY(status);
-        TRY(remember(&walk->evaluated, buffer_bytes(&walk->last)));
         if (range->limit > 0 && result->scanned_count >= range->limit) {
             result->more = true;
             return set_last_key(walk, result);
+        }
+        if (result->scanned_bytes >= yield_at && !walk->held) {
+            TRY(give_way(walk));
+            yield_at = result->scanned_bytes + YIELD_BYTES;
         }
     }
 }
@@ -233,13 +261,10 @@ enum status node_range(struct context *ctx, struct replica_service *service,
 {
     struct node *node = CONTAINER_OF(service, struct node, service);
     struct replica *replica;
-    TRY(replica_enter(node, target->group_id, &replica));
-    struct walk walk = {.ctx = ctx, .replica = replica, .range = range};
-    buffer_init(&walk.last, node->env->heap, KEY_BYTES_MAX);
-    buffer_init(&walk.evaluated, node->env->heap, KEY_BYTES_MAX);
+    TRY(replica_enter(node, target->group_id, true, &replica));
+    uint8_t keys[2][KEY_BYTES_MAX];
+    struct walk walk = {.ctx = ctx, .replica = replica, .range = range, .keys = {keys[0], keys[1]}};
     enum status status = run_walk(&walk, sink, result, error);
-    buffer_release(&walk.evaluated);
-    buffer_release(&walk.last);
     replica_leave(replica);
     return status;
 }

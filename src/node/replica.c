@@ -4,15 +4,32 @@
 #include "node/node_private.h"
 
 /* The blob, little-endian:
- *   u8 format: 1 | u64 table id | u16 bytes, low | u16 bytes, high | the encoded configuration */
-#define BLOB_FORMAT 1u
+ *   u8 format: 1 | u64 table id | u64 HLC | ballot: u64 round, u64 added, u32 node
+ *   | u16 bytes, low | u16 bytes, high | the encoded configuration
+ *
+ * The HLC and the ballot stand where they can be written over: replica_save. */
+#define BLOB_FORMAT    1u
+#define BLOB_HLC_AT    9u
+#define BLOB_BALLOT_AT 17u
+
+#define BALLOT_BYTES 20u
+
+static void put_ballot(uint8_t *to, struct ballot ballot)
+{
+    put_u64(to, ballot.round);
+    put_u64(to + 8, ballot.replica.added);
+    put_u32(to + 16, ballot.replica.node);
+}
 
 void replica_blob_write(const struct replica_blob *blob, struct buffer *to)
 {
     uint8_t number[8];
-    buffer_append_u8(to, BLOB_FORMAT);
-    put_u64(number, blob->table_id);
-    buffer_append(to, number, 8);
+    uint8_t head[BLOB_BALLOT_AT + BALLOT_BYTES];
+    head[0] = BLOB_FORMAT;
+    put_u64(head + 1, blob->table_id);
+    put_u64(head + BLOB_HLC_AT, blob->hlc);
+    put_ballot(head + BLOB_BALLOT_AT, blob->ballot);
+    buffer_append(to, head, sizeof(head));
     put_u16(number, (uint16_t)blob->low.count);
     buffer_append(to, number, 2);
     buffer_append_bytes(to, blob->low);
@@ -31,6 +48,10 @@ enum status replica_blob_read(struct bytes bytes, struct replica_blob *blob)
     if (!r.failed && format != BLOB_FORMAT)
         return STATUS_VERSION;
     blob->table_id = read_u64(&r);
+    blob->hlc = read_u64(&r);
+    blob->ballot.round = read_u64(&r);
+    blob->ballot.replica.added = read_u64(&r);
+    blob->ballot.replica.node = read_u32(&r);
     blob->low = read_bytes(&r, read_u16(&r));
     blob->high = read_bytes(&r, read_u16(&r));
     if (r.failed)
@@ -43,13 +64,35 @@ struct replica *node_replica(const struct node *node, uint64_t group_id)
     return hash_map_find(&node->replicas, bytes_of(&group_id, sizeof(group_id)));
 }
 
-enum status replica_enter(struct node *node, uint64_t group_id, struct replica **replica)
+enum status replica_save(struct replica *replica)
+{
+    if (replica->hlc == replica->hlc_saved &&
+        ballot_equal(replica->applied_ballot, replica->ballot_saved))
+        return STATUS_OK;
+    uint8_t *blob = (uint8_t *)(uintptr_t)replica->blob.at;
+    put_u64(blob + BLOB_HLC_AT, replica->hlc);
+    put_ballot(blob + BLOB_BALLOT_AT, replica->applied_ballot);
+    TRY(tree_set_blob(replica->tree, replica->blob));
+    replica->hlc_saved = replica->hlc;
+    replica->ballot_saved = replica->applied_ballot;
+    return STATUS_OK;
+}
+
+enum status replica_serves(const struct replica *replica)
+{
+    if (LIKELY(replica->state == REPLICA_SERVING))
+        return STATUS_OK;
+    return replica->state == REPLICA_CLOSING ? STATUS_MOVED : STATUS_UNAVAILABLE;
+}
+
+enum status replica_enter(struct node *node, uint64_t group_id, bool to_read,
+                          struct replica **replica)
 {
     struct replica *found = node_replica(node, group_id);
-    if (found == NULL || found->state == REPLICA_CLOSING)
+    if (UNLIKELY(found == NULL))
         return STATUS_MOVED;
-    if (found->state != REPLICA_SERVING)
-        return STATUS_UNAVAILABLE;
+    if (!(to_read && found->readable && found->state == REPLICA_FAILED))
+        TRY(replica_serves(found));
     found->users++;
     *replica = found;
     return STATUS_OK;
@@ -65,6 +108,7 @@ void replica_leave(struct replica *replica)
 void replica_set_state(struct replica *replica, enum replica_state state)
 {
     replica->state = state;
+    replica->readable |= state == REPLICA_SERVING;
     wait_queue_wake_all(&replica->state_changed);
     wait_queue_wake_all(&replica->room);
     if (state == REPLICA_FAILED || state == REPLICA_CLOSING) {
@@ -82,6 +126,12 @@ static enum status set_up(struct replica *replica, const struct replica_blob *bl
         TRY(tree_create(node->forest, replica->id, replica->blob, &replica->tree));
     replica->applied_slot = replica->commit_slot = tree_row(replica->tree).applied;
     replica->recovered_last_slot = replica->applied_slot;
+    replica->hlc = replica->hlc_saved = blob->hlc;
+    replica->applied_ballot = blob->ballot;
+    replica->applied_ballot.replica.group = blob->ballot.round > 0 ? replica->group_id : 0;
+    replica->ballot_saved = replica->applied_ballot;
+    if (replica->applied_slot > 0)
+        replica->recovered_last_ballot = replica->applied_ballot;
     return hash_map_insert(&node->replicas, bytes_of(&replica->group_id, sizeof(uint64_t)),
                            replica);
 }

@@ -24,8 +24,7 @@ struct writing {
 static enum status wait_for_room(struct context *ctx, struct replica *replica)
 {
     for (;;) {
-        if (replica->state != REPLICA_SERVING)
-            return STATUS_UNAVAILABLE;
+        TRY(replica_serves(replica));
         if (replica->overlay_bytes < REPLICA_OVERLAY_BYTES_MAX)
             return STATUS_OK;
         replica->node->stats.overlay_waits++;
@@ -171,7 +170,9 @@ static enum status propose(struct context *ctx, struct writing *w, struct value 
         row_header_write(row, &stored);
         memcpy(row + ROW_HEADER_BYTES, item.at, item.bytes);
     }
-    TRY(replica_propose(replica, entry, is_delete));
+    /* What deletes may use the reserve of a full disk: it is how space comes back. */
+    bool urgent = is_delete && wal_state(node->wal) == WAL_NO_SPACE;
+    TRY(replica_propose(replica, entry, urgent));
     ASSERT(entry->slot == replica->paxos.last_slot);
     replica->hlc = hlc;
     w->slot = entry->slot;
@@ -210,13 +211,17 @@ static enum status execute(struct context *ctx, struct writing *w)
     for (;;) {
         TRY(wait_for_room(ctx, w->replica));
         TRY(read_image(ctx, w));
+        TRY(replica_serves(w->replica));
+        if (UNLIKELY(w->replica->overlay_bytes >= REPLICA_OVERLAY_BYTES_MAX))
+            continue; /* others came first while the page was read */
         *w->result = (struct write_result){0};
         w->slot = w->observed_slot;
         fiber_no_wait_begin(ctx);
         enum status status = decide(ctx, w);
         fiber_no_wait_end(ctx);
-        if (status != STATUS_BUSY)
+        if (LIKELY(status != STATUS_BUSY))
             return status;
+        node_log_refused(w->replica->node);
         TRY(wait_queue_wait(ctx, &w->replica->node->log_room));
     }
 }
@@ -228,7 +233,7 @@ void node_write(struct context *ctx, struct replica_service *service,
 {
     struct node *node = CONTAINER_OF(service, struct node, service);
     struct replica *replica;
-    enum status entered = replica_enter(node, target->group_id, &replica);
+    enum status entered = replica_enter(node, target->group_id, false, &replica);
     if (entered != STATUS_OK) {
         for (uint32_t i = 0; i < count; i++)
             statuses[i] = entered;

@@ -42,7 +42,6 @@ struct replica_range {
     uint32_t limit;     /* items to evaluate; 0 = no limit */
     uint64_t bytes_max; /* items evaluated end before they pass it; the first always counts */
     struct expr_program filter;
-    const struct key_schema *schema; /* for last_key */
 };
 
 /* Counts, and where it ended; added to by consecutive partitions of one request. */
@@ -50,8 +49,8 @@ struct replica_range_result {
     uint32_t count, scanned_count;
     uint64_t scanned_bytes;
     bool more; /* ended by limit or bytes_max, not at the bound of the range */
-    struct value
-        last_key; /* when `more`: the key attributes of the last item evaluated, in the arena */
+    struct bytes
+        last_key; /* encoded, of the last item evaluated; in the arena; empty: there is none */
 };
 
 struct replica_service {

@@ -101,14 +101,33 @@ static enum status walk_partitions(struct context *ctx, struct router *router, s
                                      .consistent = request->consistent,
                                      .limit = request->limit,
                                      .bytes_max = PAGE_BYTES_MAX,
-                                     .filter = request->filter,
-                                     .schema = &table->schema};
+                                     .filter = request->filter};
         enum status status =
             router->service->range(ctx, router->service, &target, &call, sink, gathered, error);
         if (status != STATUS_OK)
             return router_replica_error(error, status);
     }
     return STATUS_OK;
+}
+
+/* LastEvaluatedKey: the attributes of an encoded key, in the arena. */
+static enum status show_key(struct context *ctx, const struct key_schema *schema, struct bytes key,
+                            struct value *shown)
+{
+    struct buffer buffer;
+    buffer_init(&buffer, ctx->env->heap, KEY_BYTES_MAX + 1024);
+    struct value_writer writer;
+    value_writer_init(&writer, &buffer);
+    key_write_decoded(&writer, schema, key);
+    struct value value;
+    enum status status = value_writer_finish(&writer, &value);
+    if (status == STATUS_OK) {
+        struct bytes copy = arena_copy(&ctx->arena, bytes_of(value.at, value.bytes));
+        *shown = (struct value){copy.at, value.bytes};
+        status = copy.at == NULL ? STATUS_NO_MEMORY : STATUS_OK;
+    }
+    buffer_release(&buffer);
+    return status;
 }
 
 enum status router_range(struct context *ctx, struct router *router,
@@ -124,14 +143,19 @@ enum status router_range(struct context *ctx, struct router *router,
     struct table *table = catalog_find(&router->catalog, request->table);
     table_hold(table); /* the walk waits */
     struct replica_range_result gathered = {0};
+    struct value last_key = VALUE_ABSENT;
     enum status status =
         walk_partitions(ctx, router, table, request, &range, sink, &gathered, error);
+    if (status == STATUS_OK && gathered.more) {
+        status = show_key(ctx, &table->schema, gathered.last_key, &last_key);
+        if (status != STATUS_OK)
+            (void)error_internal(error, status);
+    }
     table_drop(table);
     TRY(status);
     *result = (struct range_result){.count = gathered.count,
                                     .scanned_count = gathered.scanned_count,
-                                    .scanned_bytes = gathered.scanned_bytes};
-    if (gathered.more)
-        result->last_key = gathered.last_key;
+                                    .scanned_bytes = gathered.scanned_bytes,
+                                    .last_key = last_key};
     return STATUS_OK;
 }

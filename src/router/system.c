@@ -207,8 +207,7 @@ enum status system_load(struct context *ctx, struct router *router)
         struct replica_range range = {.low = key_bytes(&low),
                                       .high = key_bytes(&high),
                                       .consistent = true,
-                                      .bytes_max = UINT64_MAX,
-                                      .schema = &table->schema};
+                                      .bytes_max = UINT64_MAX};
         struct replica_target target = system_target();
         struct load_sink load = {.sink = {.take = load_row}, .router = router};
         struct replica_range_result result = {0};

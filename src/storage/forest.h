@@ -122,6 +122,9 @@ MUST_USE enum status forest_checkpoint(struct context *ctx, struct forest *fores
 MUST_USE enum status forest_wait_checkpoint_due(struct context *ctx, struct forest *forest,
                                                 uint64_t until_ns);
 
+/* A checkpoint is due, until the next one begins: wakes forest_wait_checkpoint_due. */
+void forest_want_checkpoint(struct forest *forest);
+
 /* The log must keep everything from here on: the lower log position of the two superblocks, of
  * which either can be opened.  For wal_release. */
 struct lsn forest_log_needed(const struct forest *forest);

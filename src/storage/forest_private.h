@@ -264,7 +264,6 @@ MUST_USE enum status forest_reserve_numbers(struct context *ctx, struct forest *
 /* ---- Checkpoint (checkpoint.c) ---- */
 
 bool forest_checkpoint_is_due(const struct forest *forest);
-void forest_want_checkpoint(struct forest *forest);
 
 /* Run a job and wait for it, also for room in its lane. */
 MUST_USE enum status forest_run_job(struct context *ctx, struct env_job *job);
