@@ -339,7 +339,9 @@ struct replica_service *node_service(struct node *node)
 
 enum status node_writable(const struct node *node)
 {
-    return wal_state(node->wal) == WAL_OK ? STATUS_OK : wal_status(node->wal);
+    if (wal_state(node->wal) != WAL_OK)
+        return wal_status(node->wal);
+    return forest_has_space(node->forest) ? STATUS_OK : STATUS_NO_SPACE;
 }
 
 const struct node_stats *node_stats(const struct node *node)

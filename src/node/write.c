@@ -144,6 +144,8 @@ static enum status propose(struct context *ctx, struct writing *w, struct value 
     struct replica *replica = w->replica;
     struct node *node = replica->node;
     bool is_delete = value_type(item) == VALUE_NONE;
+    if (UNLIKELY(!is_delete && !forest_has_space(node->forest)))
+        return STATUS_NO_SPACE; /* it could not be applied; what is left is for deletes */
     size_t row_bytes = is_delete ? 0 : ROW_HEADER_BYTES + item.bytes;
     size_t bytes = ENTRY_HEADER_BYTES + ENTRY_MUTATION_BYTES + w->write->key.count + row_bytes;
     struct log_entry *entry = log_entry_new(node, bytes, 1);
