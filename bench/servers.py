@@ -22,6 +22,8 @@ TRINE = ROOT / "build/release/trine"
 PEERS = ROOT / "bench/peers/node_modules"
 ACCESS_KEY, SECRET_KEY, REGION = "bench", "bench-secret", "us-east-1"
 READY_S = 20
+ANSWERS_MIN = 50  # a window with fewer says nothing
+TRIES = 5
 
 # What nginx answers: a fixed body as long as a GetItem's answer.
 FIXED_BODY = json.dumps({"Item": {"pk": {"S": "user#00000001"}, "sk": {"S": "order#0001"}, "hits": {"N": "1234"},
@@ -58,6 +60,23 @@ def cores():
     if len(allowed) < 2:
         raise Failure("the comparison needs two cores: one for the server, one for the load")
     return allowed[0], allowed[1]
+
+
+def take_priority():
+    """Where it is allowed, other work on the machine waits: a session of our own, ahead of the others."""
+    try:
+        os.setsid()
+    except PermissionError:
+        pass  # already a leader
+    for path, value in ((Path("/proc/self/autogroup"), "-20"), (None, -20)):
+        try:
+            if path is None:
+                os.setpriority(os.PRIO_PROCESS, 0, value)
+            elif path.exists():
+                path.write_text(value)
+        except OSError:
+            return False
+    return True
 
 
 def free_port():
@@ -225,8 +244,11 @@ def load(server, *words):
     """One run of trine-load; its line of results."""
     command = ["taskset", "-c", str(cores()[1]), LOAD, "--endpoint", f"127.0.0.1:{server.port}", "--pid", server.pid,
                "--access-key", ACCESS_KEY, "--secret-key", SECRET_KEY, "--region", REGION, *words]
-    result = subprocess.run([str(word) for word in command], capture_output=True, text=True, check=False)
-    line = json.loads(result.stdout) if result.stdout else {}
-    if result.returncode != 0:
-        raise Failure(f"{server.name}: {' '.join(map(str, words))}: {result.stderr or line.get('error')}")
-    return line
+    for _ in range(TRIES):
+        result = subprocess.run([str(word) for word in command], capture_output=True, text=True, check=False)
+        line = json.loads(result.stdout) if result.stdout else {}
+        if result.returncode != 0:
+            raise Failure(f"{server.name}: {' '.join(map(str, words))}: {result.stderr or line.get('error')}")
+        if line.get("requests", ANSWERS_MIN) >= ANSWERS_MIN:
+            return line
+    raise Failure(f"{server.name}: {' '.join(map(str, words))}: hardly an answer, {TRIES} times")
