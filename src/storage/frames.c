@@ -4,16 +4,10 @@
 
 #include "base/assert.h"
 
-#define CHUNK_FRAMES     128u
-#define CHUNKS_FIRST     16u
+#define CHUNK_FRAMES_MAX 4096u /* 32 MiB of pages */
+#define CHUNKS_FIRST     4u
+#define STEP_FRAMES      32u /* made at a time */
 #define TABLE_BITS_FIRST 8u
-
-/* Frames and their pages, in pieces large enough that the system gives memory page by page as it is
- * first touched. */
-struct frame_chunk {
-    uint8_t pages[CHUNK_FRAMES][PAGE_BYTES];
-    struct frame frames[CHUNK_FRAMES];
-};
 
 /* One read under way; owned by its frame until `done`. */
 struct frame_load {
@@ -25,9 +19,25 @@ struct frame_load {
     enum status status;
 };
 
-static struct frame *frame_at(struct frames *frames, uint32_t index)
+/* Pages and their frames come in chunks so large that every malloc has them mapped by the system,
+ * which gives memory as it is first touched: what is not used yet costs nothing, and pages, which
+ * live long, do not keep malloc's heap from shrinking. */
+static size_t chunk_bytes(const struct frames *frames)
 {
-    return &frames->chunks[index / CHUNK_FRAMES]->frames[index % CHUNK_FRAMES];
+    return frames->chunk_frames * (PAGE_BYTES + sizeof(struct frame));
+}
+
+static uint8_t *page_at(const struct frames *frames, uint32_t index)
+{
+    return frames->chunks[index / frames->chunk_frames] +
+           (size_t)(index % frames->chunk_frames) * PAGE_BYTES;
+}
+
+static struct frame *frame_at(const struct frames *frames, uint32_t index)
+{
+    uint8_t *chunk = frames->chunks[index / frames->chunk_frames];
+    struct frame *in_chunk = (struct frame *)(chunk + (size_t)frames->chunk_frames * PAGE_BYTES);
+    return in_chunk + index % frames->chunk_frames;
 }
 
 enum status frames_init(struct frames *frames, struct env *env, uint32_t frames_max)
@@ -35,6 +45,7 @@ enum status frames_init(struct frames *frames, struct env *env, uint32_t frames_
     *frames = (struct frames){.env = env,
                               .frames_max = frames_max,
                               .background_max = MAX(32u, frames_max / 64),
+                              .chunk_frames = MIN(frames_max, CHUNK_FRAMES_MAX),
                               .table_bits = TABLE_BITS_FIRST};
     list_init(&frames->empty);
     list_init(&frames->dirty);
@@ -49,15 +60,13 @@ void frames_release(struct frames *frames)
 {
     ASSERT(frames->loading_count == 0);
     struct heap *heap = frames->env->heap;
-    uint32_t chunks = (frames->count + CHUNK_FRAMES - 1) / CHUNK_FRAMES;
-    for (uint32_t i = 0; i < chunks; i++) {
-        heap_free(heap, frames->chunks[i], sizeof(struct frame_chunk));
-    }
-    heap_free(heap, frames->chunks, frames->chunks_capacity * sizeof(*frames->chunks));
+    for (uint32_t i = 0; i < frames->chunk_count; i++)
+        heap_free(heap, frames->chunks[i], chunk_bytes(frames));
+    heap_free(heap, frames->chunks, frames->chunk_capacity * sizeof(*frames->chunks));
     heap_free(heap, frames->table, sizeof(*frames->table) << frames->table_bits);
     frames->chunks = NULL;
     frames->table = NULL;
-    frames->count = frames->chunks_capacity = 0;
+    frames->count = frames->chunk_count = frames->chunk_capacity = 0;
 }
 
 /* ---- Table ---- */
@@ -139,41 +148,44 @@ static void table_remove(struct frames *frames, uint32_t number)
 
 /* ---- Empty frames ---- */
 
-static bool chunks_grow(struct frames *frames)
+static bool make_chunk(struct frames *frames)
 {
-    uint32_t capacity = frames->chunks_capacity;
-    if (frames->count / CHUNK_FRAMES < capacity)
-        return true;
-    uint32_t more = MAX(capacity * 2, CHUNKS_FIRST);
     struct heap *heap = frames->env->heap;
-    struct frame_chunk **chunks = heap_alloc(heap, more * sizeof(struct frame_chunk *));
-    if (chunks == NULL)
+    uint32_t capacity = frames->chunk_capacity;
+    if (frames->chunk_count == capacity) {
+        uint32_t more = MAX(capacity * 2, CHUNKS_FIRST);
+        uint8_t **chunks = heap_alloc(heap, more * sizeof(*chunks));
+        if (chunks == NULL)
+            return false;
+        if (capacity > 0)
+            memcpy(chunks, frames->chunks, capacity * sizeof(*chunks));
+        heap_free(heap, frames->chunks, capacity * sizeof(*chunks));
+        frames->chunks = chunks;
+        frames->chunk_capacity = more;
+    }
+    uint8_t *chunk = heap_alloc(heap, chunk_bytes(frames));
+    if (chunk == NULL)
         return false;
-    if (capacity > 0)
-        memcpy(chunks, frames->chunks, capacity * sizeof(struct frame_chunk *));
-    heap_free(heap, frames->chunks, capacity * sizeof(struct frame_chunk *));
-    frames->chunks = chunks;
-    frames->chunks_capacity = more;
+    frames->chunks[frames->chunk_count++] = chunk;
     return true;
 }
 
+/* Make some more frames, as far as the bound and the last chunk go. */
 static bool make_frames(struct frames *frames)
 {
-    struct heap *heap = frames->env->heap;
-    struct frame_chunk *chunk = heap_alloc(heap, sizeof(*chunk)); /* its pages are not touched */
-    uint32_t more = MIN(CHUNK_FRAMES, frames->frames_max - frames->count);
-    if (chunk == NULL || !chunks_grow(frames) || !table_grow(frames, frames->count + more)) {
-        heap_free(heap, chunk, sizeof(*chunk));
+    if (frames->count == frames->chunk_count * frames->chunk_frames && !make_chunk(frames))
         return false;
-    }
-    for (uint32_t i = 0; i < more; i++) {
-        struct frame *frame = &chunk->frames[i];
-        *frame = (struct frame){.page = chunk->pages[i]};
+    uint32_t in_chunk = frames->chunk_count * frames->chunk_frames - frames->count;
+    uint32_t more = MIN(STEP_FRAMES, MIN(in_chunk, frames->frames_max - frames->count));
+    if (!table_grow(frames, frames->count + more))
+        return false;
+    for (uint32_t i = frames->count; i < frames->count + more; i++) {
+        struct frame *frame = frame_at(frames, i);
+        *frame = (struct frame){.page = page_at(frames, i)};
         list_init(&frame->link);
         wait_queue_init(&frame->loaded);
         list_push_back(&frames->empty, &frame->link);
     }
-    frames->chunks[frames->count / CHUNK_FRAMES] = chunk;
     frames->count += more;
     return true;
 }

@@ -62,8 +62,6 @@ struct frames_slot {
     struct frame *frame;
 };
 
-struct frame_chunk;
-
 struct frames {
     struct env *env;
     struct env_file *file;
@@ -75,8 +73,9 @@ struct frames {
     uint32_t background_count, background_max;
     uint32_t loading_count;
     uint32_t hand;
-    struct frame_chunk **chunks;
-    uint32_t chunks_capacity;
+    uint8_t **chunks; /* pages, then their frames: see frames.c */
+    uint32_t chunk_count, chunk_capacity;
+    uint32_t chunk_frames;     /* in each */
     struct frames_slot *table; /* open addressing, linear probing */
     uint32_t table_bits;       /* 2^table_bits slots */
     uint32_t table_used;

@@ -1,11 +1,12 @@
 #include "env/uv/ram_files.h"
 
 #include <stdlib.h>
+#include <sys/mman.h>
 
 #include "base/assert.h"
 #include "env/uv/uv_env_private.h"
 
-#define CHUNK_BYTES    (1u << 20) /* malloc maps pieces of this size: see uv_env.c */
+#define CHUNK_BYTES    (1u << 20)
 #define FILE_BYTES_MAX (UINT64_C(1) << 44)
 
 /* A file or directory, and its name while it has one. */
@@ -49,11 +50,18 @@ struct ram_files *ram_files_create(uint64_t bytes_max)
     return ram;
 }
 
+/* Mapped, not from malloc, whose heap would keep what is freed below a chunk that lives long. */
+static uint8_t *chunk_make(void)
+{
+    void *at = mmap(NULL, CHUNK_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    return at != MAP_FAILED ? at : NULL;
+}
+
 static void chunk_free(struct ram_files *ram, struct ram_node *node, size_t index)
 {
     if (node->chunks[index] == NULL)
         return;
-    free(node->chunks[index]);
+    munmap(node->chunks[index], CHUNK_BYTES);
     node->chunks[index] = NULL;
     ram->bytes_used -= CHUNK_BYTES;
 }
@@ -286,7 +294,7 @@ static enum status write_piece(struct ram_files *ram, struct ram_node *node, uin
             if (ram->bytes_max > 0 && ram->bytes_max - ram->bytes_used < CHUNK_BYTES)
                 return STATUS_NO_SPACE;
             TRY(chunks_reach(node, index));
-            node->chunks[index] = calloc(1, CHUNK_BYTES);
+            node->chunks[index] = chunk_make();
             if (node->chunks[index] == NULL)
                 return STATUS_NO_SPACE;
             ram->bytes_used += CHUNK_BYTES;

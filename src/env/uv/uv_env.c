@@ -23,11 +23,6 @@
 #define NS_PER_MS UINT64_C(1000000)
 #define NS_PER_S  UINT64_C(1000000000)
 
-/* Of malloc: pieces of this size are mapped and given back one by one; as much free memory at the
- * heap's end is kept.  (Left alone, glibc moves both up to 32 MiB.) */
-#define MALLOC_MAP_BYTES  (1 << 20)
-#define MALLOC_TRIM_BYTES (1 << 20)
-
 /* ---- Clocks and randomness ---- */
 
 static uint64_t clock_ns(clockid_t clock)
@@ -189,8 +184,6 @@ static void process_prepare(void)
 {
 #ifdef M_ARENA_MAX
     mallopt(M_ARENA_MAX, 1);
-    mallopt(M_MMAP_THRESHOLD, MALLOC_MAP_BYTES);
-    mallopt(M_TRIM_THRESHOLD, MALLOC_TRIM_BYTES);
 #endif
     signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN);
