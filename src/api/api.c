@@ -15,6 +15,7 @@ enum status api_open(struct env *env, const struct api_options *options, struct 
         return STATUS_NO_MEMORY;
     *api = (struct api){.env = env, .options = *options};
     buffer_init(&api->scratch, env->heap, SCRATCH_BYTES_MAX);
+    wait_queue_init(&api->large_queue);
     enum status status =
         sigv4_verifier_open(env->heap, options->credentials, env_random_u64(env), &api->verifier);
     if (status != STATUS_OK) {

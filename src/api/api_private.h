@@ -42,6 +42,8 @@ struct api {
     struct buffer scratch; /* for one projected item at a time, within a stretch without waits */
     struct api_operation_stats *stats[API_OPERATION_COUNT]; /* NULL until first used */
     uint64_t unnamed;
+    uint32_t large_answers;        /* of BatchGetItem, in the making */
+    struct wait_queue large_queue; /* for making one, in order of arrival */
 };
 
 struct api_call {

@@ -8,6 +8,9 @@
  * items" (API Reference, BatchGetItem). */
 #define ANSWER_BYTES_MAX 16000000u
 
+#define TURN_BYTES        (128u << 10) /* of items read in one turn of the loop */
+#define LARGE_ANSWERS_MAX 8u           /* beyond TURN_BYTES, in the making at one time */
+
 /* A failure that leaves an item unprocessed, when others were processed: it may pass. */
 static bool may_pass(enum error_code code)
 {
@@ -39,7 +42,8 @@ struct batch_get {
     uint32_t count;                             /* of requests */
     uint32_t done;  /* requests before this one were processed; those from it on are not */
     uint64_t bytes; /* of the items in the answer */
-    bool full;      /* the next item does not fit */
+    bool full;      /* the next item does not fit, or may not be waited for */
+    bool large;     /* counted in api->large_answers */
 };
 
 /* The projection of one table of the batch. */
@@ -79,7 +83,7 @@ static enum status collect_gets(struct api_call *call, struct batch_get *batch)
     return STATUS_OK;
 }
 
-/* Read one item into the answer, if it fits. */
+/* One item, read and written. */
 static enum status get_one(struct api_call *call, struct batch_get *batch, uint32_t table)
 {
     const struct get_request *request = &batch->requests[batch->done];
@@ -98,6 +102,44 @@ static enum status get_one(struct api_call *call, struct batch_get *batch, uint3
     return STATUS_OK;
 }
 
+/* An answer that grows large waits for its turn: many at once would take turns at growing, and no bound
+ * would hold what they take together. */
+static enum status begin_large(struct api_call *call, struct batch_get *batch)
+{
+    struct api *api = call->api;
+    if (api->large_answers < LARGE_ANSWERS_MAX)
+        api->large_answers++;
+    else
+        TRY(wait_queue_wait(call->ctx, &api->large_queue)); /* the place of the one that ended */
+    batch->large = true;
+    return STATUS_OK;
+}
+
+static void end_large(struct api_call *call, const struct batch_get *batch)
+{
+    struct api *api = call->api;
+    if (!batch->large)
+        return;
+    if (wait_queue_empty(&api->large_queue))
+        api->large_answers--;
+    else
+        wait_queue_wake_one(&api->large_queue);
+}
+
+/* Read one item into the answer, if it fits; other flows have a turn after each TURN_BYTES. */
+static enum status get_next(struct api_call *call, struct batch_get *batch, uint32_t table)
+{
+    uint64_t turn = batch->bytes / TURN_BYTES;
+    TRY(get_one(call, batch, table));
+    if (batch->bytes / TURN_BYTES == turn)
+        return STATUS_OK;
+    if (!batch->large && begin_large(call, batch) != STATUS_OK)
+        batch->full = true; /* its time is over: what is left stays unprocessed */
+    else
+        context_yield(call->ctx);
+    return STATUS_OK;
+}
+
 /* "Responses": as many items as fit; what fails for now ends it too. */
 static enum status write_responses(struct api_call *call, struct batch_get *batch)
 {
@@ -109,7 +151,7 @@ static enum status write_responses(struct api_call *call, struct batch_get *batc
         json_write_name(&call->json, items->keys[t]);
         json_write_array_begin(&call->json);
         for (uint32_t k = 0; k < batch->tables[t].keys.count && !stopped; k++) {
-            enum status status = get_one(call, batch, t);
+            enum status status = get_next(call, batch, t);
             if (status != STATUS_OK && (batch->done == 0 || !may_pass(call->error.code)))
                 return status;
             stopped = status != STATUS_OK || batch->full;
@@ -180,7 +222,9 @@ enum status api_batch_get_item(struct api_call *call)
     TRY(router_check_gets(call->ctx, call_router(call), batch->requests, batch->count,
                           &call->error));
     json_write_object_begin(&call->json);
-    TRY(write_responses(call, batch));
+    enum status status = write_responses(call, batch);
+    end_large(call, batch);
+    TRY(status);
     write_unprocessed_gets(call, batch);
     write_capacities(call, input->return_consumed_capacity, &input->request_items,
                      batch->half_units);

@@ -15,7 +15,8 @@
  * Invariants
  *   (1) a connection has at most one request in flight, and answers leave in the order of requests;
  *   (2) at most connections_max connections are served, and at most HTTP_REFUSING_MAX beyond them
- *       wait to hear 503; at most held_bytes_max bytes of requests are held outside of arenas;
+ *       wait to hear 503; at most held_bytes_max bytes of requests are held outside of arenas, and at
+ *       most waiting_bytes_max of answers wait for their clients to take them;
  *   (3) every connection that waits for its client has a deadline;
  *   (4) a request whose head was answered with an error is never handed to `handle`.
  *
@@ -121,6 +122,7 @@ struct http_server_options {
     size_t header_bytes_max;     /* request line and header fields */
     size_t body_bytes_max;       /* request body, as sent and decompressed */
     size_t held_bytes_max;       /* in requests that came in pieces or compressed; at it: 503 */
+    size_t waiting_bytes_max;    /* in answers that clients have not taken; one beyond it: 503 */
     size_t arena_bytes_max;      /* of the fiber of one request */
     size_t response_bytes_max;   /* body of one answer, before compression */
     uint64_t header_timeout_ns;  /* from the first byte of a request to the end of its head; also

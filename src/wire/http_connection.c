@@ -29,6 +29,15 @@ static enum status account(struct http_connection *connection)
     return STATUS_OK;
 }
 
+/* What waits in the connection's stream is now this much. */
+static void set_waiting(struct http_connection *connection, size_t bytes)
+{
+    struct http_server *server = connection->server;
+    ASSERT(server->waiting_bytes >= connection->waiting_bytes);
+    server->waiting_bytes += bytes - connection->waiting_bytes;
+    connection->waiting_bytes = bytes;
+}
+
 /* Forget all input that is not served. */
 static void drop_input(struct http_connection *connection)
 {
@@ -74,6 +83,7 @@ static void on_closed(void *owner)
 {
     struct http_connection *connection = owner;
     connection->stream = NULL;
+    set_waiting(connection, 0);
     free_if_unused(connection);
 }
 
@@ -175,6 +185,7 @@ void http_connection_answer(struct http_connection *connection, const struct byt
         return;
     }
     connection->state = HTTP_STATE_WRITING;
+    set_waiting(connection, queued_bytes);
     http_server_watch(connection, env_now_ns(server->env) + server->options.body_timeout_ns +
                                       queued_bytes * UINT64_C(1000000000) / HTTP_RATE_MIN);
 }
@@ -503,6 +514,7 @@ static void on_end(void *owner, enum status status)
 static void on_drain(void *owner)
 {
     struct http_connection *connection = owner;
+    set_waiting(connection, 0);
     if (connection->state == HTTP_STATE_WRITING)
         after_answer(connection);
 }

@@ -172,6 +172,11 @@ static void answer(struct context *ctx, struct exchange *x, struct http_connecti
     }
     bool gzip;
     struct bytes body = encode_body(ctx, x, refused, &gzip);
+    if (!refused && server->waiting_bytes + body.count > server->options.waiting_bytes_max) {
+        refuse(x, 503); /* others do not take theirs, and this one might wait too */
+        body = http_error_body(503);
+        gzip = false;
+    }
     connection->close_after |= x->response.close || server->draining;
     bool preflight = server->options.cors && x->request.verb == HTTP_VERB_OPTIONS && !refused;
     struct bytes asked = x->request.known[HTTP_HEADER_ACCESS_CONTROL_REQUEST_HEADERS];

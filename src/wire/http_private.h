@@ -63,6 +63,7 @@ struct http_server {
 
     uint32_t connection_count; /* not yet freed */
     size_t held_bytes;         /* of requests outside of arenas */
+    size_t waiting_bytes;      /* of answers that wait in streams */
     struct http_parse scratch; /* for requests that arrive whole */
     struct buffer spare[HTTP_SPARE_BUFFERS_MAX];
     uint32_t spare_count;
@@ -101,6 +102,7 @@ struct http_connection {
     struct buffer gathered;   /* bytes not served yet; none at rest */
     size_t gathered_start;    /* those before it have been served */
     size_t held_bytes;        /* what this connection has in server->held_bytes */
+    size_t waiting_bytes;     /* what this connection has in server->waiting_bytes */
     struct env_task resume;   /* go on with what is gathered */
 };
 

@@ -13,6 +13,7 @@ struct http_server_options http_server_options_default(void)
         .header_bytes_max = 16u << 10,
         .body_bytes_max = 16u << 20,
         .held_bytes_max = 256u << 20,
+        .waiting_bytes_max = 256u << 20,
         .arena_bytes_max = 256u << 20,
         .response_bytes_max = 128u << 20,
         .header_timeout_ns = UINT64_C(20000000000),

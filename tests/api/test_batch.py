@@ -1,5 +1,7 @@
 """BatchGetItem and BatchWriteItem."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from conftest import key
@@ -138,3 +140,18 @@ def test_boto3_batch_writer(server, boto, table):
         for n in range(60):
             writer.put_item(Item={"pk": str(n), "n": n})
     assert boto.scan(TableName=table, Select="COUNT")["Count"] == 60
+
+
+def test_many_large_answers_at_once(server, table):
+    """More of them than are made at one time: each comes whole, and none waits for ever."""
+    bodies = {str(i): "x" * (300000 + i) for i in range(6)}
+    for name, body in bodies.items():
+        server.call("PutItem", TableName=table, Item={**key(name), "v": {"S": body}})
+    request = {table: {"Keys": [key(name) for name in bodies], "ConsistentRead": True}}
+
+    def get(_):
+        got = server.call("BatchGetItem", RequestItems=request)
+        assert got["UnprocessedKeys"] == {}
+        return {item["pk"]["S"]: item["v"]["S"] for item in got["Responses"][table]}
+    with ThreadPoolExecutor(20) as pool:
+        assert all(got == bodies for got in pool.map(get, range(40)))

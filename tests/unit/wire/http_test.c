@@ -837,6 +837,37 @@ static void bounds_held_bytes(void **state)
     close_all(&f);
 }
 
+static void bounds_answers_that_wait(void **state)
+{
+    (void)state;
+    struct fixture f;
+    struct http_server_options options = test_options(&f);
+    options.waiting_bytes_max = 90000;
+    open_with(&f, &options, 4);
+    static char text[60000];
+    int head = snprintf(text, sizeof(text), "POST / HTTP/1.1\r\nContent-Length: 50000\r\n\r\n");
+    memset(text + head, 'x', sizeof(text) - (size_t)head);
+    struct env_stream *clients[4]; /* the answer has the body that was sent */
+    for (size_t i = 0; i < ARRAY_COUNT(clients); i++) {
+        clients[i] = wire_connect(&f.world);
+        clients[i]->room = 300;
+    }
+    wire_send(clients[0], text, (size_t)head + 50000, SIZE_MAX);
+    assert_true(f.server->waiting_bytes >= 50000 - 300);
+    wire_send(clients[1], text, (size_t)head + 50000, SIZE_MAX); /* does not fit beside the first */
+    expect_in(clients[1], "HTTP/1.1 503 ");
+    send_text(clients[2], SIMPLE); /* does */
+    expect_in(clients[2], "200 OK");
+    assert_int_equal(http_server_stats(f.server)->requests_refused, 1);
+    wire_drain(clients[0]);
+    for (size_t i = 1; i < ARRAY_COUNT(clients); i++)
+        wire_drain(clients[i]);
+    assert_int_equal(f.server->waiting_bytes, 0);
+    wire_send(clients[3], text, (size_t)head + 50000, SIZE_MAX);
+    expect_in(clients[3], "200 OK");
+    close_all(&f);
+}
+
 /* What it costs to be connected: the promise of ten thousand idle clients. */
 static void holds_little_at_rest(void **state)
 {
@@ -958,6 +989,7 @@ int main(void)
         cmocka_unit_test(bounds_connections),
         cmocka_unit_test(bounds_fibers),
         cmocka_unit_test(bounds_held_bytes),
+        cmocka_unit_test(bounds_answers_that_wait),
         cmocka_unit_test(holds_little_at_rest),
         cmocka_unit_test(drains),
         cmocka_unit_test(drains_in_bounded_time),
