@@ -197,7 +197,8 @@ static void write_env(struct env *env, struct buffer *to)
     struct fiber_pool_stats fibers = fiber_pool_stats(env);
     gauge(to, "fibers", "Flows that run or wait now.", fibers.live);
     counter(to, "fibers_refused_total", "Flows refused at the bound.", fibers.refused);
-    gauge(to, "heap_bytes", "Memory in use, from the node's heap.", env->heap->bytes_used);
+    gauge(to, "heap_bytes", "Memory taken from the heap; for pages, 32 MiB ahead of their use.",
+          env->heap->bytes_used);
 }
 
 void ops_write_metrics(const struct ops *ops, struct buffer *to)
