@@ -44,7 +44,7 @@ static enum status settle(struct context *ctx, struct reconciler *r, struct byte
 /* One round over the tables that are not ACTIVE.  false: something is to be tried again. */
 static bool reconcile(struct context *ctx, struct reconciler *r)
 {
-    bool all = true;
+    bool all = router_refresh(ctx, r->router) == STATUS_OK;
     struct bytes name = {0};
     const struct table *table;
     while (!r->closing && (table = router_next_unsettled(r->router, name)) != NULL) {

@@ -78,6 +78,7 @@ enum status catalog_publish(struct catalog *catalog, struct table *table)
             return STATUS_OK;
         }
         catalog->tables[at] = table;
+        catalog->partitions += table->partition_count - old->partition_count;
         table_drop(old);
         return STATUS_OK;
     }
@@ -86,6 +87,7 @@ enum status catalog_publish(struct catalog *catalog, struct table *table)
     memmove(&catalog->tables[at + 1], &catalog->tables[at],
             (catalog->count - at) * sizeof(struct table *));
     catalog->tables[at] = table;
+    catalog->partitions += table->partition_count;
     catalog->count++;
     return STATUS_OK;
 }
@@ -96,6 +98,7 @@ void catalog_remove(struct catalog *catalog, struct bytes name)
     if (table == NULL)
         return;
     uint32_t at = catalog_position(catalog, name);
+    catalog->partitions -= table->partition_count;
     catalog->count--;
     memmove(&catalog->tables[at], &catalog->tables[at + 1],
             (catalog->count - at) * sizeof(struct table *));

@@ -6,8 +6,9 @@
  * table.
  *
  *   kind (S, partition key)   name (S, sort key)   other attributes
- *   "table"                   the table's name     version (N): schema_version; record (B):
- * table_encode "id"                      "table", "group"     next (N): the next id to give out
+ *   "table"                   the table's name     version (N): schema_version;
+ *                                                  record (B): table_encode
+ *   "id"                      "next"               taken (N): ids given out so far
  */
 #ifndef METADATA_CATALOG_H
 #define METADATA_CATALOG_H
@@ -23,6 +24,7 @@ struct catalog {
     struct table *system;  /* the system table's own definition; always there */
     struct table **tables; /* sorted by name; one reference each */
     uint32_t count;
+    uint32_t partitions; /* of all tables */
 };
 
 /* STATUS_NO_MEMORY */

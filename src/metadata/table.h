@@ -18,6 +18,7 @@
 
 #define TABLE_FORMAT         1u
 #define TABLE_PARTITIONS_MAX 1024u
+#define PARTITIONS_MAX       16000u /* of all tables together; a node hosts as many replicas */
 
 enum table_status { TABLE_CREATING, TABLE_ACTIVE, TABLE_UPDATING, TABLE_DELETING };
 

@@ -107,6 +107,10 @@ MUST_USE enum status router_untag_table(struct context *ctx, struct router *rout
 
 /* ---- For admin/: making the catalog's wishes true ---- */
 
+/* Read the system table again, if a write of it had an unknown outcome: what was written is then in the
+ * cache.  STATUS_OK, or why it could not be found out yet. */
+MUST_USE enum status router_refresh(struct context *ctx, struct router *router);
+
 /* The next table whose status is not ACTIVE, after the one named (empty: from the first); NULL when
  * there is none. Valid until the calling fiber next waits. */
 const struct table *router_next_unsettled(struct router *router, struct bytes after);

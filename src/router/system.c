@@ -3,9 +3,10 @@
 
 #include "base/assert.h"
 
-#define KIND_TABLE BYTES("table")
-#define KIND_ID    BYTES("id")
-#define RECORD_MAX (256u * 1024u)
+#define KIND_TABLE       BYTES("table")
+#define KIND_ID          BYTES("id")
+#define RECORD_MAX       (256u * 1024u)
+#define LOAD_ARENA_BYTES ((size_t)8 << 20)
 
 /* What a system row's write needs; the memory is the request's. */
 struct system_write {
@@ -126,6 +127,10 @@ enum status system_write_table(struct context *ctx, struct router *router,
         status = catalog_publish(&router->catalog, published);
     if (status != STATUS_OK)
         table_drop(published);
+    if (status == STATUS_UNKNOWN_OUTCOME) {
+        router->doubtful = true;
+        router->options.on_tables_changed(router->options.owner);
+    }
     return status;
 }
 
@@ -170,14 +175,20 @@ enum status system_take_ids(struct context *ctx, struct router *router, uint64_t
 
 /* ---- Loading ---- */
 
-struct load_sink {
+/* The catalog is read page by page on a fiber of its own, whose arena is emptied between two pages. */
+struct loading {
     struct item_sink sink;
     struct router *router;
+    struct key_range range; /* all of the "table" rows that are not read yet */
+    uint8_t low[KEY_BYTES_MAX + 1];
+    enum status status;
+    bool ended;
+    struct wait_queue end;
 };
 
 static enum status load_row(struct item_sink *base, struct value item)
 {
-    struct load_sink *load = (struct load_sink *)base;
+    struct loading *load = CONTAINER_OF(base, struct loading, sink);
     struct value record;
     if (!value_find(item, BYTES("record"), &record) || value_type(record) != VALUE_B)
         return STATUS_CORRUPT;
@@ -187,6 +198,52 @@ static enum status load_row(struct item_sink *base, struct value item)
     if (status != STATUS_OK)
         table_drop(table);
     return status;
+}
+
+static enum status load_page(struct context *ctx, struct loading *load, bool *more)
+{
+    struct replica_service *service = load->router->service;
+    struct replica_target target = system_target();
+    struct replica_range range = {.low = load->range.low,
+                                  .high = load->range.high,
+                                  .consistent = true,
+                                  .bytes_max = PAGE_BYTES_MAX};
+    struct replica_range_result result = {0};
+    struct error error = {0};
+    TRY(service->range(ctx, service, &target, &range, &load->sink, &result, &error));
+    *more = result.more;
+    if (!*more)
+        return STATUS_OK;
+    if (result.last_key.count > KEY_BYTES_MAX)
+        return STATUS_CORRUPT;
+    memcpy(load->low, result.last_key.at, result.last_key.count);
+    load->low[result.last_key.count] = 0; /* the smallest key above it */
+    load->range.low = bytes_of(load->low, result.last_key.count + 1);
+    arena_reset(&ctx->arena);
+    return STATUS_OK;
+}
+
+static void load_run(struct context *ctx, void *argument)
+{
+    struct loading *load = argument;
+    bool more = true;
+    while (load->status == STATUS_OK && more)
+        load->status = load_page(ctx, load, &more);
+    load->ended = true;
+    wait_queue_wake_all(&load->end);
+}
+
+static enum status load_all(struct context *ctx, struct loading *load)
+{
+    struct fiber_options options = {.arena_bytes_max = LOAD_ARENA_BYTES,
+                                    .deadline_ns = ctx->deadline_ns};
+    wait_queue_init(&load->end);
+    TRY(fiber_spawn(ctx->env, &options, load_run, load));
+    while (!load->ended) {
+        if (wait_queue_wait(ctx, &load->end) != STATUS_OK)
+            context_yield(ctx);
+    }
+    return load->status;
 }
 
 enum status system_load(struct context *ctx, struct router *router)
@@ -204,16 +261,10 @@ enum status system_load(struct context *ctx, struct router *router)
         key_encode_collection(&low, table->hash_seed, kind);
         found = key_after_prefix(&high, key_bytes(&low));
         ASSERT(found);
-        struct replica_range range = {.low = key_bytes(&low),
-                                      .high = key_bytes(&high),
-                                      .consistent = true,
-                                      .bytes_max = UINT64_MAX};
-        struct replica_target target = system_target();
-        struct load_sink load = {.sink = {.take = load_row}, .router = router};
-        struct replica_range_result result = {0};
-        struct error error = {0};
-        status = router->service->range(ctx, router->service, &target, &range, &load.sink, &result,
-                                        &error);
+        struct loading load = {.sink = {.take = load_row},
+                               .router = router,
+                               .range = {key_bytes(&low), key_bytes(&high)}};
+        status = load_all(ctx, &load);
     }
     buffer_release(&w.item);
     return status;

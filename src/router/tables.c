@@ -5,6 +5,9 @@
 
 #define IN_USE "Attempt to change a resource which is still in use: "
 
+/* How often a change that another one overtook is tried anew. */
+#define CHANGES_MAX 8u
+
 static void tables_changed(struct router *router)
 {
     router->options.on_tables_changed(router->options.owner);
@@ -73,9 +76,8 @@ static uint32_t partitions_for(const struct router *router, enum billing_mode bi
 {
     if (billing == BILLING_ON_DEMAND)
         return router->options.on_demand_partitions;
-    uint64_t thousandths =
-        MIN(read_units, UINT64_C(1) << 40) * 1000 / 3000 + MIN(write_units, UINT64_C(1) << 40);
-    uint64_t count = (thousandths + 999) / 1000;
+    uint64_t thirds = MIN(read_units, UINT64_C(1) << 40) + 3 * MIN(write_units, UINT64_C(1) << 40);
+    uint64_t count = (thirds + 2999) / 3000;
     return (uint32_t)MIN(MAX(count, UINT64_C(1)), TABLE_PARTITIONS_MAX);
 }
 
@@ -117,10 +119,8 @@ static enum status divide(struct context *ctx, struct table *table, uint32_t cou
 }
 
 static enum status create(struct context *ctx, struct router *router,
-                          const struct create_table_request *request)
+                          const struct create_table_request *request, uint32_t partitions)
 {
-    uint32_t partitions =
-        partitions_for(router, request->billing, request->read_units, request->write_units);
     uint64_t first_id;
     TRY(system_take_ids(ctx, router, 1 + (uint64_t)partitions, &first_id));
     uint64_t ms = now_ms(router);
@@ -158,9 +158,16 @@ enum status router_create_table(struct context *ctx, struct router *router,
     if (catalog_find(&router->catalog, request->name) != NULL)
         return error_format(error, &ctx->arena, ERROR_RESOURCE_IN_USE, "Table already exists: %.*s",
                             BYTES_ARGS(request->name));
-    if (router->catalog.count >= TABLES_MAX)
+    uint32_t partitions =
+        partitions_for(router, request->billing, request->read_units, request->write_units);
+    if (router->catalog.count + router->tables_coming >= TABLES_MAX ||
+        router->catalog.partitions + router->partitions_coming + partitions > PARTITIONS_MAX)
         return system_error(error, STATUS_BUSY, request->name, &ctx->arena);
-    enum status status = create(ctx, router, request);
+    router->tables_coming++;
+    router->partitions_coming += partitions;
+    enum status status = create(ctx, router, request, partitions);
+    router->tables_coming--;
+    router->partitions_coming -= partitions;
     if (status == STATUS_CONDITION_FAILED)
         return error_format(error, &ctx->arena, ERROR_RESOURCE_IN_USE, "Table already exists: %.*s",
                             BYTES_ARGS(request->name));
@@ -285,70 +292,99 @@ enum status router_delete_table(struct context *ctx, struct router *router, stru
 
 /* ---- Tags ---- */
 
-static enum status write_tags(struct context *ctx, struct router *router, struct table *table,
-                              struct tag *tags, uint32_t count, struct error *error)
+/* The table's tags after a change; a new array in the arena. */
+struct tag_change {
+    const struct tag *add;
+    uint32_t add_count;
+    const struct bytes *remove; /* keys */
+    uint32_t remove_count;
+};
+
+static bool removes(const struct tag_change *change, struct bytes key)
 {
-    struct table changed = *table;
-    changed.schema_version++;
-    changed.tags = tags;
-    changed.tag_count = count;
-    table_hold(table);
-    enum status status = system_write_table(ctx, router, &changed);
-    enum status result = STATUS_OK;
-    if (status != STATUS_OK)
-        result = system_error(error, status, table->name, &ctx->arena);
-    table_drop(table);
-    return result;
+    for (uint32_t i = 0; i < change->remove_count; i++) {
+        if (bytes_equal(change->remove[i], key))
+            return true;
+    }
+    return false;
 }
 
-enum status router_tag_table(struct context *ctx, struct router *router, struct bytes name,
-                             const struct tag *tags, uint32_t count, struct error *error)
+static enum status change_tags(struct context *ctx, const struct table *table,
+                               const struct tag_change *change, struct tag **tags, uint32_t *count,
+                               struct error *error)
 {
-    struct table *table;
-    TRY(find_table(ctx, router, name, &table, error));
-    uint32_t total = table->tag_count;
-    struct tag *merged = arena_alloc_array(&ctx->arena, total + (size_t)count + 1, sizeof(*merged));
-    if (merged == NULL)
+    struct tag *made = arena_alloc_array(
+        &ctx->arena, table->tag_count + (size_t)change->add_count + 1, sizeof(*made));
+    if (made == NULL)
         return error_internal(error, STATUS_NO_MEMORY);
-    for (uint32_t i = 0; i < total; i++)
-        merged[i] = table->tags[i];
-    for (uint32_t i = 0; i < count; i++) {
+    uint32_t total = 0;
+    for (uint32_t i = 0; i < table->tag_count; i++) {
+        if (!removes(change, table->tags[i].key))
+            made[total++] = table->tags[i];
+    }
+    for (uint32_t i = 0; i < change->add_count; i++) {
         uint32_t at = 0;
-        while (at < total && !bytes_equal(merged[at].key, tags[i].key))
+        while (at < total && !bytes_equal(made[at].key, change->add[i].key))
             at++;
-        merged[at] = tags[i];
-        if (at == total)
-            total++;
+        made[at] = change->add[i];
+        total = MAX(total, at + 1);
     }
     if (total > TAGS_MAX)
         return error_set(error, ERROR_VALIDATION,
                          "One or more parameter values were invalid: Too many tags: The maximum "
                          "number of tags for a resource is 50");
-    return write_tags(ctx, router, table, merged, total, error);
+    *tags = made;
+    *count = total;
+    return STATUS_OK;
+}
+
+static enum status write_tags(struct context *ctx, struct router *router, struct bytes name,
+                              const struct tag_change *change, struct error *error)
+{
+    enum status status = STATUS_CONDITION_FAILED;
+    for (uint32_t i = 0; status == STATUS_CONDITION_FAILED && i < CHANGES_MAX; i++) {
+        struct table *table;
+        TRY(find_table(ctx, router, name, &table, error));
+        struct table changed = *table;
+        TRY(change_tags(ctx, table, change, &changed.tags, &changed.tag_count, error));
+        if (change->add_count == 0 && changed.tag_count == table->tag_count)
+            return STATUS_OK;
+        changed.schema_version++;
+        table_hold(table);
+        status = system_write_table(ctx, router, &changed);
+        table_drop(table);
+    }
+    return status == STATUS_OK ? status : system_error(error, status, name, &ctx->arena);
+}
+
+enum status router_tag_table(struct context *ctx, struct router *router, struct bytes name,
+                             const struct tag *tags, uint32_t count, struct error *error)
+{
+    struct tag_change change = {.add = tags, .add_count = count};
+    return write_tags(ctx, router, name, &change, error);
 }
 
 enum status router_untag_table(struct context *ctx, struct router *router, struct bytes name,
                                const struct bytes *keys, uint32_t count, struct error *error)
 {
-    struct table *table;
-    TRY(find_table(ctx, router, name, &table, error));
-    struct tag *kept = arena_alloc_array(&ctx->arena, table->tag_count + (size_t)1, sizeof(*kept));
-    if (kept == NULL)
-        return error_internal(error, STATUS_NO_MEMORY);
-    uint32_t total = 0;
-    for (uint32_t i = 0; i < table->tag_count; i++) {
-        bool removed = false;
-        for (uint32_t k = 0; k < count && !removed; k++)
-            removed = bytes_equal(table->tags[i].key, keys[k]);
-        if (!removed)
-            kept[total++] = table->tags[i];
-    }
-    if (total == table->tag_count)
-        return STATUS_OK;
-    return write_tags(ctx, router, table, kept, total, error);
+    struct tag_change change = {.remove = keys, .remove_count = count};
+    return write_tags(ctx, router, name, &change, error);
 }
 
 /* ---- For admin/ ---- */
+
+enum status router_refresh(struct context *ctx, struct router *router)
+{
+    if (!router->doubtful)
+        return STATUS_OK;
+    /* Behind this write every one before it is committed, or never will be. */
+    uint64_t unused;
+    TRY(system_take_ids(ctx, router, 1, &unused));
+    router->doubtful = false;
+    enum status status = system_load(ctx, router);
+    router->doubtful |= status != STATUS_OK;
+    return status;
+}
 
 const struct table *router_next_unsettled(struct router *router, struct bytes after)
 {
@@ -386,15 +422,19 @@ enum status router_remove_partitions(struct context *ctx, struct router *router,
 
 enum status router_settle_table(struct context *ctx, struct router *router, struct bytes name)
 {
-    struct table *table = catalog_find(&router->catalog, name);
-    if (table == NULL || table->status == TABLE_ACTIVE || table->status == TABLE_DELETING)
-        return STATUS_OK;
-    struct table changed = *table;
-    changed.schema_version++;
-    changed.status = TABLE_ACTIVE;
-    table_hold(table);
-    enum status status = system_write_table(ctx, router, &changed);
-    table_drop(table);
+    /* Tags may be written at the same time; who comes second begins anew. */
+    enum status status = STATUS_CONDITION_FAILED;
+    for (uint32_t i = 0; status == STATUS_CONDITION_FAILED && i < CHANGES_MAX; i++) {
+        struct table *table = catalog_find(&router->catalog, name);
+        if (table == NULL || table->status == TABLE_ACTIVE || table->status == TABLE_DELETING)
+            return STATUS_OK;
+        struct table changed = *table;
+        changed.schema_version++;
+        changed.status = TABLE_ACTIVE;
+        table_hold(table);
+        status = system_write_table(ctx, router, &changed);
+        table_drop(table);
+    }
     return status;
 }
 

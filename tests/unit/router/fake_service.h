@@ -1,0 +1,355 @@
+/* fake_service.h - replicas as one sorted array: what the router's tests call instead of a node. */
+#ifndef TESTS_UNIT_ROUTER_FAKE_SERVICE_H
+#define TESTS_UNIT_ROUTER_FAKE_SERVICE_H
+
+#include "unit/cmocka_headers.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "env/fiber.h"
+#include "env/sim/sim_env.h"
+#include "route/replica_service.h"
+#include "router/router.h"
+
+#define FAKE_ITEMS_MAX  4096u
+#define FAKE_GROUPS_MAX 256u
+#define ARENA_BYTES     ((size_t)64 << 20)
+
+struct fake_item {
+    uint64_t group_id;
+    uint8_t *key, *item;
+    uint32_t key_bytes, item_bytes;
+};
+
+struct fake {
+    struct replica_service service;
+    struct sim *sim;
+    struct sim_node *machine;
+    struct fake_item items[FAKE_ITEMS_MAX]; /* by group, then by key */
+    uint32_t count;
+    uint64_t groups[FAKE_GROUPS_MAX];
+    uint32_t group_count;
+    uint32_t calls, writes_at_once; /* calls of write; the most that waited at one time */
+    uint32_t writing;
+    enum status fail;    /* of the next write; executed all the same when it is UNKNOWN_OUTCOME */
+    uint64_t fail_group; /* 0: of any */
+    uint32_t tables_changed;
+    struct router *router;
+    const char *wrong;
+    bool done;
+    void (*body)(struct context *ctx, struct fake *f);
+};
+
+/* Noted on a fiber, asserted off it: a failing assertion jumps, which must not leave a stack. */
+#define CHECK(f, x) ((x) ? (void)0 : (void)((f)->wrong = (f)->wrong == NULL ? #x : (f)->wrong))
+
+static struct bytes fake_key(const struct fake_item *item)
+{
+    return bytes_of(item->key, item->key_bytes);
+}
+
+/* The first item at or behind (group, key). */
+static uint32_t fake_position(const struct fake *f, uint64_t group, struct bytes key, bool *exact)
+{
+    uint32_t at = 0;
+    while (at < f->count &&
+           (f->items[at].group_id < group ||
+            (f->items[at].group_id == group && bytes_compare(fake_key(&f->items[at]), key) < 0)))
+        at++;
+    *exact = at < f->count && f->items[at].group_id == group &&
+             bytes_equal(fake_key(&f->items[at]), key);
+    return at;
+}
+
+static bool fake_has_group(const struct fake *f, uint64_t group)
+{
+    for (uint32_t i = 0; i < f->group_count; i++)
+        if (f->groups[i] == group)
+            return true;
+    return false;
+}
+
+static void fake_remove_at(struct fake *f, uint32_t at)
+{
+    free(f->items[at].key);
+    free(f->items[at].item);
+    memmove(&f->items[at], &f->items[at + 1], (--f->count - at) * sizeof(f->items[0]));
+}
+
+static void fake_set(struct fake *f, uint64_t group, struct bytes key, struct value item)
+{
+    bool exact;
+    uint32_t at = fake_position(f, group, key, &exact);
+    if (exact)
+        fake_remove_at(f, at);
+    if (value_type(item) == VALUE_NONE || f->count == FAKE_ITEMS_MAX)
+        return;
+    memmove(&f->items[at + 1], &f->items[at], (f->count++ - at) * sizeof(f->items[0]));
+    struct fake_item *made = &f->items[at];
+    *made = (struct fake_item){.group_id = group,
+                               .key = malloc(key.count),
+                               .item = malloc(item.bytes),
+                               .key_bytes = (uint32_t)key.count,
+                               .item_bytes = item.bytes};
+    memcpy(made->key, key.at, key.count);
+    memcpy(made->item, item.at, item.bytes);
+}
+
+static struct value fake_find(const struct fake *f, uint64_t group, struct bytes key)
+{
+    bool exact;
+    uint32_t at = fake_position(f, group, key, &exact);
+    if (!exact)
+        return VALUE_ABSENT;
+    return (struct value){f->items[at].item, f->items[at].item_bytes};
+}
+
+static enum status fake_get(struct context *ctx, struct replica_service *service,
+                            const struct replica_target *target, const struct replica_get *get,
+                            struct get_result *result)
+{
+    struct fake *f = CONTAINER_OF(service, struct fake, service);
+    context_yield(ctx);
+    if (!fake_has_group(f, target->group_id))
+        return STATUS_MOVED;
+    struct value item = fake_find(f, target->group_id, get->key);
+    *result = (struct get_result){.item = item};
+    result->item_bytes = item.at == NULL ? 0 : item_size(item);
+    return STATUS_OK;
+}
+
+static enum status fake_write_one(struct context *ctx, struct fake *f, uint64_t group,
+                                  const struct replica_write *write, struct write_result *result)
+{
+    const struct write_request *request = write->request;
+    struct value old = fake_find(f, group, write->key);
+    struct expr_fault fault;
+    bool holds = true;
+    *result = (struct write_result){0};
+    if (request->condition.code.count > 0)
+        TRY(expr_evaluate(&request->condition, old, &ctx->arena, &holds, &fault));
+    if (!holds)
+        return STATUS_CONDITION_FAILED;
+    if (request->kind == WRITE_DELETE) {
+        fake_set(f, group, write->key, VALUE_ABSENT);
+        return STATUS_OK;
+    }
+    struct value item = request->item;
+    struct buffer buffer;
+    buffer_init(&buffer, ctx->env->heap, ITEM_BYTES_MAX * 2);
+    enum status status = STATUS_OK;
+    if (request->kind == WRITE_UPDATE) {
+        struct value_writer writer;
+        value_writer_init(&writer, &buffer);
+        status =
+            expr_update(&request->update, old, write->key_attributes, &writer, &ctx->arena, &fault);
+        if (status == STATUS_OK)
+            status = value_writer_finish(&writer, &item);
+    }
+    if (status == STATUS_OK) {
+        fake_set(f, group, write->key, item);
+        result->attributes =
+            (struct value){arena_copy(&ctx->arena, bytes_of(item.at, item.bytes)).at, item.bytes};
+    }
+    buffer_release(&buffer);
+    return status;
+}
+
+static void fake_write(struct context *ctx, struct replica_service *service,
+                       const struct replica_target *target, const struct replica_write *writes,
+                       uint32_t count, struct write_result *results, enum status *statuses,
+                       struct error *errors)
+{
+    struct fake *f = CONTAINER_OF(service, struct fake, service);
+    (void)errors;
+    f->calls++;
+    enum status fail = STATUS_OK;
+    if (f->fail_group == 0 || f->fail_group == target->group_id) {
+        fail = f->fail;
+        f->fail = STATUS_OK;
+    }
+    if (!fake_has_group(f, target->group_id))
+        fail = STATUS_MOVED;
+    for (uint32_t i = 0; i < count; i++) {
+        statuses[i] = fail;
+        if (fail == STATUS_OK || fail == STATUS_UNKNOWN_OUTCOME) {
+            enum status status = fake_write_one(ctx, f, target->group_id, &writes[i], &results[i]);
+            statuses[i] = fail == STATUS_OK ? status : fail;
+        }
+    }
+    f->writing++;
+    f->writes_at_once = MAX(f->writes_at_once, f->writing);
+    context_yield(ctx); /* the commit */
+    context_yield(ctx);
+    f->writing--;
+}
+
+static enum status fake_range(struct context *ctx, struct replica_service *service,
+                              const struct replica_target *target,
+                              const struct replica_range *range, struct item_sink *sink,
+                              struct replica_range_result *result, struct error *error)
+{
+    struct fake *f = CONTAINER_OF(service, struct fake, service);
+    (void)error;
+    context_yield(ctx);
+    if (!fake_has_group(f, target->group_id))
+        return STATUS_MOVED;
+    for (uint32_t i = 0; i < f->count; i++) {
+        const struct fake_item *item = &f->items[range->backward ? f->count - 1 - i : i];
+        struct bytes key = fake_key(item);
+        struct value value = {item->item, item->item_bytes};
+        if (item->group_id != target->group_id || bytes_compare(key, range->low) < 0 ||
+            (range->high.count > 0 && bytes_compare(key, range->high) >= 0))
+            continue;
+        uint32_t bytes = item_size(value);
+        if (result->scanned_count > 0 && result->scanned_bytes + bytes > range->bytes_max) {
+            result->more = true;
+            return STATUS_OK;
+        }
+        result->scanned_count++;
+        result->scanned_bytes += bytes;
+        result->last_key = arena_copy(&ctx->arena, key);
+        bool holds = true;
+        struct expr_fault fault;
+        TRY(expr_evaluate(&range->filter, value, &ctx->arena, &holds, &fault));
+        if (holds) {
+            result->count++;
+            TRY(sink->take(sink, value));
+        }
+        if (range->limit > 0 && result->scanned_count >= range->limit) {
+            result->more = true;
+            return STATUS_OK;
+        }
+    }
+    return STATUS_OK;
+}
+
+static void fake_size(struct replica_service *service, uint64_t group_id, uint64_t *items,
+                      uint64_t *bytes)
+{
+    const struct fake *f = CONTAINER_OF(service, struct fake, service);
+    *items = *bytes = 0;
+    for (uint32_t i = 0; i < f->count; i++) {
+        *items += f->items[i].group_id == group_id;
+        *bytes += f->items[i].group_id == group_id ? f->items[i].item_bytes : 0;
+    }
+}
+
+static enum status fake_create(struct context *ctx, struct replica_service *service,
+                               const struct replica_target *target, struct bytes low,
+                               struct bytes high)
+{
+    struct fake *f = CONTAINER_OF(service, struct fake, service);
+    (void)low;
+    (void)high;
+    context_yield(ctx);
+    if (!fake_has_group(f, target->group_id)) {
+        if (f->group_count == FAKE_GROUPS_MAX)
+            return STATUS_BUSY;
+        f->groups[f->group_count++] = target->group_id;
+    }
+    return STATUS_OK;
+}
+
+static enum status fake_remove(struct context *ctx, struct replica_service *service,
+                               uint64_t group_id)
+{
+    struct fake *f = CONTAINER_OF(service, struct fake, service);
+    context_yield(ctx);
+    for (uint32_t i = 0; i < f->group_count; i++)
+        if (f->groups[i] == group_id)
+            f->groups[i--] = f->groups[--f->group_count];
+    for (uint32_t i = f->count; i-- > 0;)
+        if (f->items[i].group_id == group_id)
+            fake_remove_at(f, i);
+    return STATUS_OK;
+}
+
+static void fake_tables_changed(void *owner)
+{
+    struct fake *f = owner;
+    f->tables_changed++;
+}
+
+static void fake_fiber(struct context *ctx, void *argument)
+{
+    struct fake *f = argument;
+    f->body(ctx, f);
+    f->done = true;
+}
+
+static inline void fake_run(struct fake *f, void (*body)(struct context *, struct fake *))
+{
+    struct fiber_options options = {.arena_bytes_max = ARENA_BYTES, .deadline_ns = UINT64_MAX};
+    f->done = false;
+    f->body = body;
+    assert_int_equal(fiber_spawn(sim_node_env(f->machine), &options, fake_fiber, f), STATUS_OK);
+    while (!f->done)
+        assert_true(sim_step(f->sim));
+    if (f->wrong != NULL)
+        fail_msg("%s", f->wrong);
+}
+
+static void fake_open_router(struct context *ctx, struct fake *f)
+{
+    struct router_options options = {.service = &f->service,
+                                     .on_demand_partitions = 5,
+                                     .decreases_per_day_max = 2,
+                                     .on_tables_changed = fake_tables_changed,
+                                     .owner = f};
+    CHECK(f, router_open(ctx, &options, &f->router) == STATUS_OK);
+}
+
+static inline struct fake *fake_open(void)
+{
+    struct fake *f = calloc(1, sizeof(*f));
+    struct sim_options options = sim_options_from_seed(4);
+    f->sim = sim_create(&options);
+    f->machine = sim_node_create(f->sim, "n1");
+    struct env *env = sim_node_start(f->machine);
+    assert_int_equal(fiber_pool_open(env, 64, 256u << 10), STATUS_OK);
+    f->service = (struct replica_service){.get = fake_get,
+                                          .write = fake_write,
+                                          .range = fake_range,
+                                          .size = fake_size,
+                                          .create_replica = fake_create,
+                                          .remove_replica = fake_remove};
+    fake_run(f, fake_open_router);
+    return f;
+}
+
+/* Nothing may be left on the heap. */
+static inline void fake_close(struct fake *f)
+{
+    router_close(f->router);
+    fiber_pool_close(sim_node_env(f->machine));
+    assert_int_equal(sim_node_stop(f->machine), 0);
+    sim_free(f->sim);
+    while (f->count > 0)
+        fake_remove_at(f, f->count - 1);
+    free(f);
+}
+
+/* What admin/ does. */
+static inline void fake_settle(struct context *ctx, struct fake *f)
+{
+    const struct table *table;
+    while ((table = router_next_unsettled(f->router, (struct bytes){0})) != NULL) {
+        struct table *held = (struct table *)(uintptr_t)table;
+        table_hold(held);
+        if (held->status == TABLE_DELETING) {
+            CHECK(f, router_remove_partitions(ctx, f->router, held) == STATUS_OK);
+            CHECK(f, router_forget_table(ctx, f->router, held->name) == STATUS_OK);
+        } else {
+            CHECK(f, router_create_partitions(ctx, f->router, held) == STATUS_OK);
+            CHECK(f, router_settle_table(ctx, f->router, held->name) == STATUS_OK);
+        }
+        table_drop(held);
+        if (f->wrong != NULL)
+            break;
+    }
+}
+
+#endif
