@@ -1,0 +1,118 @@
+/* The reconciler brings tables to what the catalog asks for, again after failures and restarts. */
+#include "unit/router/fake_service.h"
+
+#include "admin/reconcile.h"
+
+static struct reconciler *reconciler;
+
+static bool has_status(struct context *ctx, struct fake *f, const char *name,
+                       enum table_status status)
+{
+    const struct table *table;
+    struct error error;
+    enum status found = router_describe_table(ctx, f->router, bytes_of_text(name), &table, &error);
+    return found == STATUS_OK && table->status == status;
+}
+
+static enum status create(struct context *ctx, struct fake *f, const char *name)
+{
+    struct error error;
+    struct create_table_request request = {.name = bytes_of_text(name),
+                                           .schema = {.partition = {BYTES("p"), VALUE_S}},
+                                           .billing = BILLING_ON_DEMAND};
+    enum status status = router_create_table(ctx, f->router, &request, &error);
+    reconciler_poke(reconciler);
+    return status;
+}
+
+static enum status open(struct context *ctx, struct fake *f, uint64_t delay_ns)
+{
+    return reconciler_open(ctx->env, f->router, delay_ns, &reconciler);
+}
+
+static void wait(struct context *ctx, struct fake *f, uint64_t ms)
+{
+    CHECK(f, context_sleep(ctx, ms * 1000000) == STATUS_OK);
+}
+
+static void changes_body(struct context *ctx, struct fake *f)
+{
+    struct error error;
+    reconciler = NULL;
+    CHECK(f, create(ctx, f, "before") == STATUS_OK); /* while none runs: a restart in the middle */
+    CHECK(f, open(ctx, f, 0) == STATUS_OK);
+    wait(ctx, f, 50);
+    CHECK(f, has_status(ctx, f, "before", TABLE_ACTIVE));
+    CHECK(f, create(ctx, f, "a") == STATUS_OK && create(ctx, f, "b") == STATUS_OK);
+    wait(ctx, f, 50);
+    CHECK(f, has_status(ctx, f, "a", TABLE_ACTIVE) && has_status(ctx, f, "b", TABLE_ACTIVE));
+    CHECK(f, f->group_count == 16);
+    CHECK(f, router_delete_table(ctx, f->router, BYTES("a"), &error) == STATUS_OK);
+    reconciler_poke(reconciler);
+    wait(ctx, f, 50);
+    CHECK(f, !has_status(ctx, f, "a", TABLE_DELETING) && f->group_count == 11);
+    reconciler_close(ctx, reconciler);
+}
+
+static void makes_and_removes_what_is_asked_for(void **state)
+{
+    (void)state;
+    struct fake *f = fake_open();
+    fake_run(f, changes_body);
+    fake_close(f);
+}
+
+static void failures_body(struct context *ctx, struct fake *f)
+{
+    reconciler = NULL;
+    CHECK(f, create(ctx, f, "t") == STATUS_OK);
+    f->fail = STATUS_NO_SPACE; /* of the row that says ACTIVE */
+    CHECK(f, open(ctx, f, 0) == STATUS_OK);
+    wait(ctx, f, 500);
+    CHECK(f, has_status(ctx, f, "t", TABLE_CREATING));
+    wait(ctx, f, 1000);
+    CHECK(f, has_status(ctx, f, "t", TABLE_ACTIVE));
+    f->fail = STATUS_UNKNOWN_OUTCOME; /* of the ids: nothing comes of it */
+    CHECK(f, create(ctx, f, "u") == STATUS_UNKNOWN_OUTCOME);
+    CHECK(f, create(ctx, f, "u") == STATUS_OK);
+    f->fail = STATUS_UNKNOWN_OUTCOME; /* of the row that says ACTIVE */
+    wait(ctx, f, 2500);
+    CHECK(f, has_status(ctx, f, "u", TABLE_ACTIVE));
+    reconciler_close(ctx, reconciler);
+}
+
+static void tries_again_what_failed(void **state)
+{
+    (void)state;
+    struct fake *f = fake_open();
+    fake_run(f, failures_body);
+    fake_close(f);
+}
+
+static void close_body(struct context *ctx, struct fake *f)
+{
+    reconciler = NULL;
+    CHECK(f, open(ctx, f, UINT64_C(3600000000000)) == STATUS_OK);
+    CHECK(f, create(ctx, f, "t") == STATUS_OK);
+    wait(ctx, f, 50);
+    reconciler_close(ctx, reconciler); /* does not wait for the delay */
+    CHECK(f, has_status(ctx, f, "t", TABLE_CREATING));
+}
+
+static void stops_in_the_middle(void **state)
+{
+    (void)state;
+    struct fake *f = fake_open();
+    fake_run(f, close_body);
+    fake_close(f);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(makes_and_removes_what_is_asked_for),
+        cmocka_unit_test(tries_again_what_failed),
+        cmocka_unit_test(stops_in_the_middle),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

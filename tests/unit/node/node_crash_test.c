@@ -1,0 +1,201 @@
+/* Writers and readers at once, over crashes: every acknowledged write is there, ranges are in order and
+ * as new as the writes that were acknowledged before they began. */
+#include "node_fixture.h"
+
+#include "base/prng.h"
+
+#define KEYS    300u /* with their values more than the cache holds */
+#define WRITERS 6u
+#define READERS 3u
+
+/* Each key's number only grows: written by one flow, in order. */
+struct model {
+    uint64_t issued[KEYS];
+    uint64_t acknowledged[KEYS];
+    uint64_t reads, writes;
+};
+
+static struct model model;
+
+struct flow {
+    struct fixture *f;
+    uint32_t id;
+    uint32_t *running;
+    struct prng prng;
+    uint64_t until_ns;
+};
+
+static struct bytes key_of(uint32_t i, char text[16])
+{
+    snprintf(text, 16, "key %05u", i);
+    return bytes_of_text(text);
+}
+
+static void write_run(struct context *ctx, void *argument)
+{
+    struct flow *flow = argument;
+    while (env_now_ns(ctx->env) < flow->until_ns) {
+        uint32_t i = (uint32_t)prng_below(&flow->prng, KEYS / WRITERS) * WRITERS + flow->id;
+        char text[16];
+        uint64_t number = ++model.issued[i];
+        size_t pad = prng_one_in(&flow->prng, 3) ? 20000 : 300;
+        if (put(ctx, flow->f, GROUP, key_of(i, text), number, pad) != STATUS_OK)
+            break;
+        model.acknowledged[i] = number;
+        model.writes++;
+        arena_reset(&ctx->arena);
+    }
+    (*flow->running)--;
+}
+
+struct page {
+    struct item_sink sink;
+    struct flow *flow;
+    uint64_t before[KEYS]; /* acknowledged when the range began */
+    bool backward;
+    uint32_t next;  /* the key that is due */
+    uint32_t first; /* of the page */
+};
+
+static enum status check_item(struct item_sink *base, struct value item)
+{
+    struct page *page = (struct page *)base;
+    struct fixture *f = page->flow->f;
+    struct value key;
+    unsigned i = KEYS;
+    char text[16];
+    CHECK(f, value_find(item, BYTES("k"), &key));
+    memcpy(text, value_bytes(key).at, MIN(value_bytes(key).count, sizeof(text)));
+    text[MIN(value_bytes(key).count, sizeof(text) - 1)] = 0;
+    if (sscanf(text, "key %u", &i) != 1 || i >= KEYS) {
+        CHECK(f, i < KEYS);
+        return STATUS_CORRUPT;
+    }
+    /* In order, and nothing left out that was acknowledged before. */
+    while (page->next != i && page->next < KEYS) {
+        CHECK(f, page->before[page->next] == 0);
+        page->next = page->backward ? page->next - 1 : page->next + 1;
+    }
+    CHECK(f, page->next == i);
+    CHECK(f, item_number(item) >= page->before[i] && item_number(item) <= model.issued[i]);
+    page->next = page->backward ? page->next - 1 : page->next + 1;
+    model.reads++;
+    return STATUS_OK;
+}
+
+static enum status read_range(struct context *ctx, struct flow *flow)
+{
+    struct page *page = arena_alloc_zero(&ctx->arena, sizeof(*page));
+    *page = (struct page){
+        .sink = {.take = check_item}, .flow = flow, .backward = prng_one_in(&flow->prng, 2)};
+    memcpy(page->before, model.acknowledged, sizeof(page->before));
+    char low[16], high[16];
+    uint32_t from = (uint32_t)prng_below(&flow->prng, KEYS);
+    uint32_t to = from + 1 + (uint32_t)prng_below(&flow->prng, KEYS - from);
+    struct replica_target target = target_of(GROUP);
+    struct replica_range range = {.low = key_of(from, low),
+                                  .high = key_of(to, high),
+                                  .backward = page->backward,
+                                  .consistent = true,
+                                  .bytes_max = UINT64_MAX};
+    page->next = page->backward ? to - 1 : from;
+    struct replica_range_result result = {0};
+    struct error error;
+    struct replica_service *service = flow->f->service;
+    TRY(service->range(ctx, service, &target, &range, &page->sink, &result, &error));
+    uint32_t end = page->backward ? from - 1 : to;
+    for (; page->next != end; page->next = page->backward ? page->next - 1 : page->next + 1)
+        CHECK(flow->f, page->before[page->next] == 0);
+    return STATUS_OK;
+}
+
+static void read_run(struct context *ctx, void *argument)
+{
+    struct flow *flow = argument;
+    while (env_now_ns(ctx->env) < flow->until_ns && read_range(ctx, flow) == STATUS_OK) {
+        arena_reset(&ctx->arena);
+        if (context_sleep(ctx, 4000000) != STATUS_OK)
+            break;
+    }
+    (*flow->running)--;
+}
+
+/* Everything acknowledged is there; what was not may be: from here on it is what it is. */
+static void verify_body(struct context *ctx, struct fixture *f)
+{
+    for (uint32_t i = 0; i < KEYS; i++) {
+        char text[16];
+        uint64_t number;
+        CHECK(f, get(ctx, f, GROUP, key_of(i, text), &number) == STATUS_OK);
+        CHECK(f, number >= model.acknowledged[i] && number <= model.issued[i]);
+        model.issued[i] = model.acknowledged[i] = number;
+        arena_reset(&ctx->arena);
+    }
+}
+
+static void live(struct fixture *f, struct prng *prng)
+{
+    struct flow flows[WRITERS + READERS];
+    uint32_t running = WRITERS + READERS;
+    uint64_t span_ns = SECOND / 2 + prng_below(prng, SECOND);
+    uint64_t until_ns = env_now_ns(sim_node_env(f->machine)) + span_ns;
+    uint64_t bound_ns = sim_now_ns(f->sim) + span_ns + 600 * SECOND;
+    for (uint32_t i = 0; i < WRITERS + READERS; i++) {
+        struct fiber_options options = {.arena_bytes_max = ARENA_BYTES, .deadline_ns = UINT64_MAX};
+        flows[i] = (struct flow){.f = f, .id = i, .running = &running, .until_ns = until_ns};
+        prng_init(&flows[i].prng, prng_below(prng, UINT64_MAX));
+        assert_int_equal(fiber_spawn(sim_node_env(f->machine), &options,
+                                     i < WRITERS ? write_run : read_run, &flows[i]),
+                         STATUS_OK);
+    }
+    while (running > 0 && sim_node_env(f->machine) != NULL) {
+        if (!sim_step(f->sim) || sim_now_ns(f->sim) > bound_ns)
+            fail_msg("%u flows wait for ever\n%s", running, f->log_text);
+    }
+    fixture_check(f);
+}
+
+static void run_seed(uint64_t seed)
+{
+    struct prng prng;
+    prng_init(&prng, seed * 31 + 7);
+    memset(&model, 0, sizeof(model));
+    struct fixture *f = fixture_create_open(seed);
+    for (int life = 0; life < 4; life++) {
+        enum sim_crash crash = prng_one_in(&prng, 2) ? SIM_CRASH_POWER : SIM_CRASH_KILL;
+        if (prng_one_in(&prng, 2))
+            sim_node_crash_at(f->machine, crash, 1 + prng_below(&prng, 400));
+        live(f, &prng);
+        sim_node_crash_at(f->machine, crash, 0);
+        if (sim_node_env(f->machine) != NULL && prng_one_in(&prng, 3)) {
+            fixture_close(f);
+        } else {
+            fixture_crash(f, crash);
+        }
+        fixture_open(f);
+        assert_true(fixture_run(f, verify_body));
+    }
+    fixture_close(f);
+    fixture_free(f);
+}
+
+static void acknowledged_writes_survive_and_ranges_are_right(void **state)
+{
+    (void)state;
+    const char *wanted = getenv("TRINE_TEST_SEEDS");
+    uint64_t seeds = wanted != NULL ? strtoull(wanted, NULL, 10) : 3;
+    for (uint64_t seed = 1; seed <= seeds; seed++) {
+        run_seed(seed);
+        if (model.reads < 1000 || model.writes < 100)
+            fail_msg("seed %u: %u reads, %u writes", (unsigned)seed, (unsigned)model.reads,
+                     (unsigned)model.writes);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(acknowledged_writes_survive_and_ranges_are_right),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
