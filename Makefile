@@ -56,7 +56,7 @@ fuzz: deps-test build/fuzz
 	@tools/fuzz $(SECONDS)
 
 sim: deps-test build/sim
-	@tools/sim $(MINUTES)
+	@tools/sim --minutes $(MINUTES) --record
 
 bench: deps-test build/release/trine
 	@ninja -C build/release -j $(JOBS) --quiet trine-load
