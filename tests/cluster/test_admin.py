@@ -234,7 +234,7 @@ def test_log(start):
     with Moves(server, "log_live_bytes"):
         for number in range(20):
             server.put("items", f"b{number}", v="x" * 300_000)
-    with Moves(server, "replicas", "heap_bytes"):
+    with Moves(server, "replicas"):
         server.create("more")
 
 
@@ -355,7 +355,7 @@ def stored(start, data):
 def test_cache(start, stored):
     server = start("--admin", "0", "--cache", "2")
     seen(server, "cache_frames_max", lambda value: value == 256)
-    with Moves(server, "cache_misses_total", "cache_hits_total", "cache_evictions_total", "cache_frames",
+    with Moves(server, "cache_misses_total", "cache_hits_total", "cache_evictions_total", "cache_frames", "heap_bytes",
                "page_read_seconds_count", "page_read_seconds_sum", 'lane_seconds_count{lane="read"}'):
         assert len(server.scan("items")) == 2000
     with Moves(server, "cache_frames_dirty"):
