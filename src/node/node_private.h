@@ -235,6 +235,8 @@ MUST_USE enum status node_cover(struct node *node, struct lsn *covered);
 
 /* ---- read.c, write.c ---- */
 
+void node_prefetch(struct replica_service *service, const struct replica_point *points,
+                   uint32_t count);
 enum status node_get(struct context *ctx, struct replica_service *service,
                      const struct replica_target *target, const struct replica_get *get,
                      struct get_result *result);

@@ -253,6 +253,7 @@ enum status node_open(struct context *ctx, const struct node_options *options, s
     if (node == NULL)
         return STATUS_NO_MEMORY;
     *node = (struct node){.service = {.get = node_get,
+                                      .prefetch = node_prefetch,
                                       .write = node_write,
                                       .range = node_range,
                                       .size = node_size,

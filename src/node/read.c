@@ -58,6 +58,20 @@ enum status node_get(struct context *ctx, struct replica_service *service,
     return status == STATUS_NOT_FOUND ? STATUS_OK : status;
 }
 
+void node_prefetch(struct replica_service *service, const struct replica_point *points,
+                   uint32_t count)
+{
+    struct node *node = CONTAINER_OF(service, struct node, service);
+    struct tree_point trees[BATCH_GET_MAX];
+    ASSERT(count <= BATCH_GET_MAX);
+    for (uint32_t i = 0; i < count; i++) {
+        struct replica *replica = node_replica(node, points[i].group_id);
+        bool serves = replica != NULL && replica_serves(replica) == STATUS_OK;
+        trees[i] = (struct tree_point){serves ? replica->tree : NULL, points[i].key};
+    }
+    tree_prefetch_many(trees, count);
+}
+
 /* ---- Ranges ---- */
 
 #define YIELD_BYTES (64u * 1024u) /* evaluated in one turn of the loop */

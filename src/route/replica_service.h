@@ -28,6 +28,12 @@ struct replica_get {
     bool consistent;
 };
 
+/* One of many that will be read soon. */
+struct replica_point {
+    uint64_t group_id;
+    struct bytes key; /* encoded */
+};
+
 struct replica_write {
     struct bytes key;            /* encoded */
     struct value key_attributes; /* UPDATE, DELETE: a map of just the key */
@@ -59,6 +65,11 @@ struct replica_service {
     enum status (*get)(struct context *ctx, struct replica_service *service,
                        const struct replica_target *target, const struct replica_get *get,
                        struct get_result *result);
+
+    /* These keys, at most BATCH_GET_MAX, will be read next: begin to fetch them, all at once.  Never
+     * waits, cannot fail. */
+    void (*prefetch)(struct replica_service *service, const struct replica_point *points,
+                     uint32_t count);
 
     /* Execute `count` writes in order, side by side where they touch different keys; one wait for
      * the commit of all.  statuses[i] and errors[i] say how each ended; a single write's status is

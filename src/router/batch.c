@@ -27,6 +27,7 @@ enum status router_check_gets(struct context *ctx, struct router *router,
                               struct error *error)
 {
     struct batch_key keys[BATCH_GET_MAX];
+    struct replica_point points[BATCH_GET_MAX];
     ASSERT(count <= BATCH_GET_MAX);
     for (uint32_t i = 0; i < count; i++) {
         const struct table *table;
@@ -34,7 +35,9 @@ enum status router_check_gets(struct context *ctx, struct router *router,
         TRY(router_table(router, requests[i].table, &table, error));
         TRY(keys_encode(table, requests[i].key, &ctx->arena, &key, error));
         TRY(add_key(keys, i, table->id, &key, &ctx->arena, error));
+        points[i] = (struct replica_point){router_target(table, keys[i].key).group_id, keys[i].key};
     }
+    router->service->prefetch(router->service, points, count);
     return STATUS_OK;
 }
 

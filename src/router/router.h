@@ -52,8 +52,8 @@ MUST_USE enum status router_range(struct context *ctx, struct router *router,
                                   const struct range_request *request, struct item_sink *sink,
                                   struct range_result *result, struct error *error);
 
-/* Check the keys of all requests before any of them runs: what BatchGetItem and BatchWriteItem do,
- * and duplicates are refused by ("Provided list of item keys contains duplicates"). */
+/* Check the keys of all requests before any of them runs, and begin to fetch what gets will read:
+ * what BatchGetItem and BatchWriteItem do, and duplicates are refused by ("Provided list of item keys contains duplicates"). */
 MUST_USE enum status router_check_gets(struct context *ctx, struct router *router,
                                        const struct get_request *requests, uint32_t count,
                                        struct error *error);

@@ -5,9 +5,12 @@
 #include "base/assert.h"
 #include "base/checksum.h"
 
-#define KEY_WORD_BYTES     0x1fffu
-#define KEY_WORD_VALUE_OUT 0x4000u
-#define KEY_WORD_REST      0x8000u
+#define KEY_WORD_BYTES       0x1fffu
+#define KEY_WORD_VALUE_OUT   0x4000u
+#define KEY_WORD_REST        0x8000u
+#define PREFETCH_CELLS       16u  /* whose keys are fetched at once */
+#define PREFETCH_KEY_BYTES   48u  /* of a short key and what is before it */
+#define PREFETCH_VALUE_BYTES 256u /* of a cell: a small item */
 
 /* ---- Header ---- */
 
@@ -351,6 +354,69 @@ static bool find_among(const uint8_t *page, struct bytes key, bool leaf, unsigne
     return true;
 }
 
+/* The head by which `key` is looked for: made of what the page would have of it. */
+static uint32_t search_head(const uint8_t *page, struct bytes key)
+{
+    return key_head(bytes_of(key.at, MIN(key.count, PAGE_KEY_BYTES_MAX)), page_prefix(page));
+}
+
+/* The first slot of [low, high), not empty, whose head is not below, without branches that depend on
+ * the data. */
+static unsigned find_head(const uint8_t *page, uint32_t head, unsigned low, unsigned high)
+{
+    const uint8_t *slots = page_slot(page, 0);
+    unsigned left = high - low;
+    unsigned base = low;
+    while (left > 1) {
+        unsigned half = left / 2;
+        base += get_u32(slots + (base + half - 1) * PAGE_SLOT_BYTES) < head ? half : 0;
+        left -= half;
+    }
+    return base + (get_u32(slots + base * PAGE_SLOT_BYTES) < head ? 1 : 0);
+}
+
+/* Behind the slots from `base` on that have this head; they are few, or equal in all that matters. */
+static unsigned find_head_end(const uint8_t *page, uint32_t head, unsigned base, unsigned high)
+{
+    const uint8_t *slots = page_slot(page, 0);
+    unsigned end = base;
+    unsigned step = 1;
+    while (end < high && get_u32(slots + end * PAGE_SLOT_BYTES) == head) {
+        end = end + step < high ? end + step : high;
+        step *= 2;
+    }
+    return end;
+}
+
+/* Begin to fetch the keys of some cells: their first lines.  Always inline: GCC takes a function that
+ * does nothing but prefetch for one that does nothing, and leaves out calls of it. */
+__attribute__((always_inline)) static inline void prefetch_keys(const uint8_t *page, unsigned low,
+                                                                unsigned high)
+{
+    for (unsigned i = low; i < high && i < low + PREFETCH_CELLS; i++) {
+        const uint8_t *cell = page + page_cell_offset(page, i);
+        __builtin_prefetch(cell);
+        __builtin_prefetch(cell + PREFETCH_KEY_BYTES);
+    }
+}
+
+void page_prefetch_keys(const uint8_t *page, struct bytes key)
+{
+    unsigned count = page_count(page);
+    if (page_level(page) != 0 || count == 0)
+        return;
+    uint32_t head = search_head(page, key);
+    unsigned base = find_head(page, head, 0, count);
+    prefetch_keys(page, base, find_head_end(page, head, base, count));
+}
+
+void page_prefetch_value(const uint8_t *page, unsigned index)
+{
+    const uint8_t *cell = page + page_cell_offset(page, index);
+    for (unsigned at = 64; at <= PREFETCH_VALUE_BYTES; at += 64)
+        __builtin_prefetch(cell + at);
+}
+
 bool page_find(const uint8_t *page, struct bytes key, const struct page_rests *rests,
                unsigned *index, bool *exact, struct page_ref *missing)
 {
@@ -362,24 +428,11 @@ bool page_find(const uint8_t *page, struct bytes key, const struct page_rests *r
     *index = high;
     if (low >= high)
         return true;
-    /* The first slot whose head is not below, without branches that depend on the data.  Heads are
-     * made of what the page has of a key. */
-    uint32_t head = key_head(bytes_of(key.at, MIN(key.count, PAGE_KEY_BYTES_MAX)), prefix);
-    const uint8_t *slots = page_slot(page, 0);
-    unsigned left = high - low;
-    unsigned base = low;
-    while (left > 1) {
-        unsigned half = left / 2;
-        base += get_u32(slots + (base + half - 1) * PAGE_SLOT_BYTES) < head ? half : 0;
-        left -= half;
-    }
-    base += get_u32(slots + base * PAGE_SLOT_BYTES) < head ? 1 : 0;
-    unsigned end = base;
-    unsigned step = 1;
-    while (end < high && get_u32(slots + end * PAGE_SLOT_BYTES) == head) {
-        end = end + step < high ? end + step : high;
-        step *= 2;
-    }
+    uint32_t head = search_head(page, key);
+    unsigned base = find_head(page, head, low, high);
+    unsigned end = find_head_end(page, head, base, high);
+    if (end - base > 1)
+        prefetch_keys(page, base, end);
     if (!find_among(page, key, leaf, base, end, rests, index, exact, missing))
         return false;
     if (*exact || prefix == 0)

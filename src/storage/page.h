@@ -234,6 +234,13 @@ static inline struct page_ref page_child(const uint8_t *page, unsigned index)
     return page_ref_get(page + page_cell_offset(page, index) + 2);
 }
 
+/* Begin to bring the keys that page_find will compare with `key` into the processor's cache, if this
+ * is a leaf; its slots should be there already (page_prefetch). */
+void page_prefetch_keys(const uint8_t *page, struct bytes key);
+
+/* The same for the rest of a cell, as much as a small item has. */
+void page_prefetch_value(const uint8_t *page, unsigned index);
+
 /* How page_find asks for the rest of a long key: its bytes, or NULL when they are not in memory. */
 struct page_rests {
     const uint8_t *(*find)(void *owner, struct page_ref ref, uint32_t *bytes);

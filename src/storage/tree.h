@@ -42,6 +42,17 @@ MUST_USE enum status tree_get(struct context *ctx, struct tree *tree, struct byt
  * now; never waits, cannot fail.  For entries that will be applied soon. */
 void tree_prefetch(struct tree *tree, struct bytes key);
 
+/* A key, and the tree that may have it; NULL: none. */
+struct tree_point {
+    struct tree *tree;
+    struct bytes key;
+};
+
+/* Begin to fetch what reads of these keys will need, all of them at once: pages that are not in
+ * frames from the file, and what they will touch of those that are from memory.  Never waits, cannot
+ * fail; for what is read without waiting after it. */
+void tree_prefetch_many(const struct tree_point *points, uint32_t count);
+
 /* ---- Cursors ---- */
 
 enum tree_cursor_flags {

@@ -5,6 +5,8 @@
 #include "storage/forest_private.h"
 
 #define VALUE_PAGES_AHEAD 16u /* of a large value, read at the same time */
+#define PREFETCH_STEP                                                                              \
+    32u /* keys at a time, so that what comes first is not displaced by the last */
 
 /* ---- Walking ---- */
 
@@ -295,4 +297,64 @@ void tree_prefetch(struct tree *tree, struct bytes key)
         return;
     if (frames_load(&forest->frames, tree->tree_id, missing, FRAME_FOREGROUND) != STATUS_OK)
         REACHED("a prefetch found no frame or no room in the lane");
+}
+
+/* The leaf that has or would have `key`, if the way to it is in frames; its first lines are on their
+ * way to the processor, and nothing of it was looked at. */
+static const uint8_t *prefetch_leaf(const struct tree_point *point)
+{
+    struct forest *forest = point->tree->forest;
+    struct tree_root root = point->tree->root;
+    struct page_rests rests = forest_rests(forest);
+    struct page_ref ref = root.page;
+    for (unsigned level = root.height - 1;; level--) {
+        const struct frames_slot *slot = frames_get_slot(&forest->frames, ref, FRAME_FOREGROUND);
+        if (slot == NULL || slot->kind != (level == 0 ? PAGE_LEAF : PAGE_INNER))
+            return NULL;
+        page_prefetch(slot->page);
+        if (level == 0)
+            return slot->page;
+        unsigned index;
+        bool exact;
+        struct page_ref missing;
+        if (page_level(slot->page) != level ||
+            !page_find(slot->page, point->key, &rests, &index, &exact, &missing))
+            return NULL;
+        ref = page_child(slot->page, exact ? index : index - 1);
+    }
+}
+
+/* The value of `key`, whose leaf and keys have been fetched. */
+static void prefetch_value(const struct tree_point *point, const uint8_t *leaf)
+{
+    struct page_rests rests = forest_rests(point->tree->forest);
+    struct page_ref missing;
+    unsigned index;
+    bool exact;
+    if (page_level(leaf) == 0 && page_find(leaf, point->key, &rests, &index, &exact, &missing) &&
+        exact)
+        page_prefetch_value(leaf, index);
+}
+
+/* A step for all keys, then the next: while the memory of one is on its way, so is that of the
+ * others.  One after the other each would wait for its leaf, its key and its value. */
+void tree_prefetch_many(const struct tree_point *points, uint32_t count)
+{
+    const uint8_t *leaves[PREFETCH_STEP];
+    for (uint32_t step; count > 0; points += step, count -= step) {
+        step = MIN(count, PREFETCH_STEP);
+        for (uint32_t i = 0; i < step; i++) {
+            struct tree *tree = points[i].tree;
+            bool any = tree != NULL && !tree->closed && tree->root.height > 0;
+            leaves[i] = any ? prefetch_leaf(&points[i]) : NULL;
+            if (any && leaves[i] == NULL)
+                tree_prefetch(tree, points[i].key);
+        }
+        for (uint32_t i = 0; i < step; i++)
+            if (leaves[i] != NULL)
+                page_prefetch_keys(leaves[i], points[i].key);
+        for (uint32_t i = 0; i < step; i++)
+            if (leaves[i] != NULL)
+                prefetch_value(&points[i], leaves[i]);
+    }
 }

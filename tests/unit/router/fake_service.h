@@ -120,6 +120,14 @@ static enum status fake_get(struct context *ctx, struct replica_service *service
     return STATUS_OK;
 }
 
+static void fake_prefetch(struct replica_service *service, const struct replica_point *points,
+                          uint32_t count)
+{
+    struct fake *f = CONTAINER_OF(service, struct fake, service);
+    for (uint32_t i = 0; i < count; i++)
+        assert_true(fake_has_group(f, points[i].group_id) && points[i].key.count > 0);
+}
+
 static enum status fake_write_one(struct context *ctx, struct fake *f, uint64_t group,
                                   const struct replica_write *write, struct write_result *result)
 {
@@ -311,6 +319,7 @@ static inline struct fake *fake_open(void)
     struct env *env = sim_node_start(f->machine);
     assert_int_equal(fiber_pool_open(env, 64, 256u << 10), STATUS_OK);
     f->service = (struct replica_service){.get = fake_get,
+                                          .prefetch = fake_prefetch,
                                           .write = fake_write,
                                           .range = fake_range,
                                           .size = fake_size,

@@ -119,9 +119,26 @@ static void play_batch(struct context *ctx, struct play *play)
     assert_int_equal(tree_apply(ctx, play->tree, batch, count, play->slot), STATUS_OK);
 }
 
+/* Whatever it is asked to fetch, what is read is the same; pages that are missing come in. */
+static void play_prefetch(struct play *play)
+{
+    struct tree_point points[BATCH_MAX];
+    uint32_t count = 1 + (uint32_t)prng_below(&play->prng, BATCH_MAX);
+    uint8_t *key = play->key_memory;
+    for (uint32_t i = 0; i < count; i++) {
+        size_t bytes = random_key(play, key);
+        struct tree *tree = prng_one_in(&play->prng, 10) ? NULL : play->tree;
+        points[i] = (struct tree_point){tree, bytes_of(key, bytes)};
+        key += bytes;
+    }
+    tree_prefetch_many(points, count);
+}
+
 static void play_reads(struct context *ctx, struct play *play)
 {
     struct bytes value;
+    if (prng_one_in(&play->prng, 2))
+        play_prefetch(play);
     for (unsigned i = 0; i < 4; i++) {
         bool exact;
         size_t bytes = random_key(play, play->key_memory);
