@@ -1,6 +1,7 @@
 /* batch.c - many items at once: checked together, then written partition by partition, side by
  * side. */
 #include "base/assert.h"
+#include "base/codec.h"
 #include "router/router_private.h"
 
 #define DUPLICATES "Provided list of item keys contains duplicates"
@@ -8,17 +9,20 @@
 /* A key of a batch, for finding duplicates. */
 struct batch_key {
     uint64_t table_id;
+    uint64_t head;    /* its first bytes, the hash of the partition key: few others have the same */
     struct bytes key; /* in the arena */
 };
 
 static enum status add_key(struct batch_key *keys, uint32_t count, uint64_t table_id,
                            const struct key *key, struct arena *arena, struct error *error)
 {
+    uint64_t head = get_u64(key->at);
     for (uint32_t i = 0; i < count; i++) {
-        if (keys[i].table_id == table_id && bytes_equal(keys[i].key, key_bytes(key)))
+        if (keys[i].head == head && keys[i].table_id == table_id &&
+            bytes_equal(keys[i].key, key_bytes(key)))
             return error_set(error, ERROR_VALIDATION, DUPLICATES);
     }
-    keys[count] = (struct batch_key){table_id, arena_copy(arena, key_bytes(key))};
+    keys[count] = (struct batch_key){table_id, head, arena_copy(arena, key_bytes(key))};
     return keys[count].key.at != NULL ? STATUS_OK : error_internal(error, STATUS_NO_MEMORY);
 }
 
