@@ -37,6 +37,7 @@ struct run {
     uint64_t crash_ns;         /* between attacks at most, on average */
     uint64_t requests_between; /* attacks, at most */
     uint64_t next_attack;      /* in requests */
+    bool recovery_attacked;    /* since the server served */
     bool crash_in_changes;     /* crashes fall in the middle of operations */
     uint32_t power_of_4;       /* so many of 4 crashes are power losses */
 };
@@ -59,6 +60,8 @@ static void on_started(void *owner, enum status status)
     run->serving = status == STATUS_OK;
     run->gave_up = status != STATUS_OK;
     run->started = run->serving;
+    if (run->serving)
+        run->recovery_attacked = false;
     if (run->serving && !run->quiet)
         plan_attack(run);
     bool excused = status == STATUS_OK || status == STATUS_IO || status == STATUS_NO_SPACE ||
@@ -86,8 +89,11 @@ static void supervise(struct sim_event *event)
 {
     struct run *run = CONTAINER_OF(event, struct run, supervise);
     if (run->gave_up && sim_node_env(run->node) != NULL) {
+        static const struct sim_rates none;
         items_crashed(&run->items);
         sim_node_stop(run->node);
+        if (prng_one_in(sim_prng(run->sim), 3)) /* the disk gets better, or nothing ever starts */
+            sim_set_rates(run->sim, &none);
     }
     if (sim_node_env(run->node) == NULL) {
         items_crashed(&run->items);
@@ -120,8 +126,10 @@ static void adversary(struct sim_event *event)
     static const struct sim_rates none;
     sim_set_rates(run->sim, prng_one_in(prng, 3) ? &none : &run->rates);
     bool recovering = !run->serving && sim_node_env(run->node) != NULL;
-    if (recovering && !prng_one_in(prng, 4))
-        ; /* mostly a start is left alone, else nothing would ever be served */
+    bool spare = recovering && (run->recovery_attacked || prng_one_in(prng, 2));
+    run->recovery_attacked = recovering;
+    if (spare)
+        ; /* a start is attacked once at most between two times of service */
     else if (run->crash_in_changes && prng_one_in(prng, 2))
         sim_node_crash_at(run->node, choose_crash(run), 1 + prng_below(prng, 60));
     else

@@ -182,7 +182,7 @@ static enum status file_read(struct env *env, struct env_file *file, uint64_t of
     } else {
         sim_inode_read(inode, offset, to, count);
     }
-    trace_call(worker, CALL_READ, checksum64(bytes_of(to, count), offset), status);
+    trace_call(worker, CALL_READ, offset ^ (uint64_t)count << 40, status);
     return status;
 }
 
