@@ -18,6 +18,8 @@
 #define QUIET_NS_MAX   (120 * SECOND)  /* for everything to work again */
 #define OPERATIONS_MAX 1500u
 
+static const struct sim_rates none;
+
 struct run {
     struct sim *sim;
     struct heap heap;
@@ -89,11 +91,9 @@ static void supervise(struct sim_event *event)
 {
     struct run *run = CONTAINER_OF(event, struct run, supervise);
     if (run->gave_up && sim_node_env(run->node) != NULL) {
-        static const struct sim_rates none;
         items_crashed(&run->items);
         sim_node_stop(run->node);
-        if (prng_one_in(sim_prng(run->sim), 3)) /* the disk gets better, or nothing ever starts */
-            sim_set_rates(run->sim, &none);
+        sim_set_rates(run->sim, &none); /* the disk gets better, or nothing ever starts */
     }
     if (sim_node_env(run->node) == NULL) {
         items_crashed(&run->items);
@@ -123,11 +123,11 @@ static void adversary(struct sim_event *event)
 {
     struct run *run = CONTAINER_OF(event, struct run, adversary);
     struct prng *prng = sim_prng(run->sim);
-    static const struct sim_rates none;
-    sim_set_rates(run->sim, prng_one_in(prng, 3) ? &none : &run->rates);
     bool recovering = !run->serving && sim_node_env(run->node) != NULL;
     bool spare = recovering && (run->recovery_attacked || prng_one_in(prng, 2));
     run->recovery_attacked = recovering;
+    if (!spare)
+        sim_set_rates(run->sim, prng_one_in(prng, 3) ? &none : &run->rates);
     if (spare)
         ; /* a start is attacked once at most between two times of service */
     else if (run->crash_in_changes && prng_one_in(prng, 2))
@@ -234,7 +234,6 @@ static void stop_server(struct run *run)
 
 static void quiet_part(struct run *run)
 {
-    static const struct sim_rates none;
     run->quiet = true;
     sim_set_rates(run->sim, &none);
     sim_cancel(run->sim, &run->adversary);
