@@ -16,6 +16,7 @@
 #define SECOND         UINT64_C(1000000000)
 #define RUN_NS_MAX     (3600 * SECOND) /* of virtual time, until enough has happened */
 #define QUIET_NS_MAX   (120 * SECOND)  /* for everything to work again */
+#define SERVED_MIN     5u              /* requests between two attacks, if they come soon */
 #define OPERATIONS_MAX 1500u
 
 static const struct sim_rates none;
@@ -35,13 +36,14 @@ struct run {
     bool gave_up; /* the server has ended by itself */
     bool quiet;   /* no more faults */
     struct sim_event supervise, adversary;
-    struct sim_rates rates;    /* while the disk and links are bad */
-    uint64_t crash_ns;         /* between attacks at most, on average */
-    uint64_t requests_between; /* attacks, at most */
-    uint64_t next_attack;      /* in requests */
-    bool recovery_attacked;    /* since the server served */
-    bool crash_in_changes;     /* crashes fall in the middle of operations */
-    uint32_t power_of_4;       /* so many of 4 crashes are power losses */
+    struct sim_rates rates;              /* while the disk and links are bad */
+    uint64_t crash_ns;                   /* between attacks at most, on average */
+    uint64_t requests_between;           /* attacks, at most */
+    uint64_t next_attack;                /* in requests */
+    uint64_t served_ns, served_requests; /* when it began to serve, and how many were then */
+    bool recovery_attacked;              /* since the server served */
+    bool crash_in_changes;               /* crashes fall in the middle of operations */
+    uint32_t power_of_4;                 /* so many of 4 crashes are power losses */
 };
 
 /* The next attack comes after some requests, or some time. */
@@ -62,6 +64,8 @@ static void on_started(void *owner, enum status status)
     run->serving = status == STATUS_OK;
     run->gave_up = status != STATUS_OK;
     run->started = run->serving;
+    run->served_ns = sim_now_ns(run->sim);
+    run->served_requests = run->items.requests;
     if (run->serving)
         run->recovery_attacked = false;
     if (run->serving && !run->quiet)
@@ -107,6 +111,7 @@ static void crash_now(struct run *run, enum sim_crash crash)
 {
     if (sim_node_env(run->node) == NULL)
         return;
+    run->serving = false;
     sim_node_crash(run->node, crash);
     items_crashed(&run->items);
 }
@@ -125,6 +130,11 @@ static void adversary(struct sim_event *event)
     struct prng *prng = sim_prng(run->sim);
     bool recovering = !run->serving && sim_node_env(run->node) != NULL;
     bool spare = recovering && (run->recovery_attacked || prng_one_in(prng, 2));
+    if (run->serving && run->items.requests < run->served_requests + SERVED_MIN &&
+        sim_now_ns(run->sim) < run->served_ns + 2 * SECOND) {
+        plan_attack(run); /* the clients have hardly noticed that it serves */
+        return;
+    }
     run->recovery_attacked = recovering;
     if (!spare)
         sim_set_rates(run->sim, prng_one_in(prng, 3) ? &none : &run->rates);

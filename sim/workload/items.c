@@ -692,7 +692,7 @@ static void on_answer(struct http_client *http, const struct http_answer *answer
             end_many(actor);
         else
             failed(actor, true);
-        pause_ns += UINT64_C(10000000) << MIN(actor->losses++, 5u);
+        pause_ns += UINT64_C(10000000) << MIN(actor->losses++, 3u);
     }
     if (items->phase == ITEMS_SETUP)
         pause_ns += 2000000;
