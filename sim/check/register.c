@@ -22,7 +22,6 @@ struct search {
     size_t certain_left;   /* operations that must still be linearized */
     size_t first;          /* all before it are done, or can no longer be */
     uint64_t begin_ns_max; /* the latest invocation among those done */
-    uint64_t set;
     uint64_t steps;
     size_t reached_max; /* most operations that any order had done */
     size_t stuck;
@@ -89,10 +88,10 @@ static void memory_put(uint64_t *memory, size_t capacity, uint64_t key)
 }
 
 /* Remember (set, state); false when it was seen before. */
-static bool remember(struct search *s, struct register_state state)
+static bool remember(struct search *s, uint64_t set, struct register_state state)
 {
     struct prng mixed;
-    prng_init(&mixed, s->set ^ state.token * UINT64_C(0x9e3779b97f4a7c15) ^ state.count << 48);
+    prng_init(&mixed, set ^ state.token * UINT64_C(0x9e3779b97f4a7c15) ^ state.count << 48);
     uint64_t key = prng_u64(&mixed) | 1;
     size_t at = key & (s->memory_capacity - 1);
     for (; s->memory[at] != 0; at = (at + 1) & (s->memory_capacity - 1))
@@ -131,7 +130,6 @@ static struct undo do_op(struct search *s, size_t i)
     struct undo undo = {.op = i, .first = s->first, .begin_ns_max = s->begin_ns_max};
     s->done[i] = true;
     s->done_count++;
-    s->set ^= s->names[i];
     s->certain_left -= !s->ops[i].maybe;
     if (!s->ops[i].maybe && s->seen[i] != NOBODY)
         s->seers[s->seen[i]]--;
@@ -145,7 +143,6 @@ static void undo_op(struct search *s, const struct undo *undo)
 {
     s->done[undo->op] = false;
     s->done_count--;
-    s->set ^= s->names[undo->op];
     s->certain_left += !s->ops[undo->op].maybe;
     if (!s->ops[undo->op].maybe && s->seen[undo->op] != NOBODY)
         s->seers[s->seen[undo->op]]++;
@@ -164,6 +161,18 @@ static uint64_t earliest_end(const struct search *s, size_t *which)
         }
     }
     return end_ns;
+}
+
+/* The name of the set of operations that are not done and can still be.  All that begin after
+ * `end_ns` are in it. */
+static uint64_t what_is_left(const struct search *s, uint64_t end_ns)
+{
+    uint64_t set = 0;
+    size_t i = s->first;
+    for (; i < s->count && s->ops[i].begin_ns <= end_ns; i++)
+        if (!s->done[i] && !is_past(s, i))
+            set ^= s->names[i];
+    return set ^ (uint64_t)i * UINT64_C(0xd6e8feb86659fd93);
 }
 
 static bool is_plain_maybe_delete(const struct register_op *op)
@@ -223,10 +232,10 @@ static bool search(struct search *s, struct place place)
 {
     if (s->certain_left == 0)
         return true;
-    if (s->steps++ >= STEPS_MAX || !remember(s, place.state))
-        return false;
     size_t waits_longest = s->first;
     uint64_t end_ns = earliest_end(s, &waits_longest);
+    if (s->steps++ >= STEPS_MAX || !remember(s, what_is_left(s, end_ns), place.state))
+        return false;
     if (s->done_count >= s->reached_max) {
         s->reached_max = s->done_count;
         s->stuck = waits_longest;

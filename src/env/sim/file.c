@@ -100,7 +100,7 @@ static enum status open_inode(struct sim_node *node, const char *path, unsigned 
     if ((flags & ENV_FILE_CREATE) != 0 && (flags & ENV_FILE_EXCLUSIVE) != 0)
         return STATUS_EXISTS;
     if (name->inode->directory)
-        return STATUS_IO;
+        return STATUS_DENIED;
     if ((flags & ENV_FILE_LOCK) != 0 && name->inode->lock != NULL)
         return STATUS_LOCKED;
     *inode = name->inode;
@@ -177,7 +177,7 @@ static enum status file_read(struct env *env, struct env_file *file, uint64_t of
     if (sim_chance(sim, sim->options.rates.read_error)) {
         sim_count_fault(sim, SIM_FAULT_READ_ERROR, "file");
         status = STATUS_IO;
-    } else if (offset > inode->bytes || count > inode->bytes - offset) {
+    } else if (count > 0 && (offset > inode->bytes || count > inode->bytes - offset)) {
         status = STATUS_END;
     } else {
         sim_inode_read(inode, offset, to, count);

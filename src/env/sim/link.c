@@ -42,6 +42,8 @@ struct env_stream {
     bool connected;          /* a node's end: accepted; a client's end: known at the node */
     bool started, paused, closed, gone;
     bool wants_drain;
+    bool reset;                 /* a node's end: it knows that nobody takes what it writes */
+    struct sim_item reset_item; /* it will know soon */
 };
 
 struct sim_connection {
@@ -91,6 +93,7 @@ static void connection_free_if_gone(struct sim_connection *connection)
     for (int i = 0; i < 2; i++) {
         end_cancel(&connection->ends[i], &connection->ends[i].deliver);
         end_cancel(&connection->ends[i], &connection->ends[i].drain);
+        end_cancel(&connection->ends[i], &connection->ends[i].reset_item);
         buffer_release(&connection->ends[i].in.bytes);
     }
     list_remove(&connection->link);
@@ -146,6 +149,26 @@ static void want_delivery(struct env_stream *end)
     end_schedule(end, &end->deliver, delay_ns, deliver);
 }
 
+static void reset_due(struct sim_item *item)
+{
+    struct env_stream *end = CONTAINER_OF(item, struct env_stream, reset_item);
+    end->reset = true;
+    bool drains = end->wants_drain;
+    end->wants_drain = false;
+    if (drains) /* a queue that will never go counts as drained */
+        end->events->on_drain(end->owner);
+}
+
+/* News that nobody takes what a node writes is on its way to it. */
+static void reset_later(struct env_stream *end)
+{
+    if (end->node == NULL || !end->started || end->closed || end->gone || end->reset ||
+        sim_item_waits(&end->reset_item))
+        return;
+    struct sim *sim = end->connection->sim;
+    end_schedule(end, &end->reset_item, sim_duration(sim, sim->options.link_ns), reset_due);
+}
+
 /* Nothing more comes to `end` than its first `bytes` under way, then on_end(status). */
 static void pipe_break(struct env_stream *end, size_t bytes, enum status status)
 {
@@ -154,6 +177,7 @@ static void pipe_break(struct env_stream *end, size_t bytes, enum status status)
         return;
     pipe->bytes.count = pipe->delivered + MIN(bytes, pipe_waiting(pipe));
     pipe->broken = status;
+    reset_later(end);
     want_delivery(end);
 }
 
@@ -264,6 +288,7 @@ static void end_close(struct env_stream *end)
     size_t unread = pipe_waiting(&end->in);
     end->closed = true;
     end_cancel(end, &end->deliver);
+    end_cancel(end, &end->reset_item);
     if (!peer->gone && !peer->closed) {
         struct sim_pipe *out = &peer->in;
         out->bytes.count -= pipe_queued(out); /* what had not left yet */
@@ -272,6 +297,8 @@ static void end_close(struct env_stream *end)
          * under way to the peer. */
         if (unread > 0 && !end->in.ended && sim_below(sim, 2) == 0)
             pipe_break(peer, (size_t)sim_below(sim, pipe_waiting(out) + 1), STATUS_IO);
+        if (unread > 0)
+            reset_later(peer);
         want_delivery(peer);
     }
     end_schedule(end, &end->drain, 1 + sim_below(sim, 1000), drain);
@@ -448,12 +475,14 @@ static enum status stream_write(struct env *env, struct env_stream *stream,
     (void)env;
     ASSERT(!stream->closed);
     *queued_bytes = 0;
-    if (stream->in.broken != STATUS_OK && stream->in.ended)
+    if (stream->reset || (stream->in.broken != STATUS_OK && stream->in.ended))
         return STATUS_CLOSED;
     for (size_t i = 0; i < run_count; i++)
         end_write(stream, runs[i]);
-    if (stream->peer->gone || stream->peer->closed)
-        return STATUS_OK; /* it goes nowhere, and that shows later */
+    if (stream->peer->gone || stream->peer->closed) {
+        reset_later(stream); /* it goes nowhere, and that shows later */
+        return STATUS_OK;
+    }
     *queued_bytes = pipe_queued(&stream->peer->in);
     stream->wants_drain = stream->wants_drain || *queued_bytes > 0;
     return STATUS_OK;
@@ -495,6 +524,7 @@ void sim_links_drop(struct sim_node *node, enum sim_crash crash)
             continue;
         end_cancel(end, &end->deliver);
         end_cancel(end, &end->drain);
+        end_cancel(end, &end->reset_item);
         end->gone = true;
         struct env_stream *client = &connection->ends[0];
         if (!client->gone && !client->closed) {

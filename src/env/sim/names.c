@@ -184,7 +184,7 @@ enum status sim_disk_remove(struct sim_disk *disk, const char *path)
     if (name == NULL)
         return STATUS_NOT_FOUND;
     if (name->inode->directory)
-        return STATUS_IO;
+        return STATUS_DENIED;
     change_add(disk, SIM_NAME_UNLINK, path, "", NULL);
     return STATUS_OK;
 }
@@ -194,12 +194,15 @@ enum status sim_disk_rename(struct sim_disk *disk, const char *from, const char 
     const struct sim_name *name = sim_disk_find(&disk->current, from);
     if (name == NULL)
         return STATUS_NOT_FOUND;
-    char parent[SIM_PATH_BYTES];
+    char parent[SIM_PATH_BYTES], to_parent[SIM_PATH_BYTES];
     sim_path_parent(from, parent);
+    sim_path_parent(to, to_parent);
+    if (!sim_disk_is_directory(disk, to_parent))
+        return STATUS_NOT_FOUND;
     /* The simulator knows renames of files within one directory only. */
-    ASSERT(!name->inode->directory && within(to, parent));
+    ASSERT(!name->inode->directory && strcmp(parent, to_parent) == 0);
     if (sim_disk_is_directory(disk, to))
-        return STATUS_IO;
+        return STATUS_DENIED;
     if (strcmp(from, to) != 0)
         change_add(disk, SIM_NAME_RENAME, from, to, NULL);
     return STATUS_OK;

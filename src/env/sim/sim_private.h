@@ -106,6 +106,7 @@ struct sim_disk {
 struct sim_lane {
     struct list waiting; /* sim_job.link */
     uint32_t waiting_count;
+    uint64_t done_ns; /* of a single worker: when its last job is done */
     uint32_t worker_count;
     struct sim_worker *workers[SIM_WORKERS_MAX];
 };

@@ -92,9 +92,13 @@ static void worker_resume(struct sim_event *event)
     if (!worker->finished)
         return;
     stack_give(sim, worker);
-    sim_item_schedule(node, &worker->job->done, sim_duration(sim, DISPATCH_NS), job_done);
+    struct sim_lane *lane = &node->lanes[worker->lane];
+    uint64_t done_ns = sim->now_ns + sim_duration(sim, DISPATCH_NS);
+    if (lane->worker_count == 1) /* the jobs of one thread are done in order */
+        done_ns = lane->done_ns = MAX(done_ns, lane->done_ns);
+    sim_item_schedule(node, &worker->job->done, done_ns - sim->now_ns, job_done);
     worker->job = NULL;
-    lane_dispatch(node, &node->lanes[worker->lane]);
+    lane_dispatch(node, lane);
 }
 
 enum status sim_job_submit(struct env *env, struct env_job *job)
