@@ -61,7 +61,8 @@ static bool item_is_beyond(struct forest *forest, const struct tree_path *path, 
 }
 
 /* Move what the cursor stands at.  An item with pages of its own is put anew; for a long key that
- * takes a delete, because a put keeps the key's rest. */
+ * takes a delete, because a put keeps the key's rest.  STATUS_BUSY: only a checkpoint makes room, and no
+ * other flow makes one any more */
 static enum status move_item(struct context *ctx, struct tree *tree, struct bytes key,
                              struct bytes value, uint32_t cut)
 {
@@ -87,14 +88,28 @@ static enum status move_item(struct context *ctx, struct tree *tree, struct byte
             memcpy(copy, value.at, value.count);
             mutations[1].value.at = copy;
         }
-        enum status status = tree_apply_mutations(ctx, tree, mutations, 2, true, &done);
+        enum status status = STATUS_BUSY;
+        if (tree_apply_fits(tree, mutations, 2))
+            status = tree_apply_mutations(ctx, tree, mutations, 2, true, &done);
         heap_free(ctx->env->heap, copy, value.count);
         return status;
     }
     if (!path_is_beyond(&path, cut))
         return STATUS_OK;
     mutations[0].kind = (enum tree_mutation_kind)TREE_MOVE_PATH;
+    if (!tree_apply_fits(tree, mutations, 1))
+        return STATUS_BUSY;
     return tree_apply_mutations(ctx, tree, mutations, 1, true, &done);
+}
+
+/* Make a checkpoint, after which the cursor gives the same item once more. */
+static enum status make_room(struct context *ctx, struct forest *forest, struct tree_cursor *cursor)
+{
+    struct lsn covered = {forest->super.log_from};
+    enum status status = forest_checkpoint(ctx, forest, covered);
+    cursor->inclusive = true;
+    cursor->leaf_number = 0;
+    return status;
 }
 
 static enum status move_tree(struct context *ctx, struct tree *tree, uint32_t cut)
@@ -103,6 +118,7 @@ static enum status move_tree(struct context *ctx, struct tree *tree, uint32_t cu
     struct bytes key;
     struct bytes value;
     bool closed = tree->closed;
+    bool again = false; /* a checkpoint has made what room there is for this item */
     if (tree->root.height == 0)
         return STATUS_OK;
     tree->closed = false; /* the pages of dropped trees count as well */
@@ -112,14 +128,20 @@ static enum status move_tree(struct context *ctx, struct tree *tree, uint32_t cu
         status = tree_cursor_next(&cursor, &key, &value);
         if (status != STATUS_OK)
             break;
-        if (forest_checkpoint_is_due(tree->forest)) {
-            struct lsn covered = {tree->forest->super.log_from};
-            status = forest_checkpoint(ctx, tree->forest, covered);
-            cursor.inclusive = true; /* see the item again */
-            cursor.leaf_number = 0;
+        if (forest_checkpoint_is_due(tree->forest) && !again) {
+            again = true;
+            status = make_room(ctx, tree->forest, &cursor);
             continue;
         }
         status = move_item(ctx, tree, key, value, cut);
+        if (status == STATUS_BUSY && !again) {
+            again = true;
+            status = make_room(ctx, tree->forest, &cursor);
+            continue;
+        }
+        again = false;
+        if (status == STATUS_BUSY)
+            status = STATUS_OK; /* it stays where it is */
     }
     tree->closed = closed;
     return status == STATUS_END ? STATUS_OK : status;

@@ -42,6 +42,18 @@ static uint32_t wanted_frames(const struct tree *tree, const struct tree_mutatio
     return MIN(MAX(wanted, mutation_frames(tree, &mutations[0])), forest->dirty_max);
 }
 
+/* Are so many frames within the bound of dirty ones now? */
+static bool fits(const struct forest *forest, uint32_t wanted)
+{
+    return forest->in_memory ||
+           forest->frames.dirty_count + forest->dirty_promised + wanted <= forest->dirty_max;
+}
+
+bool tree_apply_fits(const struct tree *tree, const struct tree_mutation *mutations, size_t count)
+{
+    return fits(tree->forest, wanted_frames(tree, mutations, count));
+}
+
 static enum status promise_frames(struct plan *plan, uint32_t wanted)
 {
     struct forest *forest = plan->tree->forest;
@@ -54,8 +66,7 @@ static enum status promise_frames(struct plan *plan, uint32_t wanted)
         if (forest->frames.dirty_count + forest->dirty_promised + wanted > most)
             return STATUS_NO_SPACE;
     }
-    while (!plan->directory && !forest->in_memory &&
-           forest->frames.dirty_count + forest->dirty_promised + wanted > forest->dirty_max) {
+    while (!plan->directory && !fits(forest, wanted)) {
         if (!waited)
             forest->apply_waits++;
         waited = true;
