@@ -39,7 +39,7 @@
     "  --status-delay MS         tables stay CREATING, UPDATING, DELETING this much longer (0)\n"  \
     "\n"                                                                                           \
     "Limits and repair\n"                                                                          \
-    "  --cache MIB               memory for pages of the tree (64; in memory no bound)\n"          \
+    "  --cache MIB               memory for pages of the tree (128; in memory no bound)\n"         \
     "  --connections-max N       connections of clients (20000)\n"                                 \
     "  --idle-timeout S          close a silent connection after this\n"                           \
     "  --accept-loss             start although the log has lost records; they stay lost\n"        \

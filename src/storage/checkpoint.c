@@ -16,7 +16,9 @@
 #define CHUNK_PAGES   64u /* written by one job */
 #define SUBMIT_TRIES  10000u
 #define PENDING_SHARE 8u /* of the file's pages, waiting for the epoch's end: time for one */
-#define PENDING_PAGES 1024u
+/* So that a tree that fits in the cache is written once an epoch, however often it changes: what
+ * waits is at most what changed. */
+#define PENDING_PAGES 8192u
 #define RESERVE_TRIES 100u
 
 enum status forest_run_job(struct context *ctx, struct env_job *job)

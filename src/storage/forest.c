@@ -7,7 +7,7 @@
 #include "base/assert.h"
 #include "storage/forest_private.h"
 
-#define CACHE_BYTES_DEFAULT    (UINT64_C(64) << 20)
+#define CACHE_BYTES_DEFAULT    (UINT64_C(128) << 20)
 #define RESERVE_PAGES_DEFAULT  128u
 #define SNAPSHOT_BYTES_DEFAULT (UINT64_C(1) << 30)
 #define DROP_PAGES_DEFAULT     20000u

@@ -63,7 +63,7 @@ struct forest_options {
                               * choose one for a new file */
     bool create;             /* make the file when there is none; otherwise STATUS_NOT_FOUND */
     bool in_memory;          /* no file: all is gone when the forest is closed */
-    uint64_t cache_bytes;    /* frames, rounded down to pages; 64 MiB.  Taken as they are used.  In
+    uint64_t cache_bytes;    /* frames, rounded down to pages; 128 MiB.  Taken as they are used.  In
                               * memory: what all pages may take; FOREST_CACHE_BYTES_MAX.  At it
                               * puts answer STATUS_NO_SPACE */
     uint32_t reserve_pages;  /* kept free on disk for deletes and one checkpoint; 128 */
