@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "base/assert.h"
 
@@ -71,6 +72,18 @@ void heap_free(struct heap *heap, void *at, size_t bytes)
     ASSERT(block->bytes == bytes);
     list_remove(&block->link);
     free(block);
+}
+
+void heap_expect_use(struct heap *heap, void *at, size_t bytes)
+{
+#ifdef MADV_HUGEPAGE
+    if (!heap->tracked)
+        (void)madvise(at, bytes, MADV_HUGEPAGE);
+#else
+    (void)heap;
+    (void)at;
+    (void)bytes;
+#endif
 }
 
 void heap_drop(struct heap *heap)

@@ -14,6 +14,8 @@
 #include "base/compiler.h"
 #include "base/list.h"
 
+#define HEAP_LARGE_BYTES ((size_t)2 << 20)
+
 struct heap {
     size_t bytes_used;   /* asked for and not yet freed, headers left out */
     size_t bytes_max;    /* 0 = no bound; at the bound allocations fail */
@@ -33,6 +35,10 @@ MUST_USE void *heap_alloc_zero(struct heap *heap, size_t bytes);
 
 /* Give back what heap_alloc returned for `bytes`; NULL is nothing. */
 void heap_free(struct heap *heap, void *at, size_t bytes);
+
+/* Say that these bytes, which were not touched yet, will all be used, and for long: the system may
+ * back them with pages of HEAP_LARGE_BYTES where `at` is aligned to that.  A hint. */
+void heap_expect_use(struct heap *heap, void *at, size_t bytes);
 
 /* Free every allocation of a tracked heap. */
 void heap_drop(struct heap *heap);

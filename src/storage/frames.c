@@ -6,7 +6,8 @@
 
 #define CHUNK_FRAMES_MAX 4096u /* 32 MiB of pages */
 #define CHUNKS_FIRST     4u
-#define STEP_FRAMES      32u /* made at a time */
+#define STEP_FRAMES      32u  /* made at a time */
+#define SMALL_FRAMES     512u /* 4 MiB of pages, before the system is asked for large ones */
 #define TABLE_BITS_FIRST 8u
 
 /* One read under way; owned by its frame until `done`. */
@@ -170,6 +171,22 @@ static bool make_chunk(struct frames *frames)
     return true;
 }
 
+/* Frames `count` and the next ones of its chunk are about to be used: where a large page of the system
+ * begins among their pages, ask for it.  A point read touches a leaf twice or thrice at random places;
+ * with small pages most of these also miss the processor's table of addresses.  The first pages stay
+ * small, so that a server at rest is. */
+static void expect_use(struct frames *frames, uint32_t more)
+{
+    if (frames->count < SMALL_FRAMES)
+        return;
+    uint8_t *from = page_at(frames, frames->count);
+    uint8_t *end = page_at(frames, frames->count / frames->chunk_frames * frames->chunk_frames) +
+                   (size_t)frames->chunk_frames * PAGE_BYTES;
+    uint8_t *large = from + (-(uintptr_t)from & (HEAP_LARGE_BYTES - 1));
+    if (large < from + (size_t)more * PAGE_BYTES && (size_t)(end - large) >= HEAP_LARGE_BYTES)
+        heap_expect_use(frames->env->heap, large, HEAP_LARGE_BYTES);
+}
+
 /* Make some more frames, as far as the bound and the last chunk go. */
 static bool make_frames(struct frames *frames)
 {
@@ -179,6 +196,7 @@ static bool make_frames(struct frames *frames)
     uint32_t more = MIN(STEP_FRAMES, MIN(in_chunk, frames->frames_max - frames->count));
     if (!table_grow(frames, frames->count + more))
         return false;
+    expect_use(frames, more);
     for (uint32_t i = frames->count; i < frames->count + more; i++) {
         struct frame *frame = frame_at(frames, i);
         *frame = (struct frame){.page = page_at(frames, i)};
