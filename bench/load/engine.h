@@ -6,8 +6,8 @@
  * latency counts from the time it was due, the wait included.
  *
  * A run has a warm-up, which is not counted, a window, which is, and in the open loop a rest, in
- * which requests that were due in the window are still sent and answered.  One thread over epoll;
- * it never sleeps in an open loop, so that it is on time.
+ * which requests that were due in the window are still sent and answered.  One thread over epoll,
+ * which never sleeps: it is on time, and the server has nobody to wake.
  */
 #ifndef LOAD_ENGINE_H
 #define LOAD_ENGINE_H
