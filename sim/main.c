@@ -5,7 +5,9 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/assert.h"
 #include "env/bugs.h"
@@ -16,12 +18,14 @@
 #define EXIT_STUCK 3
 #define EXIT_USAGE 64
 
+#define BUG_SEEDS_MAX 600u
+
 struct options {
     const struct scenario *scenario;
     uint64_t seed, seeds;
     uint64_t minutes; /* 0 = no bound by time */
     unsigned bugs;
-    bool trace, twice, marks, check_the_checkers;
+    bool trace, twice, marks, check_the_checkers, seeded_bugs;
 };
 
 struct totals {
@@ -35,7 +39,7 @@ static void usage(FILE *to)
 {
     fputs("usage: trine-sim [--scenario NAME] [--seed N] [--seeds K] [--minutes M] [--twice]\n"
           "                 [--trace] [--marks] [--bug NAME]...\n"
-          "       trine-sim --check-the-checkers | --help\n\n"
+          "       trine-sim --check-the-checkers | --seeded-bugs | --help\n\n"
           "  --seed N      the first seed (1)          --seeds K    how many (1)\n"
           "  --minutes M   go on with new seeds for M minutes\n"
           "  --twice       run each seed twice and compare the trace hashes\n"
@@ -102,6 +106,7 @@ static bool take_flag(struct options *o, const char *name)
                  : strcmp(name, "--twice") == 0              ? &o->twice
                  : strcmp(name, "--marks") == 0              ? &o->marks
                  : strcmp(name, "--check-the-checkers") == 0 ? &o->check_the_checkers
+                 : strcmp(name, "--seeded-bugs") == 0        ? &o->seeded_bugs
                                                              : NULL;
     if (flag != NULL)
         *flag = true;
@@ -239,6 +244,54 @@ static int run_seeds(const struct options *o)
     return status;
 }
 
+/* Run a seed in a process of its own, which a bug may bring down; returns how that ended. */
+static int run_apart(const struct options *o, uint64_t seed)
+{
+    fflush(stdout);
+    pid_t child = fork();
+    if (child == 0) {
+        struct scenario_settings settings = {.seed = seed, .bugs = o->bugs};
+        struct scenario_result result;
+        o->scenario->run(&settings, &result);
+        if (result.verdict != SCENARIO_PASSED)
+            printf("  found by %s, seed %" PRIu64 ": %s\n", o->scenario->name, seed, result.what);
+        fflush(stdout);
+        _exit(result.verdict == SCENARIO_WRONG ? EXIT_WRONG : EXIT_SUCCESS);
+    }
+    int status = -1;
+    if (child < 0 || waitpid(child, &status, 0) != child)
+        return -1;
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+/* Switch on each bug in turn: the ordinary scenarios must find it from a random seed on, by what
+ * the checkers see; an assertion that fires is none of them. */
+static int find_seeded_bugs(void)
+{
+    static const char *const names[BUG_COUNT] = {
+#define BUG_NAME(bug, option, text) option,
+        BUG_MAP(BUG_NAME)
+#undef BUG_NAME
+    };
+    static const char *const scenarios[] = {"single_node", "damage"};
+    uint64_t first = (uint64_t)time(NULL) * 1000;
+    int found = 0, missed = 0;
+    for (int bug = 0; bug < BUG_COUNT; bug++) {
+        printf("%s, seeds from %" PRIu64 "\n", names[bug], first);
+        bool seen = false;
+        uint64_t tried = 0;
+        for (; tried < BUG_SEEDS_MAX && !seen; tried++) {
+            struct options o = {.scenario = find_scenario(scenarios[tried % 2]), .bugs = 1u << bug};
+            seen = run_apart(&o, first + tried / 2) == EXIT_WRONG;
+        }
+        printf("  %s in %" PRIu64 " runs\n", seen ? "found" : "NOT FOUND", tried);
+        found += seen;
+        missed += !seen;
+    }
+    printf("%d passed, %d failed\n", found, missed);
+    return missed > 0 ? EXIT_WRONG : EXIT_SUCCESS;
+}
+
 static int check_the_checkers(void)
 {
     struct heap heap;
@@ -266,5 +319,7 @@ int main(int count, char **arguments)
         usage(stderr);
         return EXIT_USAGE;
     }
-    return options.check_the_checkers ? check_the_checkers() : run_seeds(&options);
+    if (options.check_the_checkers)
+        return check_the_checkers();
+    return options.seeded_bugs ? find_seeded_bugs() : run_seeds(&options);
 }

@@ -1,9 +1,12 @@
 /* server_adapter.c - the program's own server, as `trine serve` starts it. */
 #include "sim/server_adapter.h"
 
+#include <stdio.h>
+
 #include "base/assert.h"
 #include "env/fiber.h"
 #include "main/server.h"
+#include "storage/superblock.h"
 
 struct whole_server {
     struct env *env;
@@ -67,5 +70,24 @@ static void stop(struct env *env, void *server, void (*on_stopped_by_owner)(void
     server_stop(whole->server);
 }
 
+/* Either superblock of the tree file may be lost, as long as the other is there. */
+static bool damage(struct sim_node *node, const char *data, struct prng *prng)
+{
+    char path[128];
+    snprintf(path, sizeof(path), "%s/tree", data);
+    struct superblock supers[2];
+    for (uint32_t i = 0; i < 2; i++) {
+        uint8_t block[SUPERBLOCK_BYTES];
+        uint64_t at = (uint64_t)i * SUPERBLOCK_SPACING;
+        if (sim_disk_read(node, path, at, block, sizeof(block)) != STATUS_OK ||
+            superblock_decode(block, i, &supers[i]) != STATUS_OK)
+            return false;
+    }
+    uint64_t newer = supers[1].epoch > supers[0].epoch ? 1 : 0;
+    uint64_t which = prng_one_in(prng, 4) ? 1 - newer : newer;
+    uint64_t at = which * SUPERBLOCK_SPACING + prng_below(prng, SUPERBLOCK_BYTES);
+    return sim_disk_flip(node, path, at, (uint8_t)(1u << prng_below(prng, 8))) == STATUS_OK;
+}
+
 const struct server_adapter trine_adapter = {
-    .name = "trine", .start = start, .stop = stop, .frees_all = true};
+    .name = "trine", .frees_all = true, .start = start, .damage = damage, .stop = stop};

@@ -6,7 +6,7 @@
 #ifndef SIM_SERVER_ADAPTER_H
 #define SIM_SERVER_ADAPTER_H
 
-#include "env/env.h"
+#include "env/sim/sim_env.h"
 
 struct server_settings {
     uint16_t port;
@@ -25,6 +25,10 @@ struct server_adapter {
      * the handle for stop. */
     void (*start)(struct env *env, const struct server_settings *settings,
                   void (*on_started)(void *owner, enum status status), void *owner, void **server);
+
+    /* Damage on a stopped node's disk what the server promises to survive the loss of; false: there
+     * is nothing such now.  NULL: it promises nothing. */
+    bool (*damage)(struct sim_node *node, const char *data, struct prng *prng);
 
     /* Finish what runs, write what is unwritten, free everything; then on_stopped, from the loop.
      */

@@ -4,9 +4,13 @@
  * a moment or in the middle of an operation on its disk, and now and then lets the disk and the
  * links fail for some time.  When enough has happened the faults end, the server is restarted, and
  * everything must work: every item is read, the server stops in good order, starts again, and
- * shows the same.  Then the history is judged. */
+ * shows the same.  Then the history is judged.
+ *
+ * On a disk with damage that one node cannot survive, the server may refuse: to start, or to answer
+ * for what it cannot read.  What it does answer must be right. */
 #include "sim/scenarios/single_node.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "base/assert.h"
@@ -26,15 +30,17 @@ struct run {
     struct heap heap;
     struct sim_node *node;
     const struct server_adapter *adapter;
+    enum single_node_damage damage;
     struct server_settings settings;
     struct scenario_result *result;
     struct items items;
     void *server;
-    bool serving; /* the server has said that it serves */
-    bool started; /* set by on_started, for waiting */
-    bool stopped; /* the server has ended in good order */
-    bool gave_up; /* the server has ended by itself */
-    bool quiet;   /* no more faults */
+    bool serving;   /* the server has said that it serves */
+    bool started;   /* set by on_started, for waiting */
+    bool stopped;   /* the server has ended in good order */
+    bool gave_up;   /* the server has ended by itself */
+    bool quiet;     /* no more faults */
+    bool found_out; /* the server refuses to go on because of damage that nobody survives */
     struct sim_event supervise, adversary;
     struct sim_rates rates;              /* while the disk and links are bad */
     uint64_t crash_ns;                   /* between attacks at most, on average */
@@ -43,6 +49,7 @@ struct run {
     uint64_t served_ns, served_requests; /* when it began to serve, and how many were then */
     bool recovery_attacked;              /* since the server served */
     bool crash_in_changes;               /* crashes fall in the middle of operations */
+    bool damage_at_rest;                 /* bits flip while the server is down */
     uint32_t power_of_4;                 /* so many of 4 crashes are power losses */
 };
 
@@ -52,6 +59,57 @@ static void plan_attack(struct run *run)
     struct prng *prng = sim_prng(run->sim);
     run->next_attack = run->items.requests + 1 + prng_below(prng, run->requests_between);
     sim_schedule(run->sim, &run->adversary, run->crash_ns / 4 + prng_below(prng, run->crash_ns));
+}
+
+/* ---- Damage of the disk ---- */
+
+static bool damaged(const struct run *run)
+{
+    return sim_fault_count(run->sim, SIM_FAULT_FLIP) > 0 ||
+           sim_fault_count(run->sim, SIM_FAULT_LOST_WRITE) > 0 ||
+           sim_fault_count(run->sim, SIM_FAULT_MISDIRECTED) > 0;
+}
+
+struct log_files {
+    char paths[64][64];
+    uint32_t count;
+};
+
+static void add_log_file(void *argument, const char *path)
+{
+    struct log_files *files = argument;
+    if (strstr(path, "/log-") != NULL && files->count < ARRAY_COUNT(files->paths))
+        snprintf(files->paths[files->count++], sizeof(files->paths[0]), "%s", path);
+}
+
+/* One bit, in the tree or in the log: but for its newest files, of which one node cannot know
+ * whether they are as they were synced. */
+static void flip_somewhere(struct run *run)
+{
+    struct prng *prng = sim_prng(run->sim);
+    struct log_files files = {.count = 0};
+    sim_disk_list(run->node, add_log_file, &files);
+    const char *path = "data/tree";
+    if (files.count > 2 && prng_one_in(prng, 3))
+        path = files.paths[prng_below(prng, files.count - 2)];
+    uint64_t bytes;
+    if (sim_disk_size(run->node, path, &bytes) == STATUS_OK && bytes > 0 &&
+        sim_disk_flip(run->node, path, prng_below(prng, bytes),
+                      (uint8_t)(1u << prng_below(prng, 8))) == STATUS_OK)
+        sim_trace(run->sim, "flipped a bit of %s", path);
+}
+
+/* The node is down, and about to be started. */
+static void damage_disk(struct run *run)
+{
+    struct prng *prng = sim_prng(run->sim);
+    if (run->quiet || !run->damage_at_rest || !prng_one_in(prng, 3))
+        return;
+    if (run->damage == DAMAGE_FATAL)
+        flip_somewhere(run);
+    else if (run->adapter->damage != NULL &&
+             run->adapter->damage(run->node, run->settings.data, prng))
+        sim_trace(run->sim, "flipped a bit that it can do without");
 }
 
 /* ---- The server's life ---- */
@@ -70,9 +128,13 @@ static void on_started(void *owner, enum status status)
         run->recovery_attacked = false;
     if (run->serving && !run->quiet)
         plan_attack(run);
-    bool excused = status == STATUS_OK || status == STATUS_IO || status == STATUS_NO_SPACE ||
-                   status == STATUS_NO_MEMORY || status == STATUS_UNAVAILABLE;
-    if (!excused || (run->quiet && status != STATUS_OK))
+    bool corrupt = status == STATUS_CORRUPT || status == STATUS_INVALID ||
+                   status == STATUS_VERSION || status == STATUS_NOT_FOUND;
+    run->found_out = corrupt && run->damage == DAMAGE_FATAL && damaged(run);
+    bool excused = status == STATUS_OK || run->found_out || status == STATUS_IO ||
+                   status == STATUS_NO_SPACE || status == STATUS_NO_MEMORY ||
+                   status == STATUS_UNAVAILABLE;
+    if (!excused || (run->quiet && status != STATUS_OK && !run->found_out))
         scenario_fail(run->result, SCENARIO_WRONG, "the server does not start: %s",
                       status_name(status));
 }
@@ -101,6 +163,7 @@ static void supervise(struct sim_event *event)
     }
     if (sim_node_env(run->node) == NULL) {
         items_crashed(&run->items);
+        damage_disk(run);
         start_server(run);
     }
     uint64_t pause_ns = 1000000 + prng_below(sim_prng(run->sim), 40000000);
@@ -170,6 +233,12 @@ static void choose_adversary(struct run *run)
     };
     if (prng_one_in(prng, 3)) /* a good disk: crashes alone */
         run->rates = (struct sim_rates){0};
+    if (run->damage == DAMAGE_FATAL) {
+        run->rates.lost_write = 4 * choose_rate(prng);
+        run->rates.misdirected = 4 * choose_rate(prng);
+        run->rates.damage_in = "/tree";
+    }
+    run->damage_at_rest = prng_one_in(prng, 2);
     run->crash_ns = UINT64_C(100000000) << prng_below(prng, 6);
     run->requests_between = UINT64_C(5) << prng_below(prng, 6);
     run->next_attack = run->requests_between;
@@ -198,7 +267,8 @@ static void rough_part(struct run *run)
     uint64_t wanted =
         SCENARIO_OPERATIONS_MIN + prng_below(prng, OPERATIONS_MAX - SCENARIO_OPERATIONS_MIN);
     items_begin(&run->items, ITEMS_SETUP);
-    while (!failed(run) && sim_now_ns(run->sim) < RUN_NS_MAX && sim_step(run->sim)) {
+    while (!failed(run) && !run->found_out && sim_now_ns(run->sim) < RUN_NS_MAX &&
+           sim_step(run->sim)) {
         if (run->items.phase == ITEMS_SETUP && run->items.phase_done)
             items_begin(&run->items, ITEMS_RUN);
         else if (run->items.phase == ITEMS_RUN && enough(run, wanted))
@@ -208,7 +278,7 @@ static void rough_part(struct run *run)
             sim_schedule(run->sim, &run->adversary, 0);
         }
     }
-    if (!failed(run) && !enough(run, wanted))
+    if (!failed(run) && !run->found_out && !enough(run, wanted))
         scenario_fail(run->result, SCENARIO_STUCK, "only %llu requests in an hour",
                       (unsigned long long)run->items.requests);
 }
@@ -216,10 +286,11 @@ static void rough_part(struct run *run)
 /* Run until *done, for at most QUIET_NS_MAX. */
 static bool wait_for(struct run *run, const bool *done, const char *what)
 {
-    if (failed(run))
-        return false;
-    if (sim_run_while(run->sim, done, sim_now_ns(run->sim) + QUIET_NS_MAX))
-        return true;
+    uint64_t end_ns = sim_now_ns(run->sim) + QUIET_NS_MAX;
+    while (!failed(run) && !run->found_out && !*done && sim_now_ns(run->sim) < end_ns)
+        sim_step(run->sim);
+    if (failed(run) || run->found_out || *done)
+        return *done && !failed(run);
     scenario_fail(run->result, SCENARIO_STUCK, "without faults, still waiting for: %s", what);
     return false;
 }
@@ -257,7 +328,7 @@ static void quiet_part(struct run *run)
     if (!wait_for(run, &run->items.phase_done, "the last answers") || !read_everything(run))
         return;
     stop_server(run);
-    if (failed(run))
+    if (failed(run) || run->found_out)
         return;
     start_server(run);
     if (wait_for(run, &run->started, "the server's second start"))
@@ -288,15 +359,15 @@ static struct server_settings choose_settings(struct prng *prng)
     return settings;
 }
 
-void single_node_run(const struct server_adapter *adapter, const struct scenario_settings *settings,
-                     struct scenario_result *result)
+void single_node_run(const struct server_adapter *adapter, enum single_node_damage damage,
+                     const struct scenario_settings *settings, struct scenario_result *result)
 {
     struct sim_options options = sim_options_from_seed(settings->seed);
     options.bugs = settings->bugs;
     options.trace = settings->trace;
     options.trace_sink = settings->trace_sink;
     struct sim *sim = sim_create(&options);
-    struct run run = {.sim = sim, .adapter = adapter, .result = result};
+    struct run run = {.sim = sim, .adapter = adapter, .damage = damage, .result = result};
     *result = (struct scenario_result){.verdict = SCENARIO_PASSED};
     heap_init(&run.heap, true);
     run.node = sim_node_create(sim, "server");
@@ -304,13 +375,14 @@ void single_node_run(const struct server_adapter *adapter, const struct scenario
     run.supervise.run = supervise;
     run.adversary.run = adversary;
     struct items_options items = items_options_from_seed(sim_prng(sim), PORT);
+    items.may_fail = damage == DAMAGE_FATAL;
     items_init(&run.items, sim, &run.heap, run.node, &items);
     choose_adversary(&run);
     start_server(&run);
     sim_schedule(sim, &run.supervise, SECOND / 10);
     sim_schedule(sim, &run.adversary, run.crash_ns);
     rough_part(&run);
-    if (!failed(&run))
+    if (!failed(&run) && !run.found_out)
         quiet_part(&run);
     judge(&run, settings);
     result->operations = run.items.requests;
@@ -322,7 +394,7 @@ void single_node_run(const struct server_adapter *adapter, const struct scenario
 
 static void run_trine(const struct scenario_settings *settings, struct scenario_result *result)
 {
-    single_node_run(&trine_adapter, settings, result);
+    single_node_run(&trine_adapter, DAMAGE_SURVIVABLE, settings, result);
 }
 
 const struct scenario scenario_single_node = {
@@ -331,9 +403,21 @@ const struct scenario scenario_single_node = {
     .run = run_trine,
 };
 
+static void run_damage(const struct scenario_settings *settings, struct scenario_result *result)
+{
+    single_node_run(&trine_adapter, DAMAGE_FATAL, settings, result);
+}
+
+const struct scenario scenario_damage = {
+    .name = "damage",
+    .text =
+        "the same on a disk that flips bits, loses and misplaces writes: it may refuse, not lie",
+    .run = run_damage,
+};
+
 static void run_toy(const struct scenario_settings *settings, struct scenario_result *result)
 {
-    single_node_run(&toy_adapter, settings, result);
+    single_node_run(&toy_adapter, DAMAGE_SURVIVABLE, settings, result);
 }
 
 const struct scenario scenario_toy = {

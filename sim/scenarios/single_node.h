@@ -5,8 +5,13 @@
 #include "sim/scenario.h"
 #include "sim/server_adapter.h"
 
+enum single_node_damage {
+    DAMAGE_SURVIVABLE, /* nothing may be lost, and all must work in the end */
+    DAMAGE_FATAL       /* the disk flips, loses and misplaces: it may end, but never with a lie */
+};
+
 /* Drive the server of `adapter` as the seed says. */
-void single_node_run(const struct server_adapter *adapter, const struct scenario_settings *settings,
-                     struct scenario_result *result);
+void single_node_run(const struct server_adapter *adapter, enum single_node_damage damage,
+                     const struct scenario_settings *settings, struct scenario_result *result);
 
 #endif

@@ -475,6 +475,12 @@ static void end_ops(struct items_actor *actor, bool unknown)
     actor->op_count = 0;
 }
 
+static void count_final(struct items *items)
+{
+    items->final_done++;
+    items->phase_done = items->final_done == items->options.tables * keys_of_table(&items->options);
+}
+
 /* A key must be read in the final phase: again, when that failed. */
 static void failed(struct items_actor *actor, bool unknown)
 {
@@ -485,7 +491,9 @@ static void failed(struct items_actor *actor, bool unknown)
     if (items->phase == ITEMS_FINAL && actor->kind == REQUEST_GET) {
         sim_trace(items->sim, "client %u: the last read of key %u failed", actor->number,
                   actor->key);
-        actor->again = true;
+        actor->again = !items->options.may_fail || actor->http.connection == NULL;
+        if (!actor->again)
+            count_final(items);
     }
 }
 
@@ -504,11 +512,8 @@ static void done_one(struct items_actor *actor, const struct json *json)
                           actor->key, (unsigned long long)state.token);
     bool observed = get || actor->old == OLD_ALL;
     history_done(&items->history, actor->op, observed ? &state : NULL, now_ns);
-    if (items->phase == ITEMS_FINAL && get) {
-        items->final_done++;
-        items->phase_done =
-            items->final_done == items->options.tables * keys_of_table(&items->options);
-    }
+    if (items->phase == ITEMS_FINAL && get)
+        count_final(items);
 }
 
 static void refused_one(struct items_actor *actor, const struct json *json)
@@ -703,7 +708,7 @@ static void on_answer(struct http_client *http, const struct http_answer *answer
 
 struct items_options items_options_from_seed(struct prng *prng, uint16_t port)
 {
-    return (struct items_options){
+    struct items_options options = {
         .port = port,
         .tables = 1 + (uint32_t)prng_below(prng, 3),
         .partition_keys = 1 + (uint32_t)prng_below(prng, 6),
@@ -713,6 +718,11 @@ struct items_options items_options_from_seed(struct prng *prng, uint16_t port)
         .timeout_ns = UINT64_C(500000000) << prng_below(prng, 6),
         .pad_bytes = 4u << prng_below(prng, 9),
     };
+    if (prng_one_in(prng, 4)) { /* more than a small cache holds */
+        options.sort_keys = 20 + (uint32_t)prng_below(prng, 40);
+        options.pad_bytes = 1024u << prng_below(prng, 4);
+    }
+    return options;
 }
 
 void items_init(struct items *items, struct sim *sim, struct heap *heap, struct sim_node *node,

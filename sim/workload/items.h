@@ -19,6 +19,7 @@ struct items_options {
     uint32_t actors;
     uint64_t think_ns;   /* between requests, on average */
     uint64_t timeout_ns; /* of a request */
+    bool may_fail;       /* an item that cannot be read in the end is no violation */
     uint32_t pad_bytes;  /* of most items; some are much larger */
 };
 

@@ -1,6 +1,7 @@
 /* propose.c - from a finished payload to a committed entry: the shell around one group's protocol
  * core. */
 #include "base/assert.h"
+#include "env/bugs.h"
 #include "node/node_private.h"
 
 static void replica_fail(struct replica *replica, enum status why);
@@ -292,7 +293,7 @@ static void replica_fail(struct replica *replica, enum status why)
 
 enum status replica_wait_commit(struct context *ctx, struct replica *replica, uint64_t slot)
 {
-    while (replica->commit_slot < slot) {
+    while (replica->commit_slot < slot && !BUG(ctx->env, BUG_ACK_BEFORE_COMMIT)) {
         if (replica->state != REPLICA_SERVING && replica->state != REPLICA_STARTING) {
             replica->node->stats.unknown_outcomes++;
             return STATUS_UNKNOWN_OUTCOME;

@@ -125,6 +125,7 @@ static enum status file_open(struct env *env, const char *path, unsigned flags,
         return status;
     struct env_file *opened = sim_kernel_alloc(node, sizeof(*opened));
     opened->inode = inode;
+    memcpy(opened->path, clean, strlen(clean) + 1);
     opened->read_only = (flags & ENV_FILE_READ_ONLY) != 0;
     sim_inode_hold(inode);
     if ((flags & ENV_FILE_LOCK) != 0)
@@ -175,7 +176,7 @@ static enum status file_read(struct env *env, struct env_file *file, uint64_t of
     const struct sim_inode *inode = file->inode;
     enum status status = STATUS_OK;
     if (sim_chance(sim, sim->options.rates.read_error)) {
-        sim_count_fault(sim, SIM_FAULT_READ_ERROR, "file");
+        sim_count_fault(sim, SIM_FAULT_READ_ERROR, file->path);
         status = STATUS_IO;
     } else if (count > 0 && (offset > inode->bytes || count > inode->bytes - offset)) {
         status = STATUS_END;
@@ -225,26 +226,28 @@ static size_t write_part(struct sim *sim, uint64_t offset, size_t bytes)
     return border > offset ? (size_t)(border - offset) : 0;
 }
 
-static enum status write_faulty(struct sim_node *node, struct sim_inode *inode, uint64_t offset,
+static enum status write_faulty(struct sim_node *node, const struct env_file *file, uint64_t offset,
                                 const struct bytes *runs, size_t run_count)
 {
     struct sim *sim = node->sim;
+    struct sim_inode *inode = file->inode;
     const struct sim_rates *rates = &sim->options.rates;
+    bool damage = rates->damage_in == NULL || strstr(file->path, rates->damage_in) != NULL;
     size_t bytes = runs_bytes(runs, run_count);
     enum status status = STATUS_OK;
     if (sim_chance(sim, rates->write_error)) {
-        sim_count_fault(sim, SIM_FAULT_WRITE_ERROR, "file");
+        sim_count_fault(sim, SIM_FAULT_WRITE_ERROR, file->path);
         bytes = write_part(sim, offset, bytes);
         status = STATUS_IO;
     } else if (sim_chance(sim, rates->no_space)) {
-        sim_count_fault(sim, SIM_FAULT_NO_SPACE, "file");
+        sim_count_fault(sim, SIM_FAULT_NO_SPACE, file->path);
         bytes = write_part(sim, offset, bytes);
         status = STATUS_NO_SPACE;
-    } else if (sim_chance(sim, rates->lost_write)) {
-        sim_count_fault(sim, SIM_FAULT_LOST_WRITE, "file");
+    } else if (damage && sim_chance(sim, rates->lost_write)) {
+        sim_count_fault(sim, SIM_FAULT_LOST_WRITE, file->path);
         return STATUS_OK;
-    } else if (inode->bytes > bytes && sim_chance(sim, rates->misdirected)) {
-        sim_count_fault(sim, SIM_FAULT_MISDIRECTED, "file");
+    } else if (damage && inode->bytes > bytes && sim_chance(sim, rates->misdirected)) {
+        sim_count_fault(sim, SIM_FAULT_MISDIRECTED, file->path);
         uint64_t blocks = (inode->bytes - bytes) / SIM_BLOCK_BYTES + 1;
         offset = sim_below(sim, blocks) * SIM_BLOCK_BYTES;
     }
@@ -270,7 +273,7 @@ static enum status file_write(struct env *env, struct env_file *file, uint64_t o
     ASSERT(runs_hash(runs, run_count) == hash); /* nobody changes what is being written */
     enum status status = STATUS_DENIED;
     if (!file->read_only)
-        status = write_faulty(worker->node, file->inode, offset, runs, run_count);
+        status = write_faulty(worker->node, file, offset, runs, run_count);
     trace_call(worker, CALL_WRITE, hash ^ offset, status);
     return status;
 }
@@ -291,7 +294,7 @@ static enum status file_sync(struct env *env, struct env_file *file)
     if (BUG(env, BUG_SKIP_SYNC)) {
         /* Nothing was made durable. */
     } else if (sim_chance(sim, sim->options.rates.sync_error)) {
-        sim_count_fault(sim, SIM_FAULT_SYNC_ERROR, "file");
+        sim_count_fault(sim, SIM_FAULT_SYNC_ERROR, file->path);
         sim_inode_sync_failed(disk, file->inode);
         status = STATUS_IO;
     } else {

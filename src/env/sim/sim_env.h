@@ -80,8 +80,9 @@ struct sim_rates {
     uint32_t stall;      /* of a file operation, for up to stall_ns_max */
     uint32_t lost_write; /* reported as done */
     uint32_t misdirected;
-    uint32_t cut;        /* of deliveries on a link */
-    uint32_t link_stall; /* of deliveries on a link, for up to stall_ns_max */
+    const char *damage_in; /* lost_write and misdirected: only in files whose path has this in it */
+    uint32_t cut;          /* of deliveries on a link */
+    uint32_t link_stall;   /* of deliveries on a link, for up to stall_ns_max */
     uint64_t stall_ns_max;
 };
 

@@ -269,6 +269,7 @@ struct env_file {
     struct list link;
     struct sim_inode *inode;
     bool read_only;
+    char path[SIM_PATH_BYTES]; /* as it was opened */
 };
 
 void sim_file_ops(struct env_ops *ops);
