@@ -29,7 +29,7 @@ struct options {
 };
 
 struct totals {
-    uint64_t seeds, counted, operations, virtual_ns, hash;
+    uint64_t seeds, counted, operations, undecided, virtual_ns, hash;
     uint64_t faults[SIM_FAULT_COUNT];
 };
 
@@ -175,6 +175,8 @@ static void print_summary(const struct options *o, const struct totals *totals)
            " operations, %.2f virtual hours\n",
            o->scenario->name, totals->seeds, o->seed, totals->counted, totals->operations,
            (double)totals->virtual_ns / 3.6e12);
+    if (totals->undecided > 0)
+        printf("  %" PRIu64 " items could not be judged\n", totals->undecided);
     for (int i = 0; i < SIM_FAULT_COUNT; i++)
         if (totals->faults[i] > 0)
             printf("  %10" PRIu64 "  %s\n", totals->faults[i], sim_fault_text((enum sim_fault)i));
@@ -210,9 +212,10 @@ static void run_seed(const struct options *o, uint64_t seed, bool trace,
 static void add(struct totals *totals, const struct scenario_result *result)
 {
     totals->seeds++;
-    totals->counted += result->operations >= SCENARIO_OPERATIONS_MIN &&
+    totals->counted += result->undecided == 0 && result->operations >= SCENARIO_OPERATIONS_MIN &&
                        scenario_faults(result) >= SCENARIO_FAULTS_MIN;
     totals->operations += result->operations;
+    totals->undecided += result->undecided;
     totals->virtual_ns += result->virtual_ns;
     totals->hash = totals->hash * UINT64_C(0x9e3779b97f4a7c15) + result->trace_hash;
     for (int i = 0; i < SIM_FAULT_COUNT; i++)

@@ -24,6 +24,7 @@ struct scenario_result {
     enum scenario_verdict verdict;
     char what[512]; /* of a verdict that is not PASSED */
     uint64_t operations;
+    uint64_t undecided; /* items that the checkers could not judge */
     uint64_t faults[SIM_FAULT_COUNT];
     uint64_t virtual_ns;
     uint64_t trace_hash;

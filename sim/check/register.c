@@ -7,6 +7,7 @@
 
 #define STEPS_MAX 4000000u
 #define NOBODY    SIZE_MAX
+#define NOT_KNOWN UINT64_MAX
 
 struct search {
     const struct register_op *ops;
@@ -14,7 +15,10 @@ struct search {
     bool *done;    /* linearized */
     size_t *seen;  /* of each operation: who wrote the token that it saw; NOBODY */
     size_t *seers; /* of each operation: certain ones not done that saw its token */
-    bool *unseen; /* of each operation: of unknown outcome, and nobody saw or asked for its token */
+    bool *bare;    /* of each operation: of unknown outcome, and nobody who is sure saw its token */
+    bool *asked;   /* of each operation: the condition of another is its token */
+    bool *wanted;  /* of each bare operation: another that may matter has its token as condition */
+    uint64_t *counts; /* of each operation: the count that it left, as somebody told; NOT_KNOWN */
     uint64_t *names;  /* random, one per operation: a set is the exclusive or of its names */
     uint64_t *memory; /* seen (set, state) pairs; open addressing, 0 = empty */
     size_t memory_count, memory_capacity;
@@ -64,7 +68,8 @@ static bool apply(const struct search *s, size_t i, struct place *place)
         return false;
     /* What overwrites without looking makes a write that need not stand anywhere pointless; but an
      * update's count may tell of it. */
-    if (writer != NOBODY && s->unseen[writer] && op->effect != REGISTER_UPDATE)
+    bool asks = op->condition == REGISTER_EQUALS;
+    if (writer != NOBODY && s->bare[writer] && op->effect != REGISTER_UPDATE && !asks)
         return false;
     if (op->effect == REGISTER_DELETE) {
         /* Where there is no item, a delete that need not stand anywhere need not stand here. */
@@ -73,9 +78,10 @@ static bool apply(const struct search *s, size_t i, struct place *place)
         *place = (struct place){.writer = NOBODY};
         return true;
     }
-    place->writer = i;
-    place->state.token = op->token;
-    place->state.count = op->effect == REGISTER_UPDATE ? state.count + 1 : 0;
+    uint64_t count = op->effect == REGISTER_UPDATE ? state.count + 1 : 0;
+    if (s->counts[i] != NOT_KNOWN && s->counts[i] != count)
+        return false;
+    *place = (struct place){.writer = i, .state = {.token = op->token, .count = count}};
     return true;
 }
 
@@ -175,28 +181,45 @@ static uint64_t what_is_left(const struct search *s, uint64_t end_ns)
     return set ^ (uint64_t)i * UINT64_C(0xd6e8feb86659fd93);
 }
 
-static bool is_plain_maybe_delete(const struct register_op *op)
+/* It need not stand anywhere, and nobody can tell it from another of its kind. */
+static bool is_of_a_kind(const struct search *s, size_t i)
 {
-    return op->maybe && !op->observed && op->effect == REGISTER_DELETE &&
-           op->condition == REGISTER_ALWAYS;
+    const struct register_op *op = &s->ops[i];
+    return op->maybe && !op->observed &&
+           (op->effect == REGISTER_DELETE || (s->bare[i] && !s->asked[i]));
 }
 
-/* Of deletes that are alike, the one that must come soonest stands first. */
+static bool are_alike(const struct register_op *a, const struct register_op *b)
+{
+    return a->effect == b->effect && a->condition == b->condition && a->expected == b->expected;
+}
+
+/* Of those that are alike, the one that must come soonest stands first. */
 static bool may_stand_next(const struct search *s, size_t i, uint64_t end_ns)
 {
     const struct register_op *op = &s->ops[i];
     if (s->done[i] || is_past(s, i))
         return false;
-    if (!is_plain_maybe_delete(op))
+    if (!is_of_a_kind(s, i))
         return true;
     for (size_t k = s->first; k < s->count && s->ops[k].begin_ns <= end_ns; k++) {
         const struct register_op *other = &s->ops[k];
-        if (k != i && !s->done[k] && is_plain_maybe_delete(other) &&
+        if (k != i && !s->done[k] && is_of_a_kind(s, k) && are_alike(op, other) &&
             other->end_ns >= s->begin_ns_max && other->begin_ns <= s->begin_ns_max &&
             (other->end_ns < op->end_ns || (other->end_ns == op->end_ns && k < i)))
             return false;
     }
     return true;
+}
+
+/* An update that did not look, and whose count may tell what stood before it. */
+static bool an_update_waits(const struct search *s, uint64_t end_ns)
+{
+    for (size_t i = s->first; i < s->count && s->ops[i].begin_ns <= end_ns; i++)
+        if (!s->done[i] && !is_past(s, i) && s->ops[i].effect == REGISTER_UPDATE &&
+            !s->ops[i].observed && !s->bare[i])
+            return true;
+    return false;
 }
 
 static bool search(struct search *s, struct place place);
@@ -243,11 +266,14 @@ static bool search(struct search *s, struct place place)
     size_t read = free_read(s, place, end_ns);
     if (read != NOBODY)
         return try_op(s, read, place);
+    bool counts = an_update_waits(s, end_ns);
     for (int maybe = 0; maybe < 2; maybe++)
-        for (size_t i = s->first; i < s->count && s->ops[i].begin_ns <= end_ns; i++)
-            if (s->ops[i].maybe == (maybe == 1) && may_stand_next(s, i, end_ns) &&
+        for (size_t i = s->first; i < s->count && s->ops[i].begin_ns <= end_ns; i++) {
+            bool pointless = s->bare[i] && !s->wanted[i] && !counts;
+            if (s->ops[i].maybe == (maybe == 1) && !pointless && may_stand_next(s, i, end_ns) &&
                 try_op(s, i, place))
                 return true;
+        }
     return false;
 }
 
@@ -260,11 +286,40 @@ static size_t writer_of(const struct search *s, const size_t *table, size_t capa
     return table[at] != 0 ? table[at] - 1 : NOBODY;
 }
 
-static void mark_asked(struct search *s, const size_t *table, size_t capacity, uint64_t token)
+/* What is told of the count that a writer left; false: two tell otherwise. */
+static bool learn_count(struct search *s, size_t writer, uint64_t count)
 {
-    size_t writer = token != 0 ? writer_of(s, table, capacity, token) : NOBODY;
-    if (writer != NOBODY)
-        s->unseen[writer] = false;
+    bool agrees = s->counts[writer] == NOT_KNOWN || s->counts[writer] == count;
+    s->counts[writer] = count;
+    return agrees;
+}
+
+/* Who asks for whose token. */
+static void note_conditions(struct search *s, const size_t *table, size_t capacity)
+{
+    for (size_t i = 0; i < s->count; i++) {
+        const struct register_op *op = &s->ops[i];
+        if (op->condition != REGISTER_EQUALS || op->effect == REGISTER_READ)
+            continue;
+        size_t writer = writer_of(s, table, capacity, op->expected);
+        if (writer == NOBODY)
+            continue;
+        s->asked[writer] = true;
+        s->bare[writer] = s->bare[writer] && op->maybe;
+    }
+    for (bool changed = true; changed;) {
+        changed = false;
+        for (size_t i = s->count; i-- > 0;) {
+            const struct register_op *op = &s->ops[i];
+            if (op->condition != REGISTER_EQUALS || op->effect == REGISTER_READ ||
+                !(op->effect == REGISTER_DELETE || !s->bare[i] || s->wanted[i]))
+                continue;
+            size_t writer = writer_of(s, table, capacity, op->expected);
+            if (writer == NOBODY || s->wanted[writer])
+                continue;
+            changed = s->wanted[writer] = true;
+        }
+    }
 }
 
 /* Find who wrote what each operation saw.  false: somebody saw what nobody wrote. */
@@ -284,25 +339,26 @@ static bool find_writers(struct search *s, size_t *stuck)
             at = (at + 1) & (capacity - 1);
         table[at] = i + 1;
     }
-    for (size_t i = 0; i < s->count; i++)
-        s->unseen[i] = s->ops[i].maybe && s->ops[i].effect != REGISTER_DELETE;
+    for (size_t i = 0; i < s->count; i++) {
+        s->bare[i] = s->ops[i].maybe && s->ops[i].effect != REGISTER_DELETE;
+        s->counts[i] = s->ops[i].counted ? s->ops[i].count_after : NOT_KNOWN;
+    }
     bool found = true;
     for (size_t i = 0; i < s->count && found; i++) {
-        if (s->ops[i].condition == REGISTER_EQUALS)
-            mark_asked(s, table, capacity, s->ops[i].expected);
         uint64_t token = s->ops[i].before.token;
         if (!s->ops[i].observed || s->ops[i].maybe || token == 0)
             continue;
         size_t writer = writer_of(s, table, capacity, token);
-        found = writer != NOBODY;
+        found = writer != NOBODY && learn_count(s, writer, s->ops[i].before.count);
         if (found) {
             s->seen[i] = writer;
             s->seers[writer]++;
-            s->unseen[writer] = false;
+            s->bare[writer] = false;
         } else {
             *stuck = i;
         }
     }
+    note_conditions(s, table, capacity);
     heap_free(s->heap, table, capacity * sizeof(*table));
     return found;
 }
@@ -324,7 +380,10 @@ enum register_verdict register_check(struct heap *heap, const struct register_op
     s.done = alloc(heap, count, sizeof(*s.done));
     s.seen = alloc(heap, count, sizeof(*s.seen));
     s.seers = alloc(heap, count, sizeof(*s.seers));
-    s.unseen = alloc(heap, count, sizeof(*s.unseen));
+    s.bare = alloc(heap, count, sizeof(*s.bare));
+    s.asked = alloc(heap, count, sizeof(*s.asked));
+    s.wanted = alloc(heap, count, sizeof(*s.wanted));
+    s.counts = alloc(heap, count, sizeof(*s.counts));
     s.names = alloc(heap, count, sizeof(*s.names));
     s.memory = alloc(heap, s.memory_capacity, sizeof(*s.memory));
     struct prng prng;
@@ -338,7 +397,10 @@ enum register_verdict register_check(struct heap *heap, const struct register_op
     heap_free(heap, s.done, count * sizeof(*s.done));
     heap_free(heap, s.seen, count * sizeof(*s.seen));
     heap_free(heap, s.seers, count * sizeof(*s.seers));
-    heap_free(heap, s.unseen, count * sizeof(*s.unseen));
+    heap_free(heap, s.bare, count * sizeof(*s.bare));
+    heap_free(heap, s.asked, count * sizeof(*s.asked));
+    heap_free(heap, s.wanted, count * sizeof(*s.wanted));
+    heap_free(heap, s.counts, count * sizeof(*s.counts));
     heap_free(heap, s.names, count * sizeof(*s.names));
     heap_free(heap, s.memory, s.memory_capacity * sizeof(*s.memory));
     *stuck = s.stuck;

@@ -43,11 +43,13 @@ struct register_op {
     uint64_t end_ns; /* an unknown outcome: by when it happened, if it did */
     bool maybe;      /* of unknown outcome */
     bool observed;   /* `before` is what it saw */
+    bool counted;    /* `count_after` is what it was told of the new count */
     enum register_effect effect;
     enum register_condition condition; /* holds where the operation has its effect */
     uint64_t token;                    /* what PUT and UPDATE write; unique in the history */
     uint64_t expected;
     struct register_state before;
+    uint64_t count_after;
 };
 
 enum register_verdict { REGISTER_LINEARIZABLE, REGISTER_VIOLATED, REGISTER_UNDECIDED };

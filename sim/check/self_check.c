@@ -160,6 +160,14 @@ static void update_done_twice(struct history *h)
     add(h, 5, 6, get, SAW, 11, 2);
 }
 
+static void new_image_counts_wrong(struct history *h)
+{
+    add(h, 1, 2, put(10), BLIND, 0, 0);
+    add(h, 3, 4, update(11), BLIND, 0, 0);
+    h->ops[1].op.counted = true;
+    h->ops[1].op.count_after = 2;
+}
+
 static void refused_although_it_holds(struct history *h)
 {
     add(h, 1, 2, put(10), BLIND, 0, 0);
@@ -220,6 +228,7 @@ static const struct {
     {"two writers win on one token", two_winners_if_equal, false},
     {"an update is lost", lost_update, false},
     {"an update is done twice", update_done_twice, false},
+    {"a new image counts wrong", new_image_counts_wrong, false},
     {"a write is refused although its condition holds", refused_although_it_holds, false},
     {"a refused write is done", refused_and_yet_done, false},
     {"a read shows what nobody wrote", out_of_thin_air, false},

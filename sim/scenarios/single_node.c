@@ -386,6 +386,7 @@ void single_node_run(const struct server_adapter *adapter, enum single_node_dama
         quiet_part(&run);
     judge(&run, settings);
     result->operations = run.items.requests;
+    result->undecided = run.items.history.undecided;
     scenario_finish(result, sim);
     items_release(&run.items);
     sim_free(sim);

@@ -510,6 +510,10 @@ static void done_one(struct items_actor *actor, const struct json *json)
     if (!get && actor->old == OLD_ALL_NEW && state.token != actor->token)
         history_violation(&items->history, "key %u: ALL_NEW shows token %llu, not the new one",
                           actor->key, (unsigned long long)state.token);
+    if (!get && actor->old == OLD_ALL_NEW) {
+        items->history.ops[actor->op].op.counted = true;
+        items->history.ops[actor->op].op.count_after = state.count;
+    }
     bool observed = get || actor->old == OLD_ALL;
     history_done(&items->history, actor->op, observed ? &state : NULL, now_ns);
     if (items->phase == ITEMS_FINAL && get)
