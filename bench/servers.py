@@ -187,9 +187,10 @@ def nginx():
     return Server("nginx", [nginx_binary(), "-p", folder, "-c", folder / "nginx.conf"], port)
 
 
-def dynoxide():
+def dynoxide(on_disk=False):
     port = free_port()
-    return Server("dynoxide", [PEERS / "@dynoxide/linux-x64/dynoxide", "serve", "--port", port], port)
+    where = ["--db-path", fresh_folder("dynoxide-data") / "file.db"] if on_disk else []
+    return Server("dynoxide", [PEERS / "@dynoxide/linux-x64/dynoxide", "serve", "--port", port, *where], port)
 
 
 def dynalite():
