@@ -42,16 +42,6 @@ static enum status compile(struct api_call *call, struct write_request *request)
     return call_expressions_end(call, &expressions);
 }
 
-/* A condition that fails has cost write units by the size of the item; when the item is not
- * returned its size is not known here, and the least is counted. */
-static void count_failed(struct api_call *call)
-{
-    struct value item = call->error.item;
-    if (call->error.code == ERROR_CONDITION_FAILED)
-        call->write_half_units =
-            units_write_halves(value_type(item) == VALUE_M ? item_size(item) : 0, 0);
-}
-
 static enum status write(struct api_call *call, enum write_kind kind)
 {
     const struct write_item_input *input = call->input.at;
@@ -61,15 +51,17 @@ static enum status write(struct api_call *call, enum write_kind kind)
         .return_values = returned(input->return_values),
         .return_on_failure = input->return_values_on_failure == ON_FAILURE_ALL_OLD,
     };
-    struct write_result result;
+    struct write_result result = {0};
     TRY(call_table_name(call, input->table, &request.table));
     if (kind != WRITE_UPDATE)
         TRY(check_return_values(call, input->return_values));
     TRY(compile(call, &request));
     enum status status =
         router_write(call->ctx, call_router(call), &request, &result, &call->error);
+    /* A condition that fails has cost write units by the size of the item. */
     if (status != STATUS_OK) {
-        count_failed(call);
+        if (call->error.code == ERROR_CONDITION_FAILED)
+            call->write_half_units = units_write_halves(result.old_bytes, 0);
         return status;
     }
 

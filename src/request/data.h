@@ -56,8 +56,8 @@ struct write_request {
 
 struct write_result {
     struct value attributes; /* what return_values asked for, in the arena; VALUE_ABSENT: nothing */
-    uint32_t
-        old_bytes; /* of the item before and after, as the service counts; 0 = there was none */
+    uint32_t old_bytes; /* of the item before and after, as the service counts; 0 = there was none.
+                    * Set also when the condition failed */
     uint32_t new_bytes;
 };
 

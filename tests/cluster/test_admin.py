@@ -280,6 +280,16 @@ def test_writes_that_wait_for_the_tree(start):
                 break
 
 
+def test_a_failed_condition_costs_the_item(start):
+    server = start("--in-memory", "--admin", "0")
+    server.create("items")
+    server.put("items", "k", v="x" * 3000)
+    consumed = 'consumed_capacity_units_total{operation="DeleteItem",kind="write"}'
+    with pytest.raises(Refused):
+        server.call("DeleteItem", TableName="items", Key={"pk": {"S": "k"}}, ConditionExpression="v = pk")
+    assert server.metrics()[consumed] == 3
+
+
 def test_failed_syncs(start, data):
     """A log whose syncs all fail acknowledges nothing more, says so, and serves the same after a restart."""
     server = start()
