@@ -158,6 +158,8 @@ static void apply_turn(struct context *ctx, struct replica *replica)
     if (status != before)
         log_line(ctx->env->log, LOG_ERROR, "node", "group %llu: applying its log fails: %s",
                  (unsigned long long)replica->group_id, status_text(status));
+    if (replica->state == REPLICA_STARTING)
+        wait_queue_wake_all(&replica->state_changed); /* its start may end with that */
     if (replica_applies(replica))
         retry_later(replica);
 }

@@ -183,8 +183,13 @@ static enum status wait_serving(struct context *ctx, struct replica *replica)
 {
     enum status status = STATUS_OK;
     replica->users++;
-    while (status == STATUS_OK && replica->state == REPLICA_STARTING)
-        status = wait_queue_wait(ctx, &replica->state_changed);
+    while (status == STATUS_OK && replica->state == REPLICA_STARTING) {
+        /* What its log is to be applied to is damaged: it would never serve. */
+        if (replica->apply_status == STATUS_CORRUPT)
+            status = STATUS_CORRUPT;
+        else
+            status = wait_queue_wait(ctx, &replica->state_changed);
+    }
     if (status == STATUS_OK)
         status = replica_serves(replica);
     replica_leave(replica);
