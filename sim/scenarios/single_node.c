@@ -49,6 +49,7 @@ struct run {
     uint64_t served_ns, served_requests; /* when it began to serve, and how many were then */
     bool recovery_attacked;              /* since the server served */
     bool crash_in_changes;               /* crashes fall in the middle of operations */
+    bool disk_fills;                     /* it is full now and then */
     bool damage_at_rest;                 /* bits flip while the server is down */
     uint32_t power_of_4;                 /* so many of 4 crashes are power losses */
 };
@@ -160,6 +161,7 @@ static void supervise(struct sim_event *event)
         items_crashed(&run->items);
         sim_node_stop(run->node);
         sim_set_rates(run->sim, &none); /* the disk gets better, or nothing ever starts */
+        sim_set_disk_bytes_max(run->sim, 0);
     }
     if (sim_node_env(run->node) == NULL) {
         items_crashed(&run->items);
@@ -187,6 +189,15 @@ static enum sim_crash choose_crash(struct run *run)
     return power ? SIM_CRASH_POWER : SIM_CRASH_KILL;
 }
 
+/* For some time there is hardly any room on the disk. */
+static void fill_disk(struct run *run)
+{
+    struct prng *prng = sim_prng(run->sim);
+    bool full = run->disk_fills && prng_one_in(prng, 3);
+    uint64_t room = prng_below(prng, UINT64_C(3) << 20);
+    sim_set_disk_bytes_max(run->sim, full ? sim_disk_used(run->node) + room : 0);
+}
+
 static void adversary(struct sim_event *event)
 {
     struct run *run = CONTAINER_OF(event, struct run, adversary);
@@ -199,6 +210,10 @@ static void adversary(struct sim_event *event)
         return;
     }
     run->recovery_attacked = recovering;
+    if (spare)
+        sim_set_disk_bytes_max(run->sim, 0); /* a start may wait for room */
+    else
+        fill_disk(run);
     if (!spare)
         sim_set_rates(run->sim, prng_one_in(prng, 3) ? &none : &run->rates);
     if (spare)
@@ -238,6 +253,7 @@ static void choose_adversary(struct run *run)
         run->rates.misdirected = 4 * choose_rate(prng);
         run->rates.damage_in = "/tree";
     }
+    run->disk_fills = prng_one_in(prng, 4);
     run->damage_at_rest = prng_one_in(prng, 2);
     run->crash_ns = UINT64_C(100000000) << prng_below(prng, 6);
     run->requests_between = UINT64_C(5) << prng_below(prng, 6);
@@ -317,6 +333,7 @@ static void quiet_part(struct run *run)
 {
     run->quiet = true;
     sim_set_rates(run->sim, &none);
+    sim_set_disk_bytes_max(run->sim, 0);
     sim_cancel(run->sim, &run->adversary);
     sim_cancel(run->sim, &run->supervise);
     sim_node_crash_at(run->node, SIM_CRASH_KILL, 0);

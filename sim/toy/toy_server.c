@@ -24,7 +24,7 @@
 
 struct toy_item {
     struct toy_item *next; /* in order of insertion */
-    char key[640];
+    char key[1200];
     uint32_t table;
     bool present;
     uint64_t token, count;
@@ -168,7 +168,7 @@ static struct toy_item *item_at(struct toy *toy, const struct json *request)
     struct buffer text;
     buffer_init(&text, toy->env->heap, 4096);
     append_members(&text, key != NULL ? key : json_member(request, "Item"), true);
-    char name[640];
+    char name[1200];
     int count =
         snprintf(name, sizeof(name), "%u %.*s", table_of(request), BYTES_ARGS(buffer_bytes(&text)));
     struct toy_item *item = hash_map_find(&toy->items, bytes_of(name, (size_t)count));

@@ -10,6 +10,8 @@
 #define LARGE_BYTES    6000u
 #define HUGE_ONE_IN    200u
 #define HUGE_BYTES     90000u
+#define LONG_KEY       1000u
+#define MOOD_REQUESTS  150u /* so long the actors prefer one kind of write */
 
 enum request_kind {
     REQUEST_CREATE_TABLE,
@@ -67,7 +69,7 @@ static void append_key(struct buffer *out, const struct items_options *o, uint32
         break;
     case 1:
         buffer_append_format(out, "\"pk\":{\"N\":\"%u\"},\"sk\":{\"S\":\"s%0*u\"}", pk * 1000,
-                             (int)(sk * 53 % 400) + 1, sk);
+                             (int)(sk * 53 % LONG_KEY) + 1, sk);
         break;
     default:
         buffer_append_format(out, "\"pk\":{\"S\":\"p%u.%u\"}", pk, sk);
@@ -390,6 +392,12 @@ static void ask_something(struct items_actor *actor)
     struct prng *prng = sim_prng(actor->items->sim);
     choose_key(actor);
     uint64_t dice = prng_below(prng, 100);
+    /* Trees that grow and shrink do more than trees that stay. */
+    uint64_t mood = actor->items->requests / MOOD_REQUESTS % 3;
+    if (mood > 0 && prng_one_in(prng, 2)) {
+        ask_write(actor, mood == 1 ? REGISTER_PUT : REGISTER_DELETE, false);
+        return;
+    }
     if (dice < 22)
         ask_get(actor, true);
     else if (dice < 26)

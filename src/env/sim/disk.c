@@ -350,6 +350,11 @@ enum status sim_disk_size(struct sim_node *node, const char *path, uint64_t *byt
     return STATUS_OK;
 }
 
+uint64_t sim_disk_used(const struct sim_node *node)
+{
+    return node->disk.bytes_used;
+}
+
 void sim_disk_list(struct sim_node *node, void (*each)(void *argument, const char *path),
                    void *argument)
 {

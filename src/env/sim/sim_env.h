@@ -126,6 +126,9 @@ struct prng *sim_prng(struct sim *sim);
 /* Change the rates from now on; a scenario that ends quiet sets them to zero. */
 void sim_set_rates(struct sim *sim, const struct sim_rates *rates);
 
+/* Bound the current content of each node's disk from now on; 0 = no bound. */
+void sim_set_disk_bytes_max(struct sim *sim, uint64_t bytes);
+
 /* How often `fault` happened. */
 uint64_t sim_fault_count(const struct sim *sim, enum sim_fault fault);
 
@@ -186,6 +189,9 @@ size_t sim_node_stop(struct sim_node *node);
 
 /* STATUS_NOT_FOUND  no such file */
 MUST_USE enum status sim_disk_size(struct sim_node *node, const char *path, uint64_t *bytes);
+
+/* Bytes of the disk that are taken: what sim_set_disk_bytes_max bounds. */
+uint64_t sim_disk_used(const struct sim_node *node);
 
 /* Call `each` for every file (directories left out), sorted by path. */
 void sim_disk_list(struct sim_node *node, void (*each)(void *argument, const char *path),

@@ -129,6 +129,11 @@ void sim_set_rates(struct sim *sim, const struct sim_rates *rates)
     sim->options.rates = *rates;
 }
 
+void sim_set_disk_bytes_max(struct sim *sim, uint64_t bytes)
+{
+    sim->options.disk_bytes_max = bytes;
+}
+
 uint64_t sim_fault_count(const struct sim *sim, enum sim_fault fault)
 {
     return sim->faults[fault];
