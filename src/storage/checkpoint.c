@@ -11,7 +11,6 @@
 #include <string.h>
 
 #include "base/assert.h"
-#include "env/bugs.h"
 #include "storage/forest_private.h"
 
 #define CHUNK_PAGES   64u /* written by one job */
@@ -82,8 +81,7 @@ static void forget_settled(struct forest *forest, uint64_t limit)
 
 void forest_settle(struct forest *forest)
 {
-    uint64_t limit =
-        BUG(forest->env, BUG_REUSE_PAGE_EARLY) ? forest->super.epoch : forest->epoch_before;
+    uint64_t limit = forest->epoch_before;
     uint64_t bytes_max = forest->snapshot_bytes;
     while (!list_empty(&forest->snapshots)) {
         struct snapshot *oldest = LIST_ITEM(forest->snapshots.next, struct snapshot, link);

@@ -160,6 +160,12 @@ void space_give(struct space *space, uint32_t number, uint64_t made, uint64_t ep
     space->pending_count++;
 }
 
+void space_give_at_once(struct space *space, uint32_t number)
+{
+    ASSERT(!space_is_free(space, number));
+    clear_bit(space, number);
+}
+
 static void bucket_settle(struct space *space, struct space_bucket *bucket)
 {
     for (uint32_t i = 0; i < bucket->count; i++)

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "env/bugs.h"
 #include "storage/forest_private.h"
 
 #define SHARE_PERCENT  94u /* neighbours that are fuller than this on average become one more */
@@ -79,8 +80,10 @@ struct frame *change_own(struct plan *plan, struct frame *frame)
     struct page_ref ref = take_ref(plan);
     uint32_t own_pins = frame->plan == plan ? 1 : 0;
     bool keeps = forest_keeps(forest, old);
+    bool give_at_once = false;
     if (frame->state != FRAME_WRITING && frame->pins == own_pins && !keeps) {
         frames_rename_dirty(&forest->frames, frame, ref);
+        give_at_once = BUG(forest->env, BUG_REUSE_PAGE_EARLY);
     } else {
         struct frame *copy = take_frame(plan);
         memcpy(copy->page, frame->page, PAGE_BYTES);
@@ -90,7 +93,10 @@ struct frame *change_own(struct plan *plan, struct frame *frame)
         frame = copy;
     }
     page_rename(frame->page, ref);
-    space_give(&forest->space, old.number, old.epoch, forest->epoch);
+    if (give_at_once)
+        space_give_at_once(&forest->space, old.number);
+    else
+        space_give(&forest->space, old.number, old.epoch, forest->epoch);
     return frame;
 }
 
