@@ -70,11 +70,13 @@ static void stop(struct env *env, void *server, void (*on_stopped_by_owner)(void
     server_stop(whole->server);
 }
 
-/* Either superblock of the tree file may be lost, as long as the other is there. */
+/* Either superblock of the tree file may be lost, as long as the other is there, and on the disk. */
 static bool damage(struct sim_node *node, const char *data, struct prng *prng)
 {
     char path[128];
     snprintf(path, sizeof(path), "%s/tree", data);
+    if (!sim_disk_durable(node, path))
+        return false;
     struct superblock supers[2];
     for (uint32_t i = 0; i < 2; i++) {
         uint8_t block[SUPERBLOCK_BYTES];
@@ -89,5 +91,9 @@ static bool damage(struct sim_node *node, const char *data, struct prng *prng)
     return sim_disk_flip(node, path, at, (uint8_t)(1u << prng_below(prng, 8))) == STATUS_OK;
 }
 
-const struct server_adapter trine_adapter = {
-    .name = "trine", .frees_all = true, .start = start, .damage = damage, .stop = stop};
+const struct server_adapter trine_adapter = {.name = "trine",
+                                             .batches = true,
+                                             .frees_all = true,
+                                             .start = start,
+                                             .damage = damage,
+                                             .stop = stop};

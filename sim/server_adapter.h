@@ -18,6 +18,7 @@ struct server_settings {
 
 struct server_adapter {
     const char *name;
+    bool batches;   /* it knows BatchGetItem and BatchWriteItem */
     bool frees_all; /* after on_stopped nothing of its memory is left */
 
     /* Start in `env`; on_started comes from the loop, or in the call: OK when the port is served;

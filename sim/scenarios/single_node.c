@@ -242,7 +242,7 @@ static void choose_adversary(struct run *run)
         .sync_error = choose_rate(prng),
         .no_space = choose_rate(prng),
         .stall = choose_rate(prng),
-        .cut = choose_rate(prng),
+        .cut = 6 * choose_rate(prng),
         .link_stall = choose_rate(prng),
         .stall_ns_max = stall_ns_max,
     };
@@ -392,6 +392,7 @@ void single_node_run(const struct server_adapter *adapter, enum single_node_dama
     run.supervise.run = supervise;
     run.adversary.run = adversary;
     struct items_options items = items_options_from_seed(sim_prng(sim), PORT);
+    items.batches = adapter->batches;
     items.may_fail = damage == DAMAGE_FATAL;
     items_init(&run.items, sim, &run.heap, run.node, &items);
     choose_adversary(&run);

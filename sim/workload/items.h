@@ -17,10 +17,12 @@ struct items_options {
     uint32_t tables;                    /* their key schemas differ */
     uint32_t partition_keys, sort_keys; /* of each table: so many values of each */
     uint32_t actors;
-    uint64_t think_ns;   /* between requests, on average */
-    uint64_t timeout_ns; /* of a request */
-    bool may_fail;       /* an item that cannot be read in the end is no violation */
-    uint32_t pad_bytes;  /* of most items; some are much larger */
+    uint64_t think_ns;      /* between requests, on average */
+    uint64_t timeout_ns;    /* of a request */
+    bool batches;           /* BatchGetItem and BatchWriteItem too */
+    uint32_t mood_requests; /* so many requests long the actors prefer one kind of write */
+    bool may_fail;          /* an item that cannot be read in the end is no violation */
+    uint32_t pad_bytes;     /* of most items; some are much larger */
 };
 
 enum items_phase {

@@ -350,6 +350,17 @@ enum status sim_disk_size(struct sim_node *node, const char *path, uint64_t *byt
     return STATUS_OK;
 }
 
+bool sim_disk_durable(struct sim_node *node, const char *path)
+{
+    const struct sim_inode *inode = file_at(node, path);
+    if (inode == NULL || inode->bytes != inode->bytes_durable)
+        return false;
+    for (size_t i = inode->dirty_low; i < inode->dirty_end; i++)
+        if (block_dirty(&inode->blocks[i]))
+            return false;
+    return true;
+}
+
 uint64_t sim_disk_used(const struct sim_node *node)
 {
     return node->disk.bytes_used;

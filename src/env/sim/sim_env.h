@@ -190,6 +190,9 @@ size_t sim_node_stop(struct sim_node *node);
 /* STATUS_NOT_FOUND  no such file */
 MUST_USE enum status sim_disk_size(struct sim_node *node, const char *path, uint64_t *bytes);
 
+/* Whether all that reads see of the file is durable; false when there is no such file. */
+bool sim_disk_durable(struct sim_node *node, const char *path);
+
 /* Bytes of the disk that are taken: what sim_set_disk_bytes_max bounds. */
 uint64_t sim_disk_used(const struct sim_node *node);
 

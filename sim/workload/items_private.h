@@ -1,0 +1,90 @@
+/* items_private.h - the inside of the workload of items: an actor, and what its parts share.
+ *
+ * items.c        the actors' life and phases       items_ask.c  requests, and the operations they are
+ * items_answer.c what answers say of the operations
+ */
+#ifndef SIM_WORKLOAD_ITEMS_PRIVATE_H
+#define SIM_WORKLOAD_ITEMS_PRIVATE_H
+
+#include "base/buffer.h"
+#include "sim/workload/items.h"
+
+#define BODY_BYTES_MAX  ((size_t)4 << 20)
+#define BATCH_WRITE_MAX 25u
+#define BATCH_GET_MAX   100u
+
+enum request_kind {
+    REQUEST_CREATE_TABLE,
+    REQUEST_DESCRIBE_TABLE,
+    REQUEST_GET,
+    REQUEST_PUT,
+    REQUEST_UPDATE,
+    REQUEST_DELETE,
+    REQUEST_QUERY,
+    REQUEST_SCAN,
+    REQUEST_BATCH_GET,
+    REQUEST_BATCH_WRITE,
+};
+
+enum old_values { OLD_NONE, OLD_ALL, OLD_ALL_NEW };
+
+struct items_actor {
+    struct items *items;
+    uint32_t number;
+    struct http_client http;
+    struct sim_event wake;
+    enum request_kind kind;
+    enum old_values old;
+    uint32_t table;
+    uint32_t key;      /* the first, of a request for many */
+    size_t op;         /* its index in the history; those of a request for many follow */
+    uint32_t op_count; /* keys that it covers */
+    uint64_t token;
+    bool *seen;           /* of the keys of a request for many */
+    struct buffer resume; /* LastEvaluatedKey, as it came */
+    uint32_t losses;      /* requests without an answer since the last one with */
+    bool again;           /* FINAL: the key is to be read again */
+    uint32_t limit;       /* of a query or scan; 0 = none */
+};
+
+static inline uint32_t keys_of_table(const struct items_options *o)
+{
+    return o->partition_keys * o->sort_keys;
+}
+
+/* Table t: 0 has (S, N) keys, 1 (N, S) with long sort keys, 2 a partition key alone; and again. */
+static inline uint32_t schema_of(uint32_t table)
+{
+    return table % 3;
+}
+
+/* It reads many items. */
+static inline bool is_many(const struct items_actor *actor)
+{
+    return actor->kind == REQUEST_QUERY || actor->kind == REQUEST_SCAN ||
+           actor->kind == REQUEST_BATCH_GET;
+}
+
+/* ---- items_ask.c ---- */
+
+/* The members of the key, as JSON. */
+void append_key(struct buffer *out, const struct items_options *o, uint32_t key);
+
+/* The byte at `i` of what a token's filler must be. */
+uint8_t pad_byte(uint64_t token, size_t i);
+
+void ask_create_table(struct items_actor *actor);
+void ask_describe_table(struct items_actor *actor);
+void ask_get(struct items_actor *actor, bool strong);
+void ask_page(struct items_actor *actor); /* the next one of a query or scan */
+void ask_something(struct items_actor *actor);
+
+/* ---- items_answer.c ---- */
+
+/* Returns whether the actor has asked again. */
+bool take_answer(struct items_actor *actor, const struct http_answer *answer);
+
+/* No answer came. */
+void take_loss(struct items_actor *actor);
+
+#endif
