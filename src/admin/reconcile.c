@@ -35,7 +35,7 @@ static enum status settle(struct context *ctx, struct reconciler *r, struct byte
             status = router_settle_table(ctx, r->router, name);
     }
     if (status != STATUS_OK && status != STATUS_CANCELLED)
-        log_line(ctx->env->log, LOG_ERROR, "admin", "table %.*s stays %s for now: %s",
+        log_line(ctx->env->log, LOG_ERROR, "admin", "table %.*s stays %s and is tried again: %s",
                  BYTES_ARGS(table->name), table_status_name(table->status), status_text(status));
     table_drop(table);
     return status;

@@ -140,7 +140,7 @@ static enum status get_next(struct api_call *call, struct batch_get *batch, uint
     return STATUS_OK;
 }
 
-/* "Responses": as many items as fit; what fails for now ends it too. */
+/* "Responses": as many items as fit; what cannot be read now ends it too. */
 static enum status write_responses(struct api_call *call, struct batch_get *batch)
 {
     const struct model_map *items = &batch->input->request_items;

@@ -29,7 +29,6 @@
     X(UNAVAILABLE, "not serving")                                                                  \
     X(UNKNOWN_OUTCOME, "may or may not have happened")                                             \
     X(MOVED, "another replica or partition has it")                                                \
-    X(RETRY, "state changed while waiting, start over")                                            \
     X(CLOSED, "closed")                                                                            \
     X(END, "no more")
 

@@ -154,7 +154,6 @@ void value_write_bool(struct value_writer *w, bool value);
 void value_write_string(struct value_writer *w, struct bytes text);
 void value_write_binary(struct value_writer *w, struct bytes content);
 void value_write_number(struct value_writer *w, const struct number *number);
-void value_write_encoded_number(struct value_writer *w, struct bytes encoded); /* trusted */
 void value_write_value(struct value_writer *w, struct value value); /* a copy of a whole value */
 /* Open a set, list or map; its elements are the writes until the matching end.  In a map each
  * element is preceded by value_write_name. */

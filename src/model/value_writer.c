@@ -97,18 +97,6 @@ void value_write_number(struct value_writer *w, const struct number *number)
     buffer_commit(w->to, 2 + count);
 }
 
-void value_write_encoded_number(struct value_writer *w, struct bytes encoded)
-{
-    ASSERT(encoded.count <= NUMBER_ENCODED_BYTES_MAX);
-    uint8_t *to = reserve_element(w, VALUE_N, 2 + encoded.count);
-    if (to == NULL)
-        return;
-    to[0] = VALUE_N;
-    to[1] = (uint8_t)encoded.count;
-    memcpy(to + 2, encoded.at, encoded.count);
-    buffer_commit(w->to, 2 + encoded.count);
-}
-
 /* Does a whole value fit below the containers now open?  A value that is a value of some item does,
  * where items' values go; so only deeper copies are walked. */
 static bool levels_fit(const struct value_writer *w, struct value value)

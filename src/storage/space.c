@@ -93,15 +93,6 @@ uint32_t space_take(struct space *space)
     return number;
 }
 
-bool space_take_exact(struct space *space, uint32_t number)
-{
-    if (!space_is_free(space, number))
-        return false;
-    set_bit(space, number);
-    space->free_count--;
-    return true;
-}
-
 /* ---- Pending pages ---- */
 
 static struct space_bucket *bucket_make(struct space *space, uint64_t epoch)

@@ -66,9 +66,6 @@ static inline uint32_t space_available(const struct space *space)
 /* Take the lowest free number; the caller has reserved it. */
 uint32_t space_take(struct space *space);
 
-/* Mark a number as used (while reading a file).  False: it is out of range or was not free. */
-MUST_USE bool space_take_exact(struct space *space, uint32_t number);
-
 bool space_is_free(const struct space *space, uint32_t number);
 
 /* Make sure that `count` calls of space_give can be made in this epoch without further memory.
