@@ -1,10 +1,12 @@
 /* assert.h - checks that stay on in production, and marks that show what a simulation reached.
  *
  *   ASSERT(x)      "we can argue that this is always true": cheap, no side effects, one condition;
- * aborts. EXPECT(x)      believed, but handled when false: evaluates to x; aborts only in the debug
- * build. SLOW_CHECK(x)  a whole-structure walk; only in the debug build (which the simulator uses).
- *   REACHED("..")  marks a rare branch; the debug build counts it, and a long simulation that
- * misses one fails.
+ *                  aborts
+ *   EXPECT(x)      believed, but handled when false: evaluates to x; aborts only in builds with
+ *                  TRINE_DEBUG (tests and the simulator)
+ *   SLOW_CHECK(x)  a whole-structure walk; only in those builds
+ *   REACHED("..")  marks a rare branch; those builds count it, and the simulator says which marks
+ *                  no seed reached
  *
  * Bytes from disk, network or clients are never asserted: they are validated.
  */

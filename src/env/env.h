@@ -345,8 +345,9 @@ static inline void env_stream_resume(struct env *env, struct env_stream *stream)
 
 /* Send the runs, in order, at once as far as the peer takes them; the rest is copied and sent
  * later, and *queued_bytes says how much waits now in all.  When it is not 0, on_drain comes when
- * all has gone. STATUS_CLOSED     the stream broke: what it did not take is lost, and so is all
- * that follows STATUS_NO_MEMORY  the rest could not be copied; the stream is unusable, close it */
+ * all has gone.
+ *   STATUS_CLOSED     the stream broke: what it did not take is lost, and so is all that follows
+ *   STATUS_NO_MEMORY  the rest could not be copied; the stream is unusable, close it */
 MUST_USE static inline enum status env_stream_write(struct env *env, struct env_stream *stream,
                                                     const struct bytes *runs, size_t run_count,
                                                     size_t *queued_bytes)

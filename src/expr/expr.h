@@ -126,8 +126,10 @@ void expr_project(const struct expr_program *program, struct value item, struct 
 /* Apply an update: append to `w` the new item.  `item` is the old one, or VALUE_ABSENT; `key` is
  * the map of the key attributes that a new item begins with.  All right-hand sides read the old
  * item.  The caller checks the new item's size, and asks value_writer_finish.  On an error `w`
- * holds part of an item, to be dropped. STATUS_INVALID  *fault: types do not fit the operator, a
- * document path is invalid, number overflow, nesting, ...     STATUS_NO_MEMORY */
+ * holds part of an item, to be dropped.
+ *   STATUS_INVALID    *fault: types do not fit the operator, a document path is invalid, number
+ *                     overflow, nesting, ...
+ *   STATUS_NO_MEMORY  the arena is full */
 MUST_USE enum status expr_update(const struct expr_program *program, struct value item,
                                  struct value key, struct value_writer *w, struct arena *arena,
                                  struct expr_fault *fault);

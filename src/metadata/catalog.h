@@ -39,8 +39,8 @@ struct table *catalog_find(const struct catalog *catalog, struct bytes name);
 uint32_t catalog_position(const struct catalog *catalog, struct bytes name);
 
 /* Put `table` in place of what has its name; takes the caller's reference.  An older schema_version
- * than the one that is there is dropped: publications may come out of order. STATUS_BUSY TABLES_MAX
- * tables are there; the reference stays the caller's */
+ * than the one that is there is dropped: publications may come out of order.
+ *   STATUS_BUSY  TABLES_MAX tables are there; the reference stays the caller's */
 MUST_USE enum status catalog_publish(struct catalog *catalog, struct table *table);
 
 /* Forget the table of this name; harmless when there is none. */

@@ -33,8 +33,8 @@ struct node_options {
 
 /* Open or make the node's files, recover, and start every replica; returns when all of them serve.
  *   STATUS_LOCKED, STATUS_CORRUPT, STATUS_VERSION, STATUS_INVALID (another kind of directory),
- * STATUS_NO_SPACE, STATUS_DENIED, STATUS_IO, STATUS_NO_MEMORY: nothing is open; a log line says
- * more */
+ *   STATUS_NO_SPACE, STATUS_DENIED, STATUS_IO, STATUS_NO_MEMORY: nothing is open; a log line says
+ *   more */
 MUST_USE enum status node_open(struct context *ctx, const struct node_options *options,
                                struct node **node);
 

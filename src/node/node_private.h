@@ -172,7 +172,9 @@ void replica_blob_write(const struct replica_blob *blob, struct buffer *to);
 MUST_USE enum status replica_save(struct replica *replica);
 
 /* A replica in state STARTING on the tree of its id, which is made when there is none; it is in
- * node->replicas. STATUS_CORRUPT, STATUS_VERSION, STATUS_NO_MEMORY, STATUS_BUSY: nothing changed */
+ * node->replicas.
+ *   STATUS_CORRUPT, STATUS_VERSION, STATUS_NO_MEMORY, STATUS_BUSY: there is no replica; a tree that
+ *   was made for it stays */
 MUST_USE enum status replica_open(struct node *node, struct replica_id id, struct bytes blob,
                                   struct replica **replica);
 
@@ -250,8 +252,8 @@ void node_write(struct context *ctx, struct replica_service *service,
                 struct error *errors);
 
 /* The row of `key` that a reader up to slot_max sees; may wait.  *slot: of the overlay's version, 0
- * when it is from the tree.  The row is valid until the fiber next waits. STATUS_NOT_FOUND  there
- * is none (*slot is set too) */
+ * when it is from the tree.  The row is valid until the fiber next waits.
+ *   STATUS_NOT_FOUND  there is none (*slot is set too) */
 MUST_USE enum status replica_read(struct context *ctx, struct replica *replica, struct bytes key,
                                   uint64_t slot_max, struct bytes *row, uint64_t *slot);
 

@@ -168,7 +168,8 @@ static enum status hold_next(struct walk *walk)
 }
 
 /* The next row in the walk's direction, deletions left out; its key is walk->last.  Valid until the
- * next wait. STATUS_END  no more in the range */
+ * next wait.
+ *   STATUS_END  no more in the range */
 static enum status walk_next(struct walk *walk, struct bytes *row)
 {
     for (;;) {

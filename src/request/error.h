@@ -12,11 +12,11 @@
 #include "base/status.h"
 #include "model/value.h"
 
-/* X(code, exception name, prefix, HTTP status, member that holds the text) */
 #define ERROR_PREFIX_DYNAMODB "com.amazonaws.dynamodb.v20120810#"
 #define ERROR_PREFIX_SERVICE  "com.amazon.coral.service#"
 #define ERROR_PREFIX_VALIDATE "com.amazon.coral.validate#"
 
+/* X(code, exception name, prefix, HTTP status, member that holds the text) */
 #define ERROR_MAP(X)                                                                               \
     X(VALIDATION, "ValidationException", ERROR_PREFIX_VALIDATE, 400, "message")                    \
     X(SERIALIZATION, "SerializationException", ERROR_PREFIX_SERVICE, 400, "Message")               \

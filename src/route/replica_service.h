@@ -1,7 +1,7 @@
 /* replica_service.h - what a replica of a partition does for the router: the calls that cross from
  * router to node.
  *
- * node/ implements it; route/ calls it, here in the same process, in a cluster over rpc/.  So
+ * node/ implements it; router/ calls it, here in the same process, in a cluster by a message.  So
  * everything in a call is scalars and bytes.  A call names the group, and is answered STATUS_MOVED
  * when this node does not lead it.
  *
@@ -71,9 +71,9 @@ struct replica_service {
     void (*prefetch)(struct replica_service *service, const struct replica_point *points,
                      uint32_t count);
 
-    /* Execute `count` writes in order, side by side where they touch different keys; one wait for
-     * the commit of all.  statuses[i] and errors[i] say how each ended; a single write's status is
-     * also returned. STATUS_UNKNOWN_OUTCOME  in statuses: it may or may not have happened */
+    /* Execute `count` writes in order, with one wait for the commit of all.  statuses[i] and
+     * errors[i] say how each ended.
+     *   STATUS_UNKNOWN_OUTCOME  in statuses: it may or may not have happened */
     void (*write)(struct context *ctx, struct replica_service *service,
                   const struct replica_target *target, const struct replica_write *writes,
                   uint32_t count, struct write_result *results, enum status *statuses,

@@ -27,7 +27,8 @@ struct item_json_fault {
  * validation faults the first is reported; the JSON is taken to its end all the same, and a
  * serialization fault in it comes before them.
  *   STATUS_INVALID    *fault says why; its message is empty when the body is no JSON.  The writer
- * has failed: drop what is in its buffer STATUS_NO_MEMORY  the arena or the writer's buffer is full
+ *                     has failed: drop what is in its buffer
+ *   STATUS_NO_MEMORY  the arena or the writer's buffer is full
  *   STATUS_TOO_LARGE  a value over VALUE_BYTES_MAX */
 MUST_USE enum status item_json_read_value(struct json_scanner *s, struct value_writer *w,
                                           struct arena *arena, struct item_json_fault *fault);
