@@ -219,13 +219,14 @@ const struct partition *table_partition(const struct table *table, struct bytes 
     return &table->partitions[low];
 }
 
-void table_hold(struct table *table)
+void table_hold(const struct table *table)
 {
-    table->references++;
+    ((struct table *)(uintptr_t)table)->references++;
 }
 
-void table_drop(struct table *table)
+void table_drop(const struct table *dropped)
 {
+    struct table *table = (struct table *)(uintptr_t)dropped;
     if (table == NULL)
         return;
     ASSERT(table->references > 0);

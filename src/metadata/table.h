@@ -67,8 +67,10 @@ void table_encode(const struct table *table, struct buffer *to);
  *   STATUS_CORRUPT, STATUS_VERSION, STATUS_NO_MEMORY */
 MUST_USE enum status table_decode(struct bytes record, struct heap *heap, struct table **table);
 
-void table_hold(struct table *table);
-void table_drop(struct table *table); /* gives one reference back; frees at the last */
+/* Take one reference more; give one back, which frees the table at the last.  A count of references is
+ * no change of the table. */
+void table_hold(const struct table *table);
+void table_drop(const struct table *table);
 
 const char *table_status_name(enum table_status status); /* "ACTIVE" */
 

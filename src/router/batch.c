@@ -45,8 +45,6 @@ enum status router_check_gets(struct context *ctx, struct router *router,
     return STATUS_OK;
 }
 
-#define MISMATCH "The provided key element does not match the schema"
-
 /* Does `item` have a key attribute of the right type?  A batch is told of a put without one as of a
  * key that does not match, unlike PutItem. */
 static bool has_attribute(struct value item, const struct key_attribute *attribute)
@@ -64,12 +62,8 @@ static enum status encode_write(struct context *ctx, const struct table *table,
         return keys_encode(table, request->item, &ctx->arena, key, error);
     if (!has_attribute(request->item, &table->schema.partition) ||
         !has_attribute(request->item, &table->schema.sort))
-        return error_set(error, ERROR_VALIDATION, MISMATCH);
-    TRY(keys_encode_item(table, request->item, &ctx->arena, key, error));
-    if (item_size(request->item) > ITEM_BYTES_MAX)
-        return error_set(error, ERROR_VALIDATION,
-                         "Item size has exceeded the maximum allowed size");
-    return STATUS_OK;
+        return error_set(error, ERROR_VALIDATION, KEY_MISMATCH);
+    return keys_encode_item(table, request->item, &ctx->arena, key, error);
 }
 
 enum status router_check_writes(struct context *ctx, struct router *router,

@@ -5,7 +5,6 @@
 
 #define INVALID_VALUES "One or more parameter values were invalid: "
 #define NOT_VALID      "One or more parameter values are not valid. "
-#define MISMATCH       "The provided key element does not match the schema"
 
 static size_t content_bytes(struct value v)
 {
@@ -40,7 +39,7 @@ static enum status find_in_key(const struct table *table, const struct key_attri
                                struct error *error)
 {
     if (!value_find(key, attribute->name, found) || value_type(*found) != attribute->type)
-        return error_set(error, ERROR_VALIDATION, MISMATCH);
+        return error_set(error, ERROR_VALIDATION, KEY_MISMATCH);
     return check_size(table, attribute, *found, arena, error);
 }
 
@@ -51,7 +50,7 @@ enum status keys_encode(const struct table *table, struct value key, struct aren
     bool has_sort = schema->sort.type != VALUE_NONE;
     struct value partition, sort = VALUE_ABSENT;
     if (value_count(key) != (has_sort ? 2 : 1))
-        return error_set(error, ERROR_VALIDATION, MISMATCH);
+        return error_set(error, ERROR_VALIDATION, KEY_MISMATCH);
     TRY(find_in_key(table, &schema->partition, key, arena, &partition, error));
     if (has_sort)
         TRY(find_in_key(table, &schema->sort, key, arena, &sort, error));
@@ -82,6 +81,9 @@ enum status keys_encode_item(const struct table *table, struct value item, struc
     TRY(find_in_item(table, &table->schema.partition, item, arena, &partition, error));
     if (table->schema.sort.type != VALUE_NONE)
         TRY(find_in_item(table, &table->schema.sort, item, arena, &sort, error));
+    if (item_size(item) > ITEM_BYTES_MAX)
+        return error_set(error, ERROR_VALIDATION,
+                         "Item size has exceeded the maximum allowed size");
     key_encode(encoded, table->hash_seed, partition, sort);
     return STATUS_OK;
 }

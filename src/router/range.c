@@ -81,8 +81,8 @@ static bool clip(const struct partition *partition, const struct key_range *rang
     return part->high.count == 0 || bytes_compare(part->low, part->high) < 0;
 }
 
-static enum status walk_partitions(struct context *ctx, struct router *router, struct table *table,
-                                   const struct range_request *request,
+static enum status walk_partitions(struct context *ctx, struct router *router,
+                                   const struct table *table, const struct range_request *request,
                                    const struct key_range *range, struct item_sink *sink,
                                    struct replica_range_result *gathered, struct error *error)
 {
@@ -92,9 +92,7 @@ static enum status walk_partitions(struct context *ctx, struct router *router, s
         struct key_range part;
         if (!clip(partition, range, &part))
             continue;
-        struct replica_target target = {.group_id = partition->group_id,
-                                        .table_id = table->id,
-                                        .schema_version = table->schema_version};
+        struct replica_target target = router_partition_target(table, partition);
         struct replica_range call = {.low = part.low,
                                      .high = part.high,
                                      .backward = request->backward,
@@ -134,13 +132,12 @@ enum status router_range(struct context *ctx, struct router *router,
                          const struct range_request *request, struct item_sink *sink,
                          struct range_result *result, struct error *error)
 {
-    const struct table *found;
+    const struct table *table;
     struct key_range range;
-    TRY(router_table(router, request->table, &found, error));
-    TRY(request_range(ctx, found, request, &range, error));
-    TRY(start_after(ctx, found, request, &range, error));
+    TRY(router_table(router, request->table, &table, error));
+    TRY(request_range(ctx, table, request, &range, error));
+    TRY(start_after(ctx, table, request, &range, error));
 
-    struct table *table = catalog_find(&router->catalog, request->table);
     table_hold(table); /* the walk waits */
     struct replica_range_result gathered = {0};
     struct value last_key = VALUE_ABSENT;

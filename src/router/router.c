@@ -45,11 +45,17 @@ enum status router_table(struct router *router, struct bytes name, const struct 
     return STATUS_OK;
 }
 
-struct replica_target router_target(const struct table *table, struct bytes key)
+struct replica_target router_partition_target(const struct table *table,
+                                              const struct partition *partition)
 {
-    return (struct replica_target){.group_id = table_partition(table, key)->group_id,
+    return (struct replica_target){.group_id = partition->group_id,
                                    .table_id = table->id,
                                    .schema_version = table->schema_version};
+}
+
+struct replica_target router_target(const struct table *table, struct bytes key)
+{
+    return router_partition_target(table, table_partition(table, key));
 }
 
 enum status router_replica_error(struct error *error, enum status status)
@@ -84,15 +90,10 @@ enum status router_get(struct context *ctx, struct router *router,
 static enum status check_write(const struct table *table, const struct write_request *request,
                                struct arena *arena, struct key *key, struct error *error)
 {
-    if (request->kind != WRITE_PUT) {
-        TRY(keys_encode(table, request->item, arena, key, error));
-        return keys_check_update(table, &request->update, arena, error);
-    }
-    TRY(keys_encode_item(table, request->item, arena, key, error));
-    if (item_size(request->item) > ITEM_BYTES_MAX)
-        return error_set(error, ERROR_VALIDATION,
-                         "Item size has exceeded the maximum allowed size");
-    return STATUS_OK;
+    if (request->kind == WRITE_PUT)
+        return keys_encode_item(table, request->item, arena, key, error);
+    TRY(keys_encode(table, request->item, arena, key, error));
+    return keys_check_update(table, &request->update, arena, error);
 }
 
 enum status router_write(struct context *ctx, struct router *router,

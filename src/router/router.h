@@ -34,26 +34,31 @@ void router_close(struct router *router);
 /* ---- Tables ---- */
 
 /* The table for a data operation; ACTIVE or UPDATING, else ResourceNotFoundException "Requested
- * resource not found". Valid until the calling fiber next waits. */
+ * resource not found".  Valid until the calling fiber next waits, unless held. */
 MUST_USE enum status router_table(struct router *router, struct bytes name,
                                   const struct table **table, struct error *error);
 
 /* ---- Data plane ---- */
 
+/* Read one item; result->item is valid until the calling fiber next waits. */
 MUST_USE enum status router_get(struct context *ctx, struct router *router,
                                 const struct get_request *request, struct get_result *result,
                                 struct error *error);
 
+/* Write one item; the result is in the request's arena.
+ *   STATUS_UNKNOWN_OUTCOME  it may or may not have happened */
 MUST_USE enum status router_write(struct context *ctx, struct router *router,
                                   const struct write_request *request, struct write_result *result,
                                   struct error *error);
 
+/* Evaluate a Query's or a Scan's range, partition by partition, into `sink`, up to its limit or
+ * PAGE_BYTES_MAX. */
 MUST_USE enum status router_range(struct context *ctx, struct router *router,
                                   const struct range_request *request, struct item_sink *sink,
                                   struct range_result *result, struct error *error);
 
-/* Check the keys of all requests before any of them runs, and begin to fetch what gets will read:
- * what BatchGetItem and BatchWriteItem do, and duplicates are refused by ("Provided list of item keys contains duplicates"). */
+/* Check the keys of a batch before any of it runs: each against its table, and that none comes twice.
+ * For gets, also begin to fetch what they will read.  At most BATCH_GET_MAX, BATCH_WRITE_MAX. */
 MUST_USE enum status router_check_gets(struct context *ctx, struct router *router,
                                        const struct get_request *requests, uint32_t count,
                                        struct error *error);
@@ -63,7 +68,7 @@ MUST_USE enum status router_check_writes(struct context *ctx, struct router *rou
 
 /* Execute unconditional puts and deletes side by side: one commit wait for all that one partition
  * has.  done[i] says whether request i was executed; what was not (throttled, moved, unknown)
- * belongs into UnprocessedItems. other than OK: nothing was executed */
+ * belongs into UnprocessedItems.  On another status than STATUS_OK nothing was executed. */
 MUST_USE enum status router_write_batch(struct context *ctx, struct router *router,
                                         const struct write_request *requests, uint32_t count,
                                         struct write_result *results, bool *done,

@@ -21,12 +21,14 @@ struct router {
 
 /* ---- keys.c: keys against a table's schema, with the service's texts ---- */
 
+#define KEY_MISMATCH "The provided key element does not match the schema"
+
 /* Encode the primary key that `key` (a map) is, whole and nothing else.
  *   STATUS_INVALID  *error */
 MUST_USE enum status keys_encode(const struct table *table, struct value key, struct arena *arena,
                                  struct key *encoded, struct error *error);
 
-/* Encode the primary key of an item to be put. */
+/* Encode the primary key of an item to be put, which must not be too large. */
 MUST_USE enum status keys_encode_item(const struct table *table, struct value item,
                                       struct arena *arena, struct key *encoded,
                                       struct error *error);
@@ -53,7 +55,10 @@ MUST_USE enum status keys_segment_range(uint32_t segment, uint32_t count, struct
 
 /* ---- router.c ---- */
 
+/* The replica that has a key, and that of a partition. */
 struct replica_target router_target(const struct table *table, struct bytes key);
+struct replica_target router_partition_target(const struct table *table,
+                                              const struct partition *partition);
 
 /* What to tell the client of a call to a replica that ended with `status`; keeps *error when it is
  * the client's fault.  Returns `status`. */
