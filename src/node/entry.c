@@ -44,13 +44,11 @@ bool mutation_next(struct reader *r, struct mutation *mutation)
     uint16_t key_bytes = read_u16(r);
     uint32_t row_bytes = read_u32(r);
     uint32_t before_bytes = read_u32(r);
-    *mutation = (struct mutation){
-        .kind = (enum mutation_kind)kind,
-        .key = read_bytes(r, key_bytes),
-        .row = read_bytes(r, row_bytes),
-        .has_before = (flags & FLAG_BEFORE) != 0,
-        .before = read_bytes(r, before_bytes),
-    };
+    mutation->kind = (enum mutation_kind)kind;
+    mutation->key = read_bytes(r, key_bytes);
+    mutation->row = read_bytes(r, row_bytes);
+    mutation->has_before = (flags & FLAG_BEFORE) != 0;
+    mutation->before = read_bytes(r, before_bytes);
     bool sound = (kind == MUTATION_PUT || (kind == MUTATION_DELETE && row_bytes == 0)) &&
                  flags <= FLAG_BEFORE && key_bytes > 0 &&
                  (before_bytes == 0 || mutation->has_before);

@@ -59,17 +59,11 @@ struct mutation {
     struct bytes before; /* the row that was there */
 };
 
-/* Bytes that a mutation takes in a payload. */
-static inline size_t mutation_bytes(const struct mutation *mutation)
-{
-    return ENTRY_MUTATION_BYTES + mutation->key.count + mutation->row.count +
-           mutation->before.count;
-}
-
 /* Write the header into ENTRY_HEADER_BYTES bytes. */
 void entry_header_write(uint8_t *to, const struct entry_header *header);
 
-/* Write one mutation into mutation_bytes(mutation) bytes; returns where the next one goes. */
+/* Write one mutation: ENTRY_MUTATION_BYTES, key, row and before-image; returns where the next one
+ * goes. */
 uint8_t *mutation_write(uint8_t *to, const struct mutation *mutation);
 
 /* Check a whole payload and read its header.
