@@ -8,14 +8,3 @@ uint64_t histogram_bound(uint32_t bucket)
     uint64_t quarter = UINT64_C(1) << (power - 2);
     return (UINT64_C(1) << power) + (bucket % 4 + 1) * quarter;
 }
-
-uint64_t histogram_quantile(const struct histogram *h, double share)
-{
-    uint64_t seen = 0;
-    for (uint32_t i = 0; i < HISTOGRAM_BUCKETS; i++) {
-        seen += h->buckets[i];
-        if (seen > 0 && (double)seen >= share * (double)h->count)
-            return histogram_bound(i);
-    }
-    return 0;
-}

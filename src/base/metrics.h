@@ -1,8 +1,8 @@
 /* metrics.h - counters and histograms that rooms keep in their own structs; ops/ prints them.
  *
  * A counter is a plain uint64_t.  A histogram counts nanoseconds in buckets whose bounds grow by
- * 2^(1/4), so that any quantile is known within 19 %; recording is a few instructions and takes no
- * memory.
+ * a quarter of a power of two, so that any quantile is known within a quarter; recording is a few
+ * instructions and takes no memory.
  */
 #ifndef BASE_METRICS_H
 #define BASE_METRICS_H
@@ -35,9 +35,5 @@ static inline void histogram_record(struct histogram *h, uint64_t value)
 
 /* The lowest value above bucket `bucket`. */
 uint64_t histogram_bound(uint32_t bucket);
-
-/* An upper bound of the value that `share` (0..1) of the recorded values do not pass; 0 when none
- * is recorded. */
-uint64_t histogram_quantile(const struct histogram *h, double share);
 
 #endif

@@ -91,21 +91,21 @@ static int serve(const struct arguments *arguments)
                                      .in_memory = arguments->server.in_memory,
                                      .on_signal = on_signal,
                                      .owner = &process};
+    struct server *server;
+    process.status = STATUS_UNAVAILABLE; /* until on_stopped says otherwise */
     enum status status = env_uv_open(&options, &process.env);
-    if (status == STATUS_OK)
-        status = fiber_pool_open(process.env, SERVER_FIBERS_MAX, SERVER_STACK_BYTES);
     if (status != STATUS_OK) {
         fprintf(stderr, "trine: cannot start: %s\n", status_text(status));
         return EXIT_FAILURE;
     }
-    struct server *server;
-    process.status = STATUS_UNAVAILABLE; /* until on_stopped says otherwise */
-    status = server_start(process.env, &arguments->server, &events, &process, &server);
-    if (status == STATUS_OK && process.status == STATUS_UNAVAILABLE) {
+    status = fiber_pool_open(process.env, SERVER_FIBERS_MAX, SERVER_STACK_BYTES);
+    if (status == STATUS_OK)
+        status = server_start(process.env, &arguments->server, &events, &process, &server);
+    if (status != STATUS_OK) {
+        fprintf(stderr, "trine: cannot start: %s\n", status_text(status));
+    } else if (process.status == STATUS_UNAVAILABLE) {
         process.server = server;
         env_uv_run(process.env);
-    } else if (status != STATUS_OK) {
-        fprintf(stderr, "trine: cannot start: %s\n", status_text(status));
     }
     fiber_pool_close(process.env);
     env_uv_close(process.env);
@@ -125,6 +125,8 @@ static bool read_file(const char *path, bool secret, struct bytes *content)
     struct stat stat;
     if (file == NULL || fstat(fileno(file), &stat) != 0) {
         fprintf(stderr, "trine: cannot read %s: %s\n", path, strerror(errno));
+        if (file != NULL)
+            fclose(file);
         return false;
     }
     const char *fault = NULL;

@@ -11,8 +11,6 @@
 #define TABLE_NAME_BYTES_MAX 255u
 #define TABLES_MAX           2500u
 #define TAGS_MAX             50u
-#define TAG_KEY_CHARS_MAX    128u
-#define TAG_VALUE_CHARS_MAX  256u
 
 enum billing_mode { BILLING_PROVISIONED, BILLING_ON_DEMAND };
 enum table_class { TABLE_CLASS_STANDARD, TABLE_CLASS_INFREQUENT_ACCESS };

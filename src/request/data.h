@@ -19,7 +19,6 @@
 #define PAGE_BYTES_MAX  (1024u * 1024u) /* read by one Query or Scan, before filtering */
 #define BATCH_GET_MAX   100u
 #define BATCH_WRITE_MAX 25u
-#define SEGMENTS_MAX    1000000u
 
 enum return_values {
     RETURN_NONE,
