@@ -34,7 +34,9 @@ static uint32_t run(const uint8_t *data, size_t count, size_t piece, uint64_t fa
     options.handle = handle;
     options.owner = &served;
     options.body_bytes_max = 1u << 16;
-    options.held_bytes_max = 1u << 18;
+    struct budget budget;
+    budget_init(&budget, 1u << 19);
+    options.budget = &budget;
     options.response_bytes_max = 1u << 18;
     struct http_server *server;
     ASSERT(fiber_pool_open(&world.tiny.env, 4, 65536) == STATUS_OK);

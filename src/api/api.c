@@ -112,6 +112,7 @@ static void answer_error(struct http_response *response, const struct error *err
     const struct error_form *form = error_form(error->code);
     struct json_writer json;
     buffer_clear(&response->body);
+    response->body.owed = true;
     response->status = form->http_status;
     json_writer_init(&json, &response->body);
     json_write_object_begin(&json);
@@ -280,11 +281,15 @@ static void serve(struct context *ctx, struct api *api, const struct api_operati
         return;
     }
     json_writer_init(&call.json, &response->body);
+    response->body.owed = !operation->reads;
     enum status status = verify(ctx, api, request, &call.error);
     if (status == STATUS_OK)
         status = run(&call);
     if (status != STATUS_OK) {
-        if (call.error.code == ERROR_NONE)
+        /* What ran out of memory may look like broken JSON or a text that is missing. */
+        if (ctx->arena.refused)
+            (void)error_internal(&call.error, STATUS_NO_MEMORY);
+        else if (call.error.code == ERROR_NONE)
             (void)error_internal(&call.error, status);
         answer_error(response, &call.error);
     } else {

@@ -27,6 +27,9 @@ struct api_operation {
      * operation's own, run it, and write the answer into call->json.  On another status than
      * STATUS_OK call->error is filled in.  NULL: not built. */
     enum status (*run)(struct api_call *call);
+    /* It changes nothing and may answer much: the budget may refuse its answer.  Others answer little, or
+     * reserve room before they change anything. */
+    bool reads;
 };
 
 #define API_OPERATION_COUNT          66u

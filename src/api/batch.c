@@ -8,6 +8,7 @@
  * items" (API Reference, BatchGetItem). */
 #define ANSWER_BYTES_MAX 16000000u
 
+#define ANSWER_TEXT_MAX   (64u << 20)  /* of JSON; only items of the longest numbers come near it */
 #define TURN_BYTES        (128u << 10) /* of items read in one turn of the loop */
 #define LARGE_ANSWERS_MAX 8u           /* beyond TURN_BYTES, in the making at one time */
 
@@ -99,7 +100,8 @@ static enum status get_one(struct api_call *call, struct batch_get *batch, uint3
     call->read_half_units += half_units;
     if (value_type(result.item) != VALUE_NONE)
         TRY(write_item(call, &batch->projections[table], result.item));
-    return STATUS_OK;
+    batch->full = call->json.to->count > ANSWER_TEXT_MAX;
+    return call->json.to->failed ? call_no_memory(call) : STATUS_OK;
 }
 
 /* An answer that grows large waits for its turn: many at once would take turns at growing, and no bound
@@ -334,6 +336,17 @@ static void count_writes(struct api_call *call, struct batch_write *batch)
     }
 }
 
+/* What is not executed is repeated in the answer: room for that, before anything is written. */
+static enum status reserve_answer(struct api_call *call, const struct batch_write *batch)
+{
+    size_t bytes = 0;
+    for (uint32_t i = 0; i < batch->count; i++)
+        bytes += item_json_bytes_max(batch->requests[i].item);
+    if (bytes > call->json.to->bytes_max / 2 || arena_reserve(call_arena(call), bytes) != STATUS_OK)
+        return call_no_memory(call);
+    return STATUS_OK;
+}
+
 enum status api_batch_write_item(struct api_call *call)
 {
     const struct batch_write_input *input = call->input.at;
@@ -344,6 +357,7 @@ enum status api_batch_write_item(struct api_call *call)
     TRY(collect_writes(call, batch));
     TRY(router_check_writes(call->ctx, call_router(call), batch->requests, batch->count,
                             &call->error));
+    TRY(reserve_answer(call, batch));
     TRY(router_write_batch(call->ctx, call_router(call), batch->requests, batch->count,
                            batch->results, batch->done, &call->error));
     count_writes(call, batch);

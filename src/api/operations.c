@@ -8,6 +8,11 @@
         .name = {(const uint8_t *)#its_name, sizeof(#its_name) - 1}, .input = &shape_##its_input,  \
         .run = its_run                                                                             \
     }
+#define READS(its_name, its_input, its_run)                                                        \
+    {                                                                                              \
+        .name = {(const uint8_t *)#its_name, sizeof(#its_name) - 1}, .input = &shape_##its_input,  \
+        .run = its_run, .reads = true                                                              \
+    }
 #define NOT_BUILT(its_name, its_input)                                                             \
     {                                                                                              \
         .name = {(const uint8_t *)#its_name, sizeof(#its_name) - 1}, .input = &shape_##its_input   \
@@ -15,7 +20,7 @@
 
 const struct api_operation api_operations[API_OPERATION_COUNT] = {
     NOT_BUILT(BatchExecuteStatement, BatchExecuteStatementInput),
-    BUILT(BatchGetItem, BatchGetItemInput, api_batch_get_item),
+    READS(BatchGetItem, BatchGetItemInput, api_batch_get_item),
     BUILT(BatchWriteItem, BatchWriteItemInput, api_batch_write_item),
     NOT_BUILT(CancelBulkOperation, CancelBulkOperationInput),
     NOT_BUILT(CreateBackup, CreateBackupInput),
@@ -45,7 +50,7 @@ const struct api_operation api_operations[API_OPERATION_COUNT] = {
     NOT_BUILT(ExecuteStatement, ExecuteStatementInput),
     NOT_BUILT(ExecuteTransaction, ExecuteTransactionInput),
     NOT_BUILT(ExportTableToPointInTime, ExportTableToPointInTimeInput),
-    BUILT(GetItem, GetItemInput, api_get_item),
+    READS(GetItem, GetItemInput, api_get_item),
     NOT_BUILT(GetResourcePolicy, GetResourcePolicyInput),
     NOT_BUILT(ImportTable, ImportTableInput),
     NOT_BUILT(ListBackups, ListBackupsInput),
@@ -58,10 +63,10 @@ const struct api_operation api_operations[API_OPERATION_COUNT] = {
     BUILT(ListTagsOfResource, ListTagsOfResourceInput, api_list_tags_of_resource),
     BUILT(PutItem, PutItemInput, api_put_item),
     NOT_BUILT(PutResourcePolicy, PutResourcePolicyInput),
-    BUILT(Query, QueryInput, api_query),
+    READS(Query, QueryInput, api_query),
     NOT_BUILT(RestoreTableFromBackup, RestoreTableFromBackupInput),
     NOT_BUILT(RestoreTableToPointInTime, RestoreTableToPointInTimeInput),
-    BUILT(Scan, ScanInput, api_scan),
+    READS(Scan, ScanInput, api_scan),
     NOT_BUILT(SearchVectors, SearchVectorsInput),
     NOT_BUILT(StartBulkPutItems, StartBulkPutItemsInput),
     BUILT(TagResource, TagResourceInput, api_tag_resource),

@@ -6,6 +6,7 @@
 #include "base/assert.h"
 
 #define CHUNK_BYTES_MIN 4096u
+#define CHUNK_BYTES_MAX ((size_t)1 << 20) /* of those that are not for one allocation */
 #define ALIGNMENT       8u
 
 struct arena_chunk {
@@ -27,19 +28,34 @@ static void run_cleanups(struct arena *arena)
     }
 }
 
+static bool is_drawn(size_t chunk_bytes)
+{
+    return chunk_bytes > ARENA_FREE_BYTES;
+}
+
 static void free_chunks(struct arena *arena, struct arena_chunk *until)
 {
     while (arena->chunks != until) {
         struct arena_chunk *chunk = arena->chunks;
         arena->chunks = chunk->next;
         arena->bytes_used -= chunk->bytes;
+        if (is_drawn(chunk->bytes))
+            budget_give(arena->budget, chunk->bytes);
         heap_free(arena->heap, chunk, chunk->bytes);
     }
+}
+
+static void forget_reserved(struct arena *arena)
+{
+    budget_give(arena->budget, arena->reserved_bytes);
+    arena->reserved_bytes = 0;
+    arena->refused = false;
 }
 
 void arena_release(struct arena *arena)
 {
     run_cleanups(arena);
+    forget_reserved(arena);
     free_chunks(arena, NULL);
     arena->next = arena->end = NULL;
 }
@@ -47,6 +63,7 @@ void arena_release(struct arena *arena)
 void arena_reset(struct arena *arena)
 {
     run_cleanups(arena);
+    forget_reserved(arena);
     struct arena_chunk *first = arena->chunks;
     while (first != NULL && first->next != NULL)
         first = first->next;
@@ -57,18 +74,24 @@ void arena_reset(struct arena *arena)
     }
 }
 
-/* Chunks double, so that a request of n bytes costs O(log n) heap calls. */
+/* Chunks double up to a bound, so that a request of n bytes costs few heap calls and is not charged with
+ * much that it does not use. */
 static bool grow(struct arena *arena, size_t bytes)
 {
     size_t room = arena->bytes_max - arena->bytes_used;
     size_t need = bytes + sizeof(struct arena_chunk);
     if (need > room)
         return false;
-    size_t want = MAX(MAX(need, arena->bytes_used), CHUNK_BYTES_MIN);
-    size_t chunk_bytes = MIN(want, room);
-    struct arena_chunk *chunk = heap_alloc(arena->heap, chunk_bytes);
-    if (chunk == NULL)
+    size_t ahead = MAX(MIN(arena->bytes_used, CHUNK_BYTES_MAX), (size_t)CHUNK_BYTES_MIN);
+    size_t chunk_bytes = MIN(MAX(need, ahead), room);
+    if (is_drawn(chunk_bytes) && !budget_draw(arena->budget, chunk_bytes))
         return false;
+    struct arena_chunk *chunk = heap_alloc(arena->heap, chunk_bytes);
+    if (chunk == NULL) {
+        if (is_drawn(chunk_bytes))
+            budget_give(arena->budget, chunk_bytes);
+        return false;
+    }
     *chunk = (struct arena_chunk){.next = arena->chunks, .bytes = chunk_bytes};
     arena->chunks = chunk;
     arena->next = (uint8_t *)(chunk + 1);
@@ -80,11 +103,12 @@ static bool grow(struct arena *arena, size_t bytes)
 
 void *arena_alloc(struct arena *arena, size_t bytes)
 {
-    if (bytes > arena->bytes_max)
-        return NULL;
     size_t rounded = (bytes + ALIGNMENT - 1) & ~(size_t)(ALIGNMENT - 1);
-    if (UNLIKELY(rounded > (size_t)(arena->end - arena->next)) && !grow(arena, rounded))
+    if (UNLIKELY(bytes > arena->bytes_max) ||
+        (UNLIKELY(rounded > (size_t)(arena->end - arena->next)) && !grow(arena, rounded))) {
+        arena->refused = true;
         return NULL;
+    }
     void *at = arena->next;
     arena->next += rounded;
     return at;
@@ -132,6 +156,16 @@ struct bytes arena_format(struct arena *arena, const char *format, ...)
     }
     va_end(again);
     return text;
+}
+
+enum status arena_reserve(struct arena *arena, size_t bytes)
+{
+    if (!budget_draw(arena->budget, bytes)) {
+        arena->refused = true;
+        return STATUS_NO_MEMORY;
+    }
+    arena->reserved_bytes += bytes;
+    return STATUS_OK;
 }
 
 void arena_on_release(struct arena *arena, struct arena_cleanup *cleanup, void (*run)(void *),

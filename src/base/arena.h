@@ -4,17 +4,25 @@
  * asked otherwise, never move, and live until arena_release or arena_reset.  Resources that outlive
  * their memory (a pin, a file) register a cleanup, which runs at release in reverse order.
  *
+ * Chunks of more than ARENA_FREE_BYTES, and what is reserved, are drawn from a budget, when there is one:
+ * so nearly all requests never look at it.
+ *
  * Invariants: (1) bytes_used <= bytes_max.
  */
 #ifndef BASE_ARENA_H
 #define BASE_ARENA_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/budget.h"
 #include "base/bytes.h"
 #include "base/compiler.h"
 #include "base/heap.h"
+#include "base/status.h"
+
+#define ARENA_FREE_BYTES ((size_t)16 << 10) /* chunks of at most so much are not drawn */
 
 struct arena_chunk;
 
@@ -32,9 +40,12 @@ struct arena {
     uint8_t *end;
     size_t bytes_used; /* in chunks */
     size_t bytes_max;  /* the hard cap */
+    struct budget *budget;
+    size_t reserved_bytes; /* drawn by arena_reserve */
+    bool refused;          /* an allocation or a reservation was; until the release */
 };
 
-/* An empty arena; takes no memory until the first allocation. */
+/* An empty arena without a budget; takes no memory until the first allocation. */
 void arena_init(struct arena *arena, struct heap *heap, size_t bytes_max);
 
 /* Run the cleanups and give all memory back; the arena is as after arena_init. */
@@ -43,7 +54,8 @@ void arena_release(struct arena *arena);
 /* As arena_release, but keeps one chunk for the next use. */
 void arena_reset(struct arena *arena);
 
-/* `bytes` of uninitialised memory, aligned to 8; NULL at the cap or when the heap has none. */
+/* `bytes` of uninitialised memory, aligned to 8; NULL at the cap, or when the budget or the heap has none.
+ */
 MUST_USE void *arena_alloc(struct arena *arena, size_t bytes);
 
 /* As arena_alloc, set to zero. */
@@ -58,6 +70,10 @@ MUST_USE struct bytes arena_copy(struct arena *arena, struct bytes bytes);
 
 /* A formatted text in the arena (not terminated); its `at` is NULL when there was no memory. */
 MUST_USE struct bytes arena_format(struct arena *arena, const char *format, ...) PRINTF_LIKE(2, 3);
+
+/* Draw on the budget for memory that will be taken elsewhere, until the release.
+ *   STATUS_NO_MEMORY  it does not fit */
+MUST_USE enum status arena_reserve(struct arena *arena, size_t bytes);
 
 /* Have run(argument) called at release.  `cleanup` is the caller's, and lives as long as the
  * arena's content. */

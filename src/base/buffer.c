@@ -12,14 +12,40 @@ void buffer_init(struct buffer *buffer, struct heap *heap, size_t bytes_max)
 
 void buffer_release(struct buffer *buffer)
 {
+    struct budget *budget = buffer->budget;
+    budget_give(budget, buffer->capacity);
     heap_free(buffer->heap, buffer->at, buffer->capacity);
     buffer_init(buffer, buffer->heap, buffer->bytes_max);
+    buffer->budget = budget;
 }
 
 void buffer_clear(struct buffer *buffer)
 {
     buffer->count = 0;
     buffer->failed = false;
+}
+
+/* More memory; false: there is none. */
+static bool grow(struct buffer *buffer, size_t need)
+{
+    size_t want = MAX(MAX(need, buffer->capacity * 2), (size_t)CAPACITY_MIN);
+    size_t capacity = MIN(want, buffer->bytes_max);
+    if (buffer->owed)
+        budget_owe(buffer->budget, capacity);
+    else if (!budget_draw(buffer->budget, capacity))
+        return false;
+    uint8_t *at = heap_alloc(buffer->heap, capacity);
+    if (at == NULL) {
+        budget_give(buffer->budget, capacity);
+        return false;
+    }
+    if (buffer->count > 0)
+        memcpy(at, buffer->at, buffer->count);
+    budget_give(buffer->budget, buffer->capacity);
+    heap_free(buffer->heap, buffer->at, buffer->capacity);
+    buffer->at = at;
+    buffer->capacity = capacity;
+    return true;
 }
 
 uint8_t *buffer_reserve_slow(struct buffer *buffer, size_t bytes)
@@ -31,19 +57,9 @@ uint8_t *buffer_reserve_slow(struct buffer *buffer, size_t bytes)
         return NULL;
     }
     size_t need = buffer->count + bytes;
-    if (need > buffer->capacity) {
-        size_t want = MAX(MAX(need, buffer->capacity * 2), (size_t)CAPACITY_MIN);
-        size_t capacity = MIN(want, buffer->bytes_max);
-        uint8_t *at = heap_alloc(buffer->heap, capacity);
-        if (at == NULL) {
-            buffer->failed = true;
-            return NULL;
-        }
-        if (buffer->count > 0)
-            memcpy(at, buffer->at, buffer->count);
-        heap_free(buffer->heap, buffer->at, buffer->capacity);
-        buffer->at = at;
-        buffer->capacity = capacity;
+    if (need > buffer->capacity && !grow(buffer, need)) {
+        buffer->failed = true;
+        return NULL;
     }
     return buffer->at + buffer->count;
 }

@@ -2,6 +2,8 @@
  *
  * An append that does not fit sets `failed` and changes nothing else; later appends do nothing.  So
  * a writer appends freely and asks once at the end.
+ *
+ * When it has a budget, its memory is drawn from that.
  */
 #ifndef BASE_BUFFER_H
 #define BASE_BUFFER_H
@@ -10,6 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/budget.h"
 #include "base/bytes.h"
 #include "base/compiler.h"
 #include "base/heap.h"
@@ -20,13 +23,15 @@ struct buffer {
     size_t count;     /* bytes appended */
     size_t capacity;  /* bytes allocated */
     size_t bytes_max; /* the hard cap of `capacity` */
-    bool failed;      /* an append did not fit */
+    struct budget *budget;
+    bool owed;   /* the budget counts what it takes, and does not refuse it */
+    bool failed; /* an append did not fit */
 };
 
-/* An empty buffer; takes no memory until the first append. */
+/* An empty buffer without a budget; takes no memory until the first append. */
 void buffer_init(struct buffer *buffer, struct heap *heap, size_t bytes_max);
 
-/* Give the memory back; the buffer is as after buffer_init. */
+/* Give the memory back; the buffer is as after buffer_init, but that it keeps its budget. */
 void buffer_release(struct buffer *buffer);
 
 /* Forget the content and keep the memory. */

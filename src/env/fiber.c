@@ -28,7 +28,8 @@
 #define STACK_FACTOR 1u
 #endif
 
-#define ARENA_KEEP_BYTES 16384u /* a larger first chunk is given back when the fiber ends */
+#define ARENA_KEEP_BYTES                                                                           \
+    ARENA_FREE_BYTES /* a larger first chunk is given back when the fiber ends */
 
 enum fiber_state {
     FIBER_IDLE,    /* in the list of free ones */
@@ -180,6 +181,7 @@ enum status fiber_spawn(struct env *env, const struct fiber_options *options,
     if (UNLIKELY(ctx->arena.bytes_used > options->arena_bytes_max))
         arena_release(&ctx->arena);
     ctx->arena.bytes_max = options->arena_bytes_max;
+    ctx->arena.budget = options->budget;
     ctx->env = env;
     ctx->fiber = fiber;
     ctx->deadline_ns = options->deadline_ns;

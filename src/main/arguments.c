@@ -40,6 +40,7 @@
     "\n"                                                                                           \
     "Limits and repair\n"                                                                          \
     "  --cache MIB               memory for pages of the tree (128; in memory no bound)\n"         \
+    "  --request-memory MIB      memory for all requests and answers at one time (512)\n"          \
     "  --connections-max N       connections of clients (20000)\n"                                 \
     "  --idle-timeout S          close a silent connection after this\n"                           \
     "  --accept-loss             start although the log has lost records; they stay lost\n"        \
@@ -198,6 +199,14 @@ static bool set_cache(struct arguments *a, const char *value)
     return right;
 }
 
+static bool set_request_memory(struct arguments *a, const char *value)
+{
+    uint64_t number = 0;
+    bool right = parse_number(value, 1u << 20, &number) && number > 0;
+    a->server.request_bytes = number << 20;
+    return right;
+}
+
 static bool set_connections(struct arguments *a, const char *value)
 {
     uint64_t number = 0;
@@ -253,6 +262,7 @@ static const struct option options[] = {
     {"--on-demand-partitions", true, "a number from 1 to 1024", set_partitions},
     {"--status-delay", true, "milliseconds, at most 3600000", set_status_delay},
     {"--cache", true, "MiB, at least 2", set_cache},
+    {"--request-memory", true, "MiB, at least 1", set_request_memory},
     {"--connections-max", true, "a number from 1 to 1000000", set_connections},
     {"--idle-timeout", true, "seconds from 1 to 86400", set_idle_timeout},
     {"--accept-loss", false, "", set_accept_loss},

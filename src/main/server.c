@@ -16,6 +16,9 @@
 #define LIFE_ARENA_BYTES  (UINT64_C(64) << 20)
 #define ADMIN_CONNECTIONS 64u
 #define METRICS_BYTES_MAX (UINT64_C(8) << 20)
+#define REQUEST_BYTES     (UINT64_C(512) << 20)
+#define ADMIN_BYTES       (UINT64_C(32) << 20) /* as much for the admin endpoint, of its own */
+#define ADMIN_BODY_BYTES  (UINT64_C(64) << 10)
 
 struct server {
     struct env *env;
@@ -30,6 +33,8 @@ struct server {
     bool credentials_set;
     struct tls_context *tls;
     struct api *api;
+    struct budget budget; /* of requests from clients */
+    struct budget admin_budget;
     struct http_server *http;
     struct http_server *admin;
     struct ops ops;
@@ -223,6 +228,8 @@ static enum status open_admin(struct server *s)
     options.port = s->options.admin_port;
     options.connections_max = ADMIN_CONNECTIONS;
     options.response_bytes_max = METRICS_BYTES_MAX;
+    options.body_bytes_max = ADMIN_BODY_BYTES;
+    options.budget = &s->admin_budget;
     options.service_headers = false;
     options.cors = false;
     options.handle = ops_handle;
@@ -243,6 +250,7 @@ static enum status open_endpoint(struct server *s)
     options.host = s->options.host;
     options.port = s->options.port;
     options.tls = s->tls;
+    options.budget = &s->budget;
     options.handle = api_handle;
     options.owner = s->api;
     if (s->options.connections_max > 0)
@@ -356,6 +364,9 @@ enum status server_start(struct env *env, const struct server_options *options,
                          .events = events,
                          .owner = owner,
                          .ops = {.env = env, .started_ns = env_now_ns(env)}};
+    budget_init(&s->budget, options->request_bytes > 0 ? options->request_bytes : REQUEST_BYTES);
+    budget_init(&s->admin_budget, ADMIN_BYTES);
+    s->ops.budget = &s->budget;
     wait_queue_init(&s->stop);
     wait_queue_init(&s->drained);
     *server = s;

@@ -30,6 +30,7 @@ struct server_options {
     uint32_t connections_max;  /* 0: the default */
     uint64_t idle_timeout_ns;  /* 0: the default */
     uint64_t checkpoint_bytes; /* 0: the default */
+    uint64_t request_bytes;    /* of memory for all requests and answers; 0: the default */
 };
 
 /* What an operator gets when he says nothing. */

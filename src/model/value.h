@@ -44,6 +44,10 @@
 #define VALUE_DEPTH_MAX 32u        /* levels below an item */
 #define VALUE_BYTES_MAX (1u << 30) /* of one value in binary form */
 
+/* No byte of a binary form is more bytes than this in JSON: {"N":"0.000...1"}, and a comma, are 141 bytes
+ * for a number that takes 5. */
+#define VALUE_TEXT_FACTOR 29u
+
 enum value_type {
     VALUE_NONE, /* no value: a view with at == NULL */
     VALUE_NULL,

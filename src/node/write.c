@@ -32,13 +32,15 @@ static enum status wait_for_room(struct context *ctx, struct replica *replica)
     }
 }
 
-/* A result's value that outlives the next wait. */
+/* A result's value that outlives the next wait; room for it in the answer is reserved, since after the
+ * proposal it is too late to find that there is none. */
 static enum status keep(struct context *ctx, struct value value, struct value *kept)
 {
     if (value_type(value) == VALUE_NONE) {
         *kept = VALUE_ABSENT;
         return STATUS_OK;
     }
+    TRY(arena_reserve(&ctx->arena, (size_t)value.bytes * VALUE_TEXT_FACTOR));
     struct bytes copy = arena_copy(&ctx->arena, bytes_of(value.at, value.bytes));
     if (copy.at == NULL)
         return STATUS_NO_MEMORY;

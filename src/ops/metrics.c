@@ -201,6 +201,17 @@ static void write_env(struct env *env, struct buffer *to)
           env->heap->bytes_used);
 }
 
+static void write_budget(const struct budget *budget, struct buffer *to)
+{
+    gauge(to, "request_memory_max_bytes", "Memory for requests and answers, at most.",
+          budget->max_bytes);
+    gauge(to, "request_memory_bytes", "Memory that requests and answers have now.",
+          budget->used_bytes);
+    counter(to, "request_memory_refused_total",
+            "Times that a request needed more memory than there was, and was refused.",
+            budget->refused);
+}
+
 void ops_write_metrics(const struct ops *ops, struct buffer *to)
 {
     describe(to, "info", "gauge", "The version of this process.");
@@ -208,6 +219,8 @@ void ops_write_metrics(const struct ops *ops, struct buffer *to)
     gauge(to, "uptime_seconds", "Time since the start.",
           (env_now_ns(ops->env) - ops->started_ns) / UINT64_C(1000000000));
     write_env(ops->env, to);
+    if (ops->budget != NULL)
+        write_budget(ops->budget, to);
     if (ops->http != NULL)
         write_http(http_server_stats(ops->http), to);
     if (ops->api != NULL)

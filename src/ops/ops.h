@@ -21,6 +21,7 @@ struct ops {
     const struct api *api;
     const struct node *node;
     const struct http_server *http;
+    const struct budget *budget; /* of requests */
     bool draining;
 };
 

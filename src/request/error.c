@@ -51,6 +51,7 @@ enum status error_internal(struct error *error, enum status status)
     case STATUS_UNAVAILABLE:
     case STATUS_NO_SPACE:
     case STATUS_CANCELLED:
+    case STATUS_NO_MEMORY: /* the request could not begin to change anything */
         error_set(error, ERROR_UNAVAILABLE,
                   "The service is currently unavailable or busy. Please try again.");
         break;

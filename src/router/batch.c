@@ -186,7 +186,8 @@ enum status router_write_batch(struct context *ctx, struct router *router,
     wait_queue_init(&batch->ended);
     TRY(divide(ctx, batch, count, error));
     struct fiber_options options = {.arena_bytes_max = ctx->arena.bytes_max,
-                                    .deadline_ns = ctx->deadline_ns};
+                                    .deadline_ns = ctx->deadline_ns,
+                                    .budget = ctx->arena.budget};
     for (uint32_t p = 0; p + 1 < batch->part_count; p++) {
         batch->running++;
         if (fiber_spawn(ctx->env, &options, part_run, &batch->parts[p]) != STATUS_OK) {

@@ -15,8 +15,9 @@
  * Invariants
  *   (1) a connection has at most one request in flight, and answers leave in the order of requests;
  *   (2) at most connections_max connections are served, and at most HTTP_REFUSING_MAX beyond them
- *       wait to hear 503; at most held_bytes_max bytes of requests are held outside of arenas, and at
- *       most waiting_bytes_max of answers wait for their clients to take them;
+ *       wait to hear 503; requests that come in pieces, arenas, answers in the making and answers that
+ *       clients have not taken draw on one budget, and what does not fit is answered with 503 before
+ *       `handle`, or refused to `handle`; an answer that `handle` has completed is never replaced;
  *   (3) every connection that waits for its client has a deadline;
  *   (4) a request whose head was answered with an error is never handed to `handle`.
  *
@@ -32,6 +33,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/budget.h"
 #include "base/buffer.h"
 #include "base/bytes.h"
 #include "base/compiler.h"
@@ -109,8 +111,10 @@ struct http_request {
 struct http_response {
     int status;                /* 100..599 */
     struct bytes content_type; /* static, or in the fiber's arena; empty: no such header */
-    struct buffer body; /* append only; bounded by response_bytes_max.  Failed: 500 is sent */
-    bool close;         /* close the connection after this answer */
+    /* Append only; bounded by response_bytes_max and the budget.  Failed: 500 is sent.  A handler that
+     * changes something sets `owed` before, so that the budget cannot refuse what it has to say. */
+    struct buffer body;
+    bool close; /* close the connection after this answer */
 };
 
 struct http_server_options {
@@ -118,12 +122,11 @@ struct http_server_options {
     uint16_t port;           /* 0: the system chooses; see http_server_port */
     struct tls_context *tls; /* NULL: plain HTTP.  Outlives the server */
 
-    uint32_t connections_max;    /* at it: 503 and close */
-    size_t header_bytes_max;     /* request line and header fields */
-    size_t body_bytes_max;       /* request body, as sent and decompressed */
-    size_t held_bytes_max;       /* in requests that came in pieces or compressed; at it: 503 */
-    size_t waiting_bytes_max;    /* in answers that clients have not taken; one beyond it: 503 */
-    size_t arena_bytes_max;      /* of the fiber of one request */
+    uint32_t connections_max; /* at it: 503 and close */
+    size_t header_bytes_max;  /* request line and header fields */
+    size_t body_bytes_max;    /* request body, as sent and decompressed */
+    struct budget *budget;  /* of all requests and answers; NULL: no bound.  Outlives the server */
+    size_t arena_bytes_max; /* of the fiber of one request */
     size_t response_bytes_max;   /* body of one answer, before compression */
     uint64_t header_timeout_ns;  /* from the first byte of a request to the end of its head; also
                                     for a TLS handshake */
@@ -144,8 +147,8 @@ struct http_server_options {
 };
 
 /* The limits and timeouts of the endpoint for clients: 127.0.0.1:8000, 16 KiB of head, 16 MiB of
- * body, 20,000 connections, x-amz-json-1.0, service headers and CORS.  Only `handle` and `owner`
- * are unset. */
+ * body, 20,000 connections, x-amz-json-1.0, service headers and CORS.  Only `handle`, `owner`
+ * and the budget are unset. */
 struct http_server_options http_server_options_default(void);
 
 /* Counters; monotonic but for the first two. */

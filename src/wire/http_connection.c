@@ -10,31 +10,16 @@ static void release_parse(struct http_connection *connection)
         return;
     http_parse_release(connection->parse);
     heap_free(connection->server->env->heap, connection->parse, sizeof(*connection->parse));
+    budget_give(connection->server->options.budget, sizeof(*connection->parse));
     connection->parse = NULL;
-}
-
-/* Make server->held_bytes say what this connection holds.
- *   STATUS_BUSY  at the bound; what is held is not counted: the caller drops it */
-static enum status account(struct http_connection *connection)
-{
-    size_t now = connection->gathered.capacity;
-    if (connection->parse != NULL)
-        now += connection->parse->chunks.capacity;
-    size_t before = connection->held_bytes;
-    if (now > before)
-        TRY(http_server_hold(connection->server, now - before));
-    else
-        http_server_unhold(connection->server, before - now);
-    connection->held_bytes = now;
-    return STATUS_OK;
 }
 
 /* What waits in the connection's stream is now this much. */
 static void set_waiting(struct http_connection *connection, size_t bytes)
 {
-    struct http_server *server = connection->server;
-    ASSERT(server->waiting_bytes >= connection->waiting_bytes);
-    server->waiting_bytes += bytes - connection->waiting_bytes;
+    struct budget *budget = connection->server->options.budget;
+    budget_give(budget, connection->waiting_bytes);
+    budget_owe(budget, bytes);
     connection->waiting_bytes = bytes;
 }
 
@@ -44,8 +29,6 @@ static void drop_input(struct http_connection *connection)
     release_parse(connection);
     buffer_release(&connection->gathered);
     connection->gathered_start = 0;
-    http_server_unhold(connection->server, connection->held_bytes);
-    connection->held_bytes = 0;
 }
 
 /* Free a connection that is closed, when neither a fiber nor the task queue refers to it. */
@@ -221,9 +204,7 @@ void http_connection_answer_error(struct http_connection *connection, int status
 static enum status gather(struct http_connection *connection, struct bytes bytes)
 {
     buffer_append_bytes(&connection->gathered, bytes);
-    if (connection->gathered.failed)
-        return STATUS_NO_MEMORY;
-    return account(connection);
+    return connection->gathered.failed ? STATUS_NO_MEMORY : STATUS_OK;
 }
 
 /* Run a request on a fiber; returns when it is answered, or waits. */
@@ -245,6 +226,7 @@ static void serve(struct http_connection *connection, struct http_parse *parse,
     struct fiber_options options = {
         .arena_bytes_max = server->options.arena_bytes_max,
         .deadline_ns = timeout_ns == UINT64_MAX ? UINT64_MAX : now_ns + timeout_ns,
+        .budget = server->options.budget,
     };
     connection->close_after = !parse->keep_alive;
     connection->sent_continue = false;
@@ -266,7 +248,11 @@ static void keep_part(struct http_connection *connection, struct http_parse *par
     uint64_t now_ns = env_now_ns(server->env);
     enum status status = STATUS_OK;
     if (connection->parse == NULL) {
-        connection->parse = heap_alloc(server->env->heap, sizeof(*parse));
+        if (budget_draw(server->options.budget, sizeof(*parse))) {
+            connection->parse = heap_alloc(server->env->heap, sizeof(*parse));
+            if (connection->parse == NULL)
+                budget_give(server->options.budget, sizeof(*parse));
+        }
         if (connection->parse == NULL) {
             http_connection_answer_error(connection, 503, true);
             return;
@@ -282,10 +268,8 @@ static void keep_part(struct http_connection *connection, struct http_parse *par
     }
     if (borrowed)
         status = gather(connection, in);
-    else {
+    else
         connection->gathered.count = connection->gathered_start + in.count;
-        status = account(connection);
-    }
     if (status != STATUS_OK) {
         http_connection_answer_error(connection, 503, true);
         return;
@@ -347,8 +331,6 @@ static void settle_gathered(struct http_connection *connection)
         buffer_release(&connection->gathered);
         connection->gathered_start = 0;
     }
-    if (account(connection) != STATUS_OK)
-        http_connection_close(connection);
 }
 
 /* Bytes of the request at the front that the parser has seen. */
@@ -551,6 +533,7 @@ void http_connection_open(struct http_server *server, struct env_stream *stream)
     list_init(&connection->resume.link);
     connection->resume.run = go_on;
     buffer_init(&connection->gathered, env->heap, SIZE_MAX);
+    connection->gathered.budget = server->options.budget;
     server->connection_count++;
     server->stats.connections++;
     if (connection->refuse)

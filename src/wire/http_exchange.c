@@ -14,7 +14,7 @@ struct exchange {
     struct buffer chunks;      /* its body, when it was chunked */
     struct gzip_block decoded; /* its body, when it was compressed */
     struct gzip_block encoded; /* of the answer */
-    size_t held_bytes;         /* counted in server->held_bytes */
+    size_t drawn_bytes;        /* from the budget, for these two */
 };
 
 uint32_t http_crc32(struct bytes bytes)
@@ -24,15 +24,12 @@ uint32_t http_crc32(struct bytes bytes)
 
 /* ---- The request ---- */
 
-/* Take over what the connection gathered, its share of held_bytes included. */
-static void take_over(struct exchange *x, struct http_connection *connection, struct buffer *from,
-                      struct buffer *to)
+/* Take over what the connection gathered, with what it has drawn from the budget. */
+static void take_over(struct buffer *from, struct buffer *to)
 {
     *to = *from;
     buffer_init(from, to->heap, to->bytes_max);
-    size_t counted = MIN(to->capacity, connection->held_bytes);
-    connection->held_bytes -= counted;
-    x->held_bytes += counted;
+    from->budget = to->budget;
 }
 
 /* Before the first wait: the bytes of the request into memory of this fiber. */
@@ -40,10 +37,9 @@ static enum status take_request(struct context *ctx, struct exchange *x,
                                 const struct http_incoming *incoming)
 {
     struct http_parse *parse = incoming->parse;
-    struct http_connection *connection = incoming->connection;
     const uint8_t *base;
     if (incoming->block != NULL) {
-        take_over(x, connection, incoming->block, &x->block);
+        take_over(incoming->block, &x->block);
         base = x->block.at;
     } else {
         size_t count = parse->chunked ? parse->head_bytes : incoming->bytes.count;
@@ -52,7 +48,7 @@ static enum status take_request(struct context *ctx, struct exchange *x,
             return STATUS_NO_MEMORY;
     }
     if (parse->chunked)
-        take_over(x, connection, &parse->chunks, &x->chunks);
+        take_over(&parse->chunks, &x->chunks);
     struct http_header *headers =
         arena_alloc_array(&ctx->arena, MAX(parse->header_count, 1u), sizeof(struct http_header));
     if (headers == NULL)
@@ -80,13 +76,15 @@ static enum status decode_body(struct context *ctx, struct exchange *x)
         format = GZIP_FORMAT_DEFLATE;
     else
         return STATUS_INVALID;
-    /* Hold the most it can become, so that no number of bombs at once is more than the bound. */
+    /* Draw the most it can become, so that no number of bombs at once is more than the budget. */
     struct http_server *server = x->server;
     size_t bytes_max = server->options.body_bytes_max;
-    TRY(http_server_hold(server, bytes_max));
+    if (!budget_draw(server->options.budget, bytes_max))
+        return STATUS_BUSY;
     enum status status = gzip_decompress(ctx, format, x->request.raw_body, bytes_max, &x->decoded);
-    http_server_unhold(server, bytes_max - MIN(bytes_max, x->decoded.capacity));
-    x->held_bytes += MIN(bytes_max, x->decoded.capacity);
+    size_t used = MIN(bytes_max, x->decoded.capacity);
+    budget_give(server->options.budget, bytes_max - used);
+    x->drawn_bytes += used;
     TRY(status);
     x->request.body = bytes_of(x->decoded.at, x->decoded.count);
     return STATUS_OK;
@@ -156,6 +154,9 @@ static struct bytes encode_body(struct context *ctx, struct exchange *x, bool re
     if (body.count <= HTTP_GZIP_BYTES_MIN ||
         !accepts_gzip(x->request.known[HTTP_HEADER_ACCEPT_ENCODING]))
         return body;
+    if (!budget_draw(x->server->options.budget, body.count))
+        return body; /* as it is: it takes no more memory */
+    x->drawn_bytes += body.count;
     if (gzip_compress(ctx, body, &x->encoded) != STATUS_OK || x->encoded.count >= body.count)
         return body;
     *gzip = true;
@@ -172,11 +173,6 @@ static void answer(struct context *ctx, struct exchange *x, struct http_connecti
     }
     bool gzip;
     struct bytes body = encode_body(ctx, x, refused, &gzip);
-    if (!refused && server->waiting_bytes + body.count > server->options.waiting_bytes_max) {
-        refuse(x, 503); /* others do not take theirs, and this one might wait too */
-        body = http_error_body(503);
-        gzip = false;
-    }
     connection->close_after |= x->response.close || server->draining;
     bool preflight = server->options.cors && x->request.verb == HTTP_VERB_OPTIONS && !refused;
     struct bytes asked = x->request.known[HTTP_HEADER_ACCESS_CONTROL_REQUEST_HEADERS];
@@ -212,7 +208,7 @@ static void release(struct exchange *x)
     buffer_release(&x->chunks);
     gzip_block_free(heap, &x->decoded);
     gzip_block_free(heap, &x->encoded);
-    http_server_unhold(server, x->held_bytes);
+    budget_give(server->options.budget, x->drawn_bytes);
 }
 
 void http_exchange_run(struct context *ctx, void *argument)
@@ -223,21 +219,23 @@ void http_exchange_run(struct context *ctx, void *argument)
     struct heap *heap = server->env->heap;
     struct exchange x;
     x.server = server;
-    x.response = (struct http_response){.status = 200,
-                                        .content_type = server->options.content_type,
-                                        .body = http_server_take_buffer(server)};
+    x.response =
+        (struct http_response){.status = 200, .content_type = server->options.content_type};
     x.keep_alive_1_0 = false;
     buffer_init(&x.block, heap, 0);
     buffer_init(&x.chunks, heap, 0);
     x.decoded = x.encoded = (struct gzip_block){0};
-    x.held_bytes = 0;
+    x.drawn_bytes = 0;
     ctx->trace_id[0] = prng_u64(&server->prng);
     ctx->trace_id[1] = prng_u64(&server->prng);
     server->stats.in_flight++;
 
     enum status status = take_request(ctx, &x, incoming);
+    enum status taken = http_server_take_buffer(server, &x.response.body);
     if (status != STATUS_OK)
         memset(&x.request, 0, sizeof(x.request));
+    else if (taken != STATUS_OK)
+        status = taken;
     else
         status = decode_body(ctx, &x);
     if (status != STATUS_OK) {

@@ -168,6 +168,7 @@ void http_parse_init(struct http_parse *parse, struct heap *heap,
     parse->header_bytes_max = limits->header_bytes_max;
     parse->body_bytes_max = limits->body_bytes_max;
     buffer_init(&parse->chunks, heap, limits->body_bytes_max);
+    parse->chunks.budget = limits->budget;
 }
 
 void http_parse_release(struct http_parse *parse)

@@ -62,8 +62,6 @@ struct http_server {
     bool wheel_runs;
 
     uint32_t connection_count; /* not yet freed */
-    size_t held_bytes;         /* of requests outside of arenas */
-    size_t waiting_bytes;      /* of answers that wait in streams */
     struct http_parse scratch; /* for requests that arrive whole */
     struct buffer spare[HTTP_SPARE_BUFFERS_MAX];
     uint32_t spare_count;
@@ -101,8 +99,7 @@ struct http_connection {
     struct http_parse *parse; /* of a request that has come in part; NULL: none */
     struct buffer gathered;   /* bytes not served yet; none at rest */
     size_t gathered_start;    /* those before it have been served */
-    size_t held_bytes;        /* what this connection has in server->held_bytes */
-    size_t waiting_bytes;     /* what this connection has in server->waiting_bytes */
+    size_t waiting_bytes;     /* of an answer, in the stream; owed to the budget */
     struct env_task resume;   /* go on with what is gathered */
 };
 
@@ -173,13 +170,9 @@ struct bytes http_error_body(int status);
 /* Set when the connection's deadline is; it may be in the wheel or not. */
 void http_server_watch(struct http_connection *connection, uint64_t deadline_ns);
 
-/* Count `bytes` more (or less) as held by a request of `connection`.
- *   STATUS_BUSY  at the bound; nothing changed */
-MUST_USE enum status http_server_hold(struct http_server *server, size_t bytes);
-void http_server_unhold(struct http_server *server, size_t bytes);
-
-/* A buffer for an answer's body, and back. */
-struct buffer http_server_take_buffer(struct http_server *server);
+/* A buffer for an answer's body, and back.
+ *   STATUS_BUSY  the budget has no room; *buffer is empty, and is given back too */
+MUST_USE enum status http_server_take_buffer(struct http_server *server, struct buffer *buffer);
 void http_server_give_buffer(struct http_server *server, struct buffer *buffer);
 
 /* The connection is freed. */

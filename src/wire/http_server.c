@@ -12,8 +12,6 @@ struct http_server_options http_server_options_default(void)
         .connections_max = 20000,
         .header_bytes_max = 16u << 10,
         .body_bytes_max = 16u << 20,
-        .held_bytes_max = 256u << 20,
-        .waiting_bytes_max = 256u << 20,
         .arena_bytes_max = 256u << 20,
         .response_bytes_max = 128u << 20,
         .header_timeout_ns = UINT64_C(20000000000),
@@ -103,33 +101,29 @@ void http_server_watch(struct http_connection *connection, uint64_t deadline_ns)
 
 /* ---- Bounds and buffers ---- */
 
-enum status http_server_hold(struct http_server *server, size_t bytes)
+enum status http_server_take_buffer(struct http_server *server, struct buffer *buffer)
 {
-    if (bytes > server->options.held_bytes_max - server->held_bytes)
-        return STATUS_BUSY;
-    server->held_bytes += bytes;
-    return STATUS_OK;
-}
-
-void http_server_unhold(struct http_server *server, size_t bytes)
-{
-    ASSERT(server->held_bytes >= bytes);
-    server->held_bytes -= bytes;
-}
-
-struct buffer http_server_take_buffer(struct http_server *server)
-{
-    if (server->spare_count > 0)
-        return server->spare[--server->spare_count];
-    struct buffer buffer;
-    buffer_init(&buffer, server->env->heap, server->options.response_bytes_max);
-    return buffer;
+    struct budget *budget = server->options.budget;
+    if (server->spare_count > 0) {
+        *buffer = server->spare[--server->spare_count];
+        buffer->budget = budget;
+        if (budget_draw(budget, buffer->capacity))
+            return STATUS_OK;
+        server->spare_count++;
+    }
+    buffer_init(buffer, server->env->heap, server->options.response_bytes_max);
+    buffer->budget = budget;
+    return buffer_reserve(buffer, 1) != NULL ? STATUS_OK : STATUS_BUSY;
 }
 
 void http_server_give_buffer(struct http_server *server, struct buffer *buffer)
 {
-    if (server->spare_count < HTTP_SPARE_BUFFERS_MAX && buffer->capacity <= HTTP_SPARE_BYTES_MAX) {
+    if (server->spare_count < HTTP_SPARE_BUFFERS_MAX && buffer->capacity > 0 &&
+        buffer->capacity <= HTTP_SPARE_BYTES_MAX) {
+        budget_give(buffer->budget, buffer->capacity);
         buffer_clear(buffer);
+        buffer->budget = NULL;
+        buffer->owed = false;
         server->spare[server->spare_count++] = *buffer;
         buffer_init(buffer, server->env->heap, 0);
     } else {

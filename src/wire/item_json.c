@@ -516,3 +516,39 @@ void item_json_write_map(struct json_writer *w, struct value map)
     }
     json_write_object_end(w);
 }
+
+/* ---- How much that is ---- */
+
+#define AROUND_BYTES 10u /* {"NULL":} and a comma */
+
+size_t item_json_bytes_max(struct value value)
+{
+    switch (value_type(value)) {
+    case VALUE_S:
+        return json_string_bytes_max(value_bytes(value)) + AROUND_BYTES;
+    case VALUE_B:
+        return value_bytes(value).count / 3 * 4 + 8 + AROUND_BYTES;
+    case VALUE_N: {
+        char text[NUMBER_TEXT_BYTES_MAX];
+        struct number number;
+        value_number(value, &number);
+        return number_format(&number, text) + 2 + AROUND_BYTES;
+    }
+    case VALUE_SS:
+    case VALUE_NS:
+    case VALUE_BS:
+    case VALUE_L:
+    case VALUE_M: {
+        struct value_cursor cursor;
+        struct bytes name;
+        struct value element;
+        size_t bytes = 2 + AROUND_BYTES;
+        value_cursor_init(&cursor, value);
+        while (value_next(&cursor, &name, &element))
+            bytes += json_string_bytes_max(name) + item_json_bytes_max(element);
+        return bytes;
+    }
+    default:
+        return 5 + AROUND_BYTES; /* true, false */
+    }
+}

@@ -94,6 +94,8 @@ void json_write_array_end(struct json_writer *w);
 void json_write_name(struct json_writer *w, struct bytes name); /* of a member; its value follows */
 void json_write_string(struct json_writer *w, struct bytes text);
 void json_write_base64(struct json_writer *w, struct bytes content);
+/* No less than json_write_string and json_write_name append for `text`. */
+size_t json_string_bytes_max(struct bytes text);
 void json_write_raw(struct json_writer *w,
                     struct bytes text); /* a number or other JSON, as it is */
 void json_write_u64(struct json_writer *w, uint64_t value);

@@ -100,6 +100,13 @@ static COLD uint8_t *put_escaped(uint8_t *to, const uint8_t *at, const uint8_t *
     return to;
 }
 
+size_t json_string_bytes_max(struct bytes text)
+{
+    const uint8_t *end = text.count > 0 ? text.at + text.count : text.at;
+    bool clean = json_find_stop(text.at, end, false) == end;
+    return (clean ? text.count : text.count * ESCAPE_BYTES_MAX) + 4; /* quotes, comma, colon */
+}
+
 /* A string and, after a name, its colon. */
 static inline void write_string(struct json_writer *w, struct bytes text, bool name)
 {

@@ -223,6 +223,47 @@ def test_more_requests_at_once_than_flows(start, data):
 
 # ---- The log ----
 
+def test_request_memory(start):
+    """Clients that do not take their answers use up the memory for requests: what is large is refused then, before
+    it changes anything; what is small is served."""
+    server = start("--in-memory", "--request-memory", "8", "--admin", "0")
+    seen(server, "request_memory_max_bytes", lambda value: value == 8 << 20)
+    server.create("items")
+    for i in range(3):
+        server.put("items", f"large {i}", a="x" * 390000)
+    server.put("items", "small", a="x")
+    deaf = []
+    read = request("GetItem", TableName="items", Key={"pk": {"S": "large 0"}}, ConsistentRead=True)
+    with Moves(server, "request_memory_refused_total"):
+        for _ in range(60):
+            client = socket.socket()
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            client.settimeout(30)
+            client.connect(("127.0.0.1", server.port))
+            client.sendall(read * 16)  # the system takes the first few
+            assert client.recv(12) in (b"HTTP/1.1 200", b"HTTP/1.1 503")
+            deaf.append(client)
+    seen(server, "request_memory_bytes", lambda value: 5 << 20 < value <= 8 << 20)
+    for call in (lambda: server.get("items", "large 1"), lambda: server.scan("items"),
+                 lambda: server.put("items", "large 1", a="y" * 390000),
+                 lambda: server.call("DeleteItem", TableName="items", Key={"pk": {"S": "large 2"}},
+                                     ReturnValues="ALL_OLD"),
+                 lambda: server.call("UpdateItem", TableName="items", Key={"pk": {"S": "large 2"}},
+                                     UpdateExpression="SET b = :b", ReturnValues="ALL_NEW",
+                                     ExpressionAttributeValues={":b": {"S": "b"}})):
+        with pytest.raises(Refused) as refused:
+            call()
+        assert (refused.value.status, refused.value.type[:18]) == (503, "ServiceUnavailable")
+    assert server.get("items", "small") == {"a": "x"}
+    server.put("items", "small", a="y")
+    for client in deaf:
+        client.close()
+    seen(server, "request_memory_bytes", lambda value: value == 0)
+    assert server.get("items", "large 1") == {"a": "x" * 390000}
+    assert server.get("items", "large 2") == {"a": "x" * 390000}
+    assert server.get("items", "small") == {"a": "y"}
+
+
 def test_log(start):
     server = start("--admin", "0")
     server.create("items")

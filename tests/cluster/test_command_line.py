@@ -28,7 +28,7 @@ def test_help_of_serve_names_every_option():
     assert named == {
         "--listen", "--admin", "--data", "--in-memory", "--credentials", "--accept-any-credentials", "--tls-cert",
         "--tls-key", "--region", "--account", "--on-demand-partitions", "--status-delay", "--cache",
-        "--connections-max", "--idle-timeout", "--accept-loss", "--log-level", "--examples"}
+        "--request-memory", "--connections-max", "--idle-timeout", "--accept-loss", "--log-level", "--examples"}
 
 
 def test_version_of_serve():
@@ -69,6 +69,7 @@ def test_wrong_commands(words, fault):
     (["--status-delay", "3600001"], "--status-delay wants milliseconds, at most 3600000, not '3600001'"),
     (["--cache", "1"], "--cache wants MiB, at least 2, not '1'"),
     (["--cache", "99999999999999999999"], "--cache wants MiB, at least 2, not '99999999999999999999'"),
+    (["--request-memory", "0"], "--request-memory wants MiB, at least 1, not '0'"),
     (["--connections-max", "0"], "--connections-max wants a number from 1 to 1000000, not '0'"),
     (["--idle-timeout", "0"], "--idle-timeout wants seconds from 1 to 86400, not '0'"),
     (["--log-level", "loud"], "--log-level wants error, warning, info or debug, not 'loud'"),

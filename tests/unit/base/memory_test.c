@@ -125,9 +125,95 @@ static void a_buffer_that_is_full_stays_as_it_was(void **state)
     assert_int_equal(heap.bytes_used, 0);
 }
 
+static void a_budget_bounds_the_sum_and_leaves_room_for_what_is_small(void **state)
+{
+    (void)state;
+    struct budget budget;
+    budget_init(&budget, 1 << 20);
+    assert_false(budget_draw(&budget, (1 << 20) - (1 << 17) + 1));
+    assert_true(budget_draw(&budget, (1 << 20) - (1 << 17)));
+    assert_false(budget_draw(&budget, BUDGET_SMALL_BYTES + 1));
+    assert_true(budget_draw(&budget, BUDGET_SMALL_BYTES));
+    assert_true(budget_draw(&budget, BUDGET_SMALL_BYTES));
+    assert_false(budget_draw(&budget, 1));
+    assert_int_equal(budget.refused, 3);
+    budget_owe(&budget, 1000); /* what cannot be refused keeps out what can */
+    budget_give(&budget, 1000);
+    assert_false(budget_draw(&budget, 1));
+    budget_give(&budget, 1 << 20);
+    assert_int_equal(budget.used_bytes, 0);
+    assert_false(budget_draw(&budget, SIZE_MAX));
+    assert_true(budget_draw(NULL, SIZE_MAX));
+    budget_give(NULL, SIZE_MAX);
+}
+
+static void an_arena_draws_its_large_chunks(void **state)
+{
+    (void)state;
+    struct heap heap;
+    struct arena arena;
+    struct budget budget;
+    heap_init(&heap, false);
+    budget_init(&budget, 1 << 20);
+    arena_init(&arena, &heap, 64 << 20);
+    arena.budget = &budget;
+    assert_non_null(arena_alloc(&arena, 4000));
+    assert_int_equal(budget.used_bytes, 0);
+    assert_non_null(arena_alloc(&arena, 40000));
+    assert_true(budget.used_bytes >= 40000);
+    assert_int_equal(arena_reserve(&arena, 500000), STATUS_OK);
+    assert_true(budget.used_bytes >= 540000);
+    assert_false(arena.refused);
+    assert_null(arena_alloc(&arena, 900000));
+    assert_true(arena.refused);
+    assert_int_equal(arena_reserve(&arena, 900000), STATUS_NO_MEMORY);
+    assert_non_null(arena_alloc(&arena, 1000)); /* small ones go on */
+    arena_reset(&arena);
+    assert_int_equal(budget.used_bytes, 0);
+    assert_false(arena.refused);
+    heap.fail_after = 1;
+    assert_null(arena_alloc(&arena, 40000));
+    assert_int_equal(budget.used_bytes, 0);
+    arena_release(&arena);
+    assert_int_equal(heap.bytes_used, 0);
+}
+
+static void a_buffer_draws_what_it_takes(void **state)
+{
+    (void)state;
+    struct heap heap;
+    struct buffer buffer;
+    struct budget budget;
+    heap_init(&heap, false);
+    budget_init(&budget, 1000);
+    buffer_init(&buffer, &heap, 1 << 20);
+    buffer.budget = &budget;
+    uint8_t bytes[600] = {0};
+    buffer_append(&buffer, bytes, sizeof(bytes));
+    assert_int_equal(budget.used_bytes, buffer.capacity);
+    buffer_append(&buffer, bytes, sizeof(bytes));
+    assert_true(buffer.failed && buffer.count == 600 && budget.refused == 1);
+    buffer_clear(&buffer);
+    buffer.owed = true;
+    buffer_append(&buffer, bytes, sizeof(bytes));
+    buffer_append(&buffer, bytes, sizeof(bytes));
+    assert_true(!buffer.failed && buffer.count == 1200 && budget.refused == 1);
+    assert_int_equal(budget.used_bytes, buffer.capacity);
+    heap.fail_after = 1;
+    assert_null(buffer_reserve(&buffer, 10000));
+    assert_int_equal(budget.used_bytes, buffer.capacity);
+    buffer_release(&buffer);
+    assert_int_equal(budget.used_bytes, 0);
+    assert_ptr_equal(buffer.budget, &budget);
+    assert_int_equal(heap.bytes_used, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_budget_bounds_the_sum_and_leaves_room_for_what_is_small),
+        cmocka_unit_test(an_arena_draws_its_large_chunks),
+        cmocka_unit_test(a_buffer_draws_what_it_takes),
         cmocka_unit_test(a_dropped_heap_leaves_nothing),
         cmocka_unit_test(a_heap_keeps_its_bound),
         cmocka_unit_test(an_arena_keeps_its_cap_and_runs_its_cleanups),

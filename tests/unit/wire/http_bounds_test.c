@@ -225,7 +225,7 @@ static void bounds_held_bytes(void **state)
     (void)state;
     struct fixture f;
     struct http_server_options options = test_options(&f);
-    options.held_bytes_max = 100000;
+    f.budget.max_bytes = 180000;
     open_with(&f, &options, 4);
     static char text[60000];
     int head = snprintf(text, sizeof(text), "POST / HTTP/1.1\r\nContent-Length: 50000\r\n\r\n");
@@ -234,12 +234,12 @@ static void bounds_held_bytes(void **state)
     struct env_stream *b = wire_connect(&f.world);
     wire_send(a, text, 40000, SIZE_MAX);
     wire_send(b, text, 40000, SIZE_MAX);
-    assert_true(f.server->held_bytes >= 80000);
+    assert_true(f.budget.used_bytes >= 80000);
     wire_send(a, text + 40000, 1000, SIZE_MAX); /* its block doubles: too much */
     expect_in(a, "HTTP/1.1 503 ");
     wire_send(b, text + 40000, (size_t)head + 50000 - 40000, SIZE_MAX);
     expect_in(b, "200 OK");
-    assert_int_equal(f.server->held_bytes, 0);
+    assert_int_equal(f.budget.used_bytes, 0);
     close_all(&f);
 }
 
@@ -248,7 +248,7 @@ static void bounds_answers_that_wait(void **state)
     (void)state;
     struct fixture f;
     struct http_server_options options = test_options(&f);
-    options.waiting_bytes_max = 90000;
+    f.budget.max_bytes = 190000;
     open_with(&f, &options, 4);
     static char text[60000];
     int head = snprintf(text, sizeof(text), "POST / HTTP/1.1\r\nContent-Length: 50000\r\n\r\n");
@@ -259,18 +259,45 @@ static void bounds_answers_that_wait(void **state)
         clients[i]->room = 300;
     }
     wire_send(clients[0], text, (size_t)head + 50000, SIZE_MAX);
-    assert_true(f.server->waiting_bytes >= 50000 - 300);
-    wire_send(clients[1], text, (size_t)head + 50000, SIZE_MAX); /* does not fit beside the first */
-    expect_in(clients[1], "HTTP/1.1 503 ");
-    send_text(clients[2], SIMPLE); /* does */
+    assert_in_range(f.budget.used_bytes, 50000 - 300, 52000);
+    wire_send(clients[1], text, (size_t)head + 50000, SIZE_MAX); /* its answer does not fit */
+    expect_in(clients[1], "HTTP/1.1 500 ");
+    send_text(clients[2], SIMPLE); /* a small one does */
     expect_in(clients[2], "200 OK");
-    assert_int_equal(http_server_stats(f.server)->requests_refused, 1);
-    wire_drain(clients[0]);
-    for (size_t i = 1; i < ARRAY_COUNT(clients); i++)
-        wire_drain(clients[i]);
-    assert_int_equal(f.server->waiting_bytes, 0);
+    memcpy(text, "POST /owed", 10); /* and one that may not be refused */
+    head = snprintf(text, sizeof(text), "POST /owed HTTP/1.1\r\nContent-Length: 50000\r\n\r\n");
+    text[head] = 'x';
     wire_send(clients[3], text, (size_t)head + 50000, SIZE_MAX);
     expect_in(clients[3], "200 OK");
+    wire_drain(clients[3]);
+    for (size_t i = 0; i < ARRAY_COUNT(clients); i++)
+        wire_drain(clients[i]);
+    assert_int_equal(f.budget.used_bytes, 0);
+    wire_send(clients[1], text, (size_t)head + 50000, SIZE_MAX);
+    expect_in(clients[1], "200 OK");
+    close_all(&f);
+}
+
+/* Nothing is left: requests are refused before they are served, and so are those in pieces. */
+static void refuses_when_the_budget_is_spent(void **state)
+{
+    (void)state;
+    struct fixture f;
+    struct http_server_options options = test_options(&f);
+    open_with(&f, &options, 4);
+    budget_owe(&f.budget, f.budget.max_bytes);
+    struct env_stream *whole = wire_connect(&f.world);
+    struct env_stream *pieces = wire_connect(&f.world);
+    send_text(whole, SIMPLE);
+    expect_in(whole, "HTTP/1.1 503 ");
+    assert_false(whole->closing);
+    send_text(pieces, "GET / HT");
+    expect_in(pieces, "HTTP/1.1 503 ");
+    assert_int_equal(f.served, 0);
+    assert_int_equal(http_server_stats(f.server)->requests_refused, 2);
+    budget_give(&f.budget, f.budget.max_bytes);
+    send_text(whole, SIMPLE);
+    expect_in(whole, "200 OK");
     close_all(&f);
 }
 
@@ -366,6 +393,7 @@ int main(void)
         cmocka_unit_test(bounds_fibers),
         cmocka_unit_test(bounds_held_bytes),
         cmocka_unit_test(bounds_answers_that_wait),
+        cmocka_unit_test(refuses_when_the_budget_is_spent),
         cmocka_unit_test(holds_little_at_rest),
         cmocka_unit_test(drains),
         cmocka_unit_test(drains_in_bounded_time),

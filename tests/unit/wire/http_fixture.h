@@ -18,6 +18,7 @@ struct fixture {
     struct wait_queue gate; /* requests for /wait stand here */
     bool drained;
     uint32_t served;
+    struct budget budget;
 };
 
 /* Answers with what it understood, so that tests see the request through the answer. */
@@ -40,6 +41,8 @@ static inline void handle(struct context *ctx, void *owner, const struct http_re
             buffer_append(&response->body, "0123456789abcdef", 16);
         return;
     }
+    if (bytes_equal(request->path, BYTES("/owed")))
+        response->body.owed = true;
     if (bytes_equal(request->path, BYTES("/close")))
         response->close = true;
     if (bytes_equal(request->path, BYTES("/text")))
@@ -59,6 +62,8 @@ static inline struct http_server_options test_options(struct fixture *f)
     options.handle = handle;
     options.owner = f;
     options.response_bytes_max = 8u << 20;
+    budget_init(&f->budget, (size_t)256 << 20);
+    options.budget = &f->budget;
     return options;
 }
 
@@ -93,7 +98,7 @@ static inline void close_all(struct fixture *f)
     wait_queue_wake_all(&f->gate);
     tiny_advance(&f->world.tiny, UINT64_C(120000000000));
     assert_true(f->drained);
-    assert_int_equal(f->server->held_bytes, 0);
+    assert_int_equal(f->budget.used_bytes, 0);
     assert_int_equal(http_server_stats(f->server)->connections, 0);
     assert_int_equal(http_server_stats(f->server)->in_flight, 0);
     http_server_close(f->server);

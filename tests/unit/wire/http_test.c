@@ -140,7 +140,7 @@ static void takes_any_split(void **state)
             const char *d = strstr(c->received, "POST|/c||2||19|abc0123456789abcdef");
             const char *e = strstr(c->received, "POST|/d||2||1|Z");
             assert_true(a != NULL && a < b && b < d && d < e);
-            assert_int_equal(f.server->held_bytes, 0);
+            assert_int_equal(f.budget.used_bytes, 0);
             close_all(&f);
         }
     }
@@ -283,7 +283,7 @@ static void refuses_malformed_requests(void **state)
             expect_in(c, "MalformedHttpRequestException");
             assert_int_equal(f.served, 0);
             assert_int_equal(http_server_stats(f.server)->requests_malformed, 1);
-            assert_int_equal(f.server->held_bytes, 0);
+            assert_int_equal(f.budget.used_bytes, 0);
             close_all(&f);
         }
     }
@@ -383,7 +383,7 @@ static void refuses_bombs_and_damage(void **state)
         expect_in(c, "HTTP/1.1 4");
     }
     assert_int_equal(f.served, 0);
-    assert_int_equal(f.server->held_bytes, 0);
+    assert_int_equal(f.budget.used_bytes, 0);
     free(zeros);
     free(packed);
     close_all(&f);

@@ -67,6 +67,34 @@ static void assert_round_trip(struct fixture *f, struct bytes json, struct bytes
     struct bytes got = buffer_bytes(&f->json);
     if (!bytes_equal(got, expected))
         fail_msg("got %.*s, expected %.*s", BYTES_ARGS(got), BYTES_ARGS(expected));
+    assert_in_range(got.count, 0, item_json_bytes_max(item));
+    assert_in_range(got.count, 0, (size_t)item.bytes * VALUE_TEXT_FACTOR);
+}
+
+/* The numbers that take the most text for their size. */
+static void the_longest_text_is_bounded(void **state)
+{
+    (void)state;
+    static const char *const numbers[] = {"1E-130", "-1E-130", "1E125", "-9.9E125", "0"};
+    struct fixture f;
+    setup(&f);
+    for (size_t i = 0; i < ARRAY_COUNT(numbers); i++) {
+        struct value item;
+        struct json_writer w;
+        buffer_clear(&f.json);
+        buffer_append_format(&f.json, "{\"\":{\"L\":[");
+        for (int n = 0; n < 1000; n++)
+            buffer_append_format(&f.json, "%s{\"N\":\"%s\"}", n > 0 ? "," : "", numbers[i]);
+        buffer_append_format(&f.json, "]}}");
+        assert_int_equal(read_map(&f, buffer_bytes(&f.json)), STATUS_OK);
+        assert_int_equal(value_writer_finish(&f.writer, &item), STATUS_OK);
+        buffer_clear(&f.json);
+        json_writer_init(&w, &f.json);
+        item_json_write_map(&w, item);
+        assert_in_range(f.json.count, 0, item_json_bytes_max(item));
+        assert_in_range(f.json.count, 0, (size_t)item.bytes * VALUE_TEXT_FACTOR);
+    }
+    teardown(&f);
 }
 
 static void round_trips(void **state)
@@ -441,6 +469,8 @@ static void random_items_come_back_the_same(void **state)
         buffer_clear(&f.json);
         json_writer_init(&json, &f.json);
         item_json_write_map(&json, item);
+        assert_in_range(f.json.count, 0, item_json_bytes_max(item));
+        assert_in_range(f.json.count, 0, (size_t)item.bytes * VALUE_TEXT_FACTOR);
         assert_int_equal(read_map(&f, buffer_bytes(&f.json)), STATUS_OK);
         assert_int_equal(value_writer_finish(&f.writer, &again), STATUS_OK);
         assert_true(value_equal(item, again));
@@ -453,6 +483,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(round_trips),
+        cmocka_unit_test(the_longest_text_is_bounded),
         cmocka_unit_test(refuses_in_the_service_s_words),
         cmocka_unit_test(names_wrong_json_types_as_the_service_does),
         cmocka_unit_test(the_whole_json_is_checked_first),
