@@ -19,10 +19,7 @@
 #include "env/stack.h"
 #include "env/switch.h"
 
-#ifndef __has_feature
-#define __has_feature(x) 0
-#endif
-#if defined(__SANITIZE_ADDRESS__) || __has_feature(address_sanitizer)
+#ifdef WITH_ASAN
 #define STACK_FACTOR 3u
 #else
 #define STACK_FACTOR 1u

@@ -5,12 +5,8 @@
 
 #include "base/assert.h"
 
-#ifndef __has_feature
-#define __has_feature(x) 0
-#endif
-#if defined(__SANITIZE_ADDRESS__) || __has_feature(address_sanitizer)
+#ifdef WITH_ASAN
 #include <sanitizer/asan_interface.h>
-#define WITH_ASAN 1
 #endif
 
 static size_t page_bytes(void)

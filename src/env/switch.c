@@ -4,13 +4,9 @@
 
 #include "base/assert.h"
 
-#ifndef __has_feature
-#define __has_feature(x) 0
-#endif
-#if defined(__SANITIZE_ADDRESS__) || __has_feature(address_sanitizer)
+#ifdef WITH_ASAN
 #include <sanitizer/asan_interface.h>
 #include <sanitizer/common_interface_defs.h>
-#define WITH_ASAN 1
 #endif
 
 _Static_assert(offsetof(struct stack_switch, stack_pointer) == 0, "the assembly's offsets");

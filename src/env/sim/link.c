@@ -77,11 +77,12 @@ static void end_schedule(struct env_stream *end, struct sim_item *item, uint64_t
     sim_schedule(end->connection->sim, &item->event, delay_ns);
 }
 
-static void end_cancel(struct env_stream *end, struct sim_item *item)
+static void end_cancel_all(struct env_stream *end)
 {
-    sim_cancel(end->connection->sim, &item->event);
-    if (item->ready.next != NULL)
-        list_remove(&item->ready);
+    struct sim *sim = end->connection->sim;
+    sim_item_cancel(sim, &end->deliver);
+    sim_item_cancel(sim, &end->drain);
+    sim_item_cancel(sim, &end->reset_item);
 }
 
 static void connection_free_if_gone(struct sim_connection *connection)
@@ -91,9 +92,7 @@ static void connection_free_if_gone(struct sim_connection *connection)
     struct sim *sim = connection->sim;
     sim_cancel(sim, &connection->connect);
     for (int i = 0; i < 2; i++) {
-        end_cancel(&connection->ends[i], &connection->ends[i].deliver);
-        end_cancel(&connection->ends[i], &connection->ends[i].drain);
-        end_cancel(&connection->ends[i], &connection->ends[i].reset_item);
+        end_cancel_all(&connection->ends[i]);
         buffer_release(&connection->ends[i].in.bytes);
     }
     list_remove(&connection->link);
@@ -287,8 +286,8 @@ static void end_close(struct env_stream *end)
     struct env_stream *peer = end->peer;
     size_t unread = pipe_waiting(&end->in);
     end->closed = true;
-    end_cancel(end, &end->deliver);
-    end_cancel(end, &end->reset_item);
+    sim_item_cancel(sim, &end->deliver);
+    sim_item_cancel(sim, &end->reset_item);
     if (!peer->gone && !peer->closed) {
         struct sim_pipe *out = &peer->in;
         out->bytes.count -= pipe_queued(out); /* what had not left yet */
@@ -460,7 +459,7 @@ static void stream_pause(struct env *env, struct env_stream *stream)
 {
     (void)env;
     stream->paused = true;
-    end_cancel(stream, &stream->deliver);
+    sim_item_cancel(stream->connection->sim, &stream->deliver);
 }
 
 static void stream_resume(struct env *env, struct env_stream *stream)
@@ -522,9 +521,7 @@ void sim_links_drop(struct sim_node *node, enum sim_crash crash)
         struct env_stream *end = &connection->ends[1];
         if (end->node != node || end->gone)
             continue;
-        end_cancel(end, &end->deliver);
-        end_cancel(end, &end->drain);
-        end_cancel(end, &end->reset_item);
+        end_cancel_all(end);
         end->gone = true;
         struct env_stream *client = &connection->ends[0];
         if (!client->gone && !client->closed) {

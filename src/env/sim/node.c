@@ -37,7 +37,7 @@ static void item_due(struct sim_event *event)
 void sim_item_schedule(struct sim_node *node, struct sim_item *item, uint64_t delay_ns,
                        void (*run)(struct sim_item *item))
 {
-    sim_item_cancel(node, item);
+    sim_item_cancel(node->sim, item);
     list_init(&item->ready);
     item->run = run;
     item->event.node = node;
@@ -50,9 +50,9 @@ bool sim_item_waits(const struct sim_item *item)
     return item->event.position != 0 || (item->ready.next != NULL && !list_empty(&item->ready));
 }
 
-void sim_item_cancel(struct sim_node *node, struct sim_item *item)
+void sim_item_cancel(struct sim *sim, struct sim_item *item)
 {
-    sim_cancel(node->sim, &item->event);
+    sim_cancel(sim, &item->event);
     if (item->ready.next != NULL)
         list_remove(&item->ready);
 }
@@ -135,7 +135,7 @@ static void random_bytes(struct env *env, void *to, size_t count)
 
 static void timer_free(struct sim_timer *timer)
 {
-    sim_item_cancel(timer->node, &timer->item);
+    sim_item_cancel(timer->node->sim, &timer->item);
     timer->timer->binding[0] = NULL;
     heap_free(&timer->node->kernel, timer, sizeof(*timer));
 }

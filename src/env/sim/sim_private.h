@@ -144,7 +144,7 @@ void *sim_kernel_alloc(struct sim_node *node, size_t bytes);
 
 void sim_item_schedule(struct sim_node *node, struct sim_item *item, uint64_t delay_ns,
                        void (*run)(struct sim_item *item));
-void sim_item_cancel(struct sim_node *node, struct sim_item *item);
+void sim_item_cancel(struct sim *sim, struct sim_item *item);
 bool sim_item_waits(const struct sim_item *item);
 
 static inline struct sim_node *sim_node_of(struct env *env)
