@@ -62,7 +62,7 @@ bench: deps-test build/release/trine
 	@ninja -C build/release -j $(JOBS) --quiet trine-load
 	@bench/run $(ARGS)
 
-lint: ; @tools/lint
+lint: build/release/trine ; @tools/lint
 format: ; @tools/format
 
 clean: ; @rm -rf build
