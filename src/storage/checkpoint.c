@@ -279,6 +279,24 @@ static void batch_release(struct forest *forest, struct batch *batch)
     heap_free(heap, batch->list_pages, (size_t)batch->list_count * PAGE_BYTES);
 }
 
+enum status forest_write_super(struct context *ctx, struct forest *forest,
+                               const struct superblock *super)
+{
+    uint8_t *block = heap_alloc(forest->env->heap, SUPERBLOCK_BYTES);
+    if (block == NULL)
+        return STATUS_NO_MEMORY;
+    superblock_encode(super, block);
+    struct sync_job sync = {.job = {.lane = ENV_LANE_BACKGROUND, .run = sync_run},
+                            .file = forest->file,
+                            .block = block,
+                            .offset = (uint64_t)super->which * SUPERBLOCK_SPACING};
+    list_init(&sync.job.link);
+    enum status status = forest_run_job(ctx, &sync.job);
+    heap_free(forest->env->heap, block, SUPERBLOCK_BYTES);
+    TRY(status);
+    return sync.status;
+}
+
 static enum status write_batch(struct context *ctx, struct forest *forest, struct batch *batch)
 {
     for (uint32_t at = 0; at < batch->count; at += CHUNK_PAGES) {
@@ -296,16 +314,7 @@ static enum status write_batch(struct context *ctx, struct forest *forest, struc
     list_init(&sync.job.link);
     TRY(forest_run_job(ctx, &sync.job));
     TRY(sync.status);
-    uint8_t *block = heap_alloc(forest->env->heap, SUPERBLOCK_BYTES);
-    if (block == NULL)
-        return STATUS_NO_MEMORY;
-    superblock_encode(&batch->super, block);
-    sync.block = block;
-    sync.offset = (uint64_t)batch->super.which * SUPERBLOCK_SPACING;
-    enum status status = forest_run_job(ctx, &sync.job);
-    heap_free(forest->env->heap, block, SUPERBLOCK_BYTES);
-    TRY(status);
-    return sync.status;
+    return forest_write_super(ctx, forest, &batch->super);
 }
 
 /* ---- The end of the epoch ---- */

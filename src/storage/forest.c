@@ -13,7 +13,7 @@
 #define DROP_PAGES_DEFAULT     20000u
 #define PATH_BYTES_MAX         4096u
 #define MEMORY_RESERVE_PAGES   4096u /* for deletes and for what is in the log already */
-#define EPOCH_JUMP             (1u << 20)
+#define EPOCH_JUMP             (UINT64_C(1) << 32)
 #define FREE_LIST_BYTES_MAX    (UINT64_C(1) << 32)
 
 /* ---- Jobs of opening ---- */
@@ -36,14 +36,15 @@ static enum status create_file(struct env *env, struct open_job *open)
     static const uint8_t zeros[SUPERBLOCK_BYTES];
     struct env_file *file;
     TRY(env_file_open(env, open->path_new, ENV_FILE_CREATE | ENV_FILE_LOCK, &file));
-    superblock_encode(&open->first, open->blocks[0]);
-    memset(open->blocks[1], 0, SUPERBLOCK_BYTES);
-    struct bytes block = bytes_of(open->blocks[0], SUPERBLOCK_BYTES);
     struct bytes last = bytes_of(zeros, SUPERBLOCK_BYTES);
     open->file_bytes = (uint64_t)PAGE_NUMBER_FIRST * PAGE_BYTES;
     enum status status = env_file_truncate(env, file, 0);
-    if (status == STATUS_OK)
-        status = env_file_write(env, file, 0, &block, 1);
+    for (uint32_t i = 0; i < 2 && status == STATUS_OK; i++) {
+        struct bytes block = bytes_of(open->blocks[i], SUPERBLOCK_BYTES);
+        open->first.which = i;
+        superblock_encode(&open->first, open->blocks[i]);
+        status = env_file_write(env, file, (uint64_t)i * SUPERBLOCK_SPACING, &block, 1);
+    }
     if (status == STATUS_OK)
         status = env_file_write(env, file, open->file_bytes - SUPERBLOCK_BYTES, &last, 1);
     if (status == STATUS_OK)
@@ -85,6 +86,8 @@ static void open_run(struct env_job *job)
     if (open->status != STATUS_OK)
         return;
     open->status = read_file(job->env, open);
+    if (open->status == STATUS_OK) /* a name that was found may not be durable either */
+        open->status = env_dir_sync(job->env, open->dir);
     if (open->status != STATUS_OK)
         env_file_close(job->env, open->file);
 }
@@ -227,7 +230,6 @@ static enum status open_state(struct context *ctx, struct forest *forest,
         read[i] = superblock_decode(open->blocks[i], i, &supers[i]);
     if (read[0] == STATUS_VERSION || read[1] == STATUS_VERSION)
         return STATUS_VERSION;
-    bool first_file = read[0] == STATUS_OK && read[1] == STATUS_INVALID && supers[0].epoch == 1;
     if (read[0] != STATUS_OK && read[1] != STATUS_OK) {
         say(forest, LOG_ERROR, "the tree file has no superblock that verifies");
         return read[0] == STATUS_CORRUPT || read[1] == STATUS_CORRUPT || open->file_bytes == 0
@@ -247,7 +249,7 @@ static enum status open_state(struct context *ctx, struct forest *forest,
         forest->slot = which;
         forest->frames.forest_id = supers[which].forest_id;
         status = load_state(ctx, forest, open->file_bytes);
-        forest->recovered.fell_back = i > 0 || (read[1 - which] != STATUS_OK && !first_file);
+        forest->recovered.fell_back = i > 0 || read[1 - which] != STATUS_OK;
         if (status == STATUS_CORRUPT)
             say(forest, LOG_ERROR, "what the tree file's superblock refers to is damaged");
     }
@@ -255,12 +257,28 @@ static enum status open_state(struct context *ctx, struct forest *forest,
     if (forest->recovered.fell_back)
         say(forest, LOG_WARNING, "one superblock of the tree file is damaged, the other is used");
     unsigned other = 1 - forest->slot;
-    bool other_counts = read[other] == STATUS_OK && supers[other].epoch < forest->super.epoch;
-    forest->epoch_before = other_counts ? supers[other].epoch : 0;
-    forest->log_before.value = other_counts ? supers[other].log_from : forest->super.log_from;
     uint64_t highest = MAX(forest->super.epoch, read[other] == STATUS_OK ? supers[other].epoch : 0);
     forest->epoch = highest + 1 + env_random_u64(forest->env) % EPOCH_JUMP;
+    if (forest->recovered.fell_back)
+        supers[other] = forest->super; /* see settle_supers */
+    forest->epoch_before = supers[other].epoch;
+    forest->log_before.value = supers[other].log_from;
     return fit_file(forest, open->file_bytes);
+}
+
+/* What was read need not be on the disk: a process that died before its sync, or whose sync failed,
+ * leaves a superblock in the page cache alone.  What it frees, of pages and of the log, may be used
+ * only when it cannot be lost any more, so it is written again and synced.  One that was found
+ * damaged is replaced before by a copy of the one that is open: what it refers to will be written
+ * over, so it must not be read again, were it readable the next time; and there are two again. */
+static enum status settle_supers(struct context *ctx, struct forest *forest)
+{
+    if (forest->recovered.fell_back) {
+        struct superblock copy = forest->super;
+        copy.which = 1 - forest->slot;
+        TRY(forest_write_super(ctx, forest, &copy));
+    }
+    return forest_write_super(ctx, forest, &forest->super);
 }
 
 static enum status check_identity(const struct forest *forest, const struct forest_options *options)
@@ -410,6 +428,8 @@ static enum status open_file(struct context *ctx, struct forest *forest,
     }
     if (status == STATUS_OK)
         status = check_identity(forest, options);
+    if (status == STATUS_OK)
+        status = settle_supers(ctx, forest);
     heap_free(ctx->env->heap, open, bytes);
     return status;
 }

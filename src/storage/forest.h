@@ -71,7 +71,8 @@ struct forest_options {
     uint64_t drop_pages_per_s; /* pace at which dropped trees give their pages back; 20,000 */
 };
 
-/* Open the file, or make it; the newer of the two superblocks that verify counts.
+/* Open the file, or make it; the newer of the two superblocks that verify counts.  It is written again
+ * and synced, as it may be in the page cache only; one that is damaged is replaced by a copy of it.
  *   STATUS_NOT_FOUND  no file and `create` is false
  *   STATUS_INVALID    not a forest file, or of another cluster, node or log, or a bad option
  *   STATUS_VERSION    a format that this program does not know

@@ -271,6 +271,10 @@ bool forest_checkpoint_is_due(const struct forest *forest);
 /* Run a job and wait for it, also for room in its lane. */
 MUST_USE enum status forest_run_job(struct context *ctx, struct env_job *job);
 
+/* Write a superblock where it belongs, and sync the file. */
+MUST_USE enum status forest_write_super(struct context *ctx, struct forest *forest,
+                                        const struct superblock *super);
+
 /* Settle what waits for superblocks and snapshots. */
 void forest_settle(struct forest *forest);
 

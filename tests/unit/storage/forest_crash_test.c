@@ -17,6 +17,7 @@ struct crash {
     struct tree *tree;
     uint64_t applied;  /* slots given to the tree */
     uint64_t durable;  /* covered by a checkpoint that was reported as done */
+    uint64_t released; /* the log no longer has what is before: forest_log_needed once said so */
     uint64_t slot_end; /* of this run */
     unsigned failures;
 };
@@ -78,6 +79,11 @@ static void check_content(struct context *ctx, struct crash *crash)
     assert_int_equal(forest_verify(ctx, crash->forest), STATUS_OK);
 }
 
+static void release_log(struct crash *crash)
+{
+    crash->released = MAX(crash->released, forest_log_needed(crash->forest).value);
+}
+
 static void open_tree(struct context *ctx, struct crash *crash)
 {
     assert_int_equal(forest_open(ctx, &crash->fixture.options, &crash->forest), STATUS_OK);
@@ -86,6 +92,8 @@ static void open_tree(struct context *ctx, struct crash *crash)
         assert_int_equal(tree_create(crash->forest, fixture_replica(5), BYTES("c"), &crash->tree),
                          STATUS_OK);
     crash->applied = tree_row(crash->tree).applied;
+    assert_true(forest_recovered(crash->forest).log_from.value >= crash->released);
+    release_log(crash);
 }
 
 static void work(struct context *ctx, void *argument)
@@ -102,6 +110,7 @@ static void work(struct context *ctx, void *argument)
             continue;
         assert_int_equal(forest_checkpoint(ctx, crash->forest, (struct lsn){slot}), STATUS_OK);
         crash->durable = slot;
+        release_log(crash);
     }
     check_content(ctx, crash);
     assert_int_equal(forest_close(ctx, crash->forest, (struct lsn){crash->slot_end}), STATUS_OK);
@@ -135,8 +144,8 @@ static void survives_a_crash_at_every_change_of_the_file(void **state)
     }
 }
 
-/* Damage the newer of two superblocks that verify; false when there are not two. */
-static bool damage_newer_superblock(struct crash *crash)
+/* Damage the newer or the older of two superblocks that verify; false when there are not two. */
+static bool damage_superblock(struct crash *crash, bool the_newer)
 {
     struct superblock supers[2];
     static uint8_t block[SUPERBLOCK_BYTES];
@@ -147,8 +156,9 @@ static bool damage_newer_superblock(struct crash *crash)
             return false;
     }
     uint32_t newer = supers[1].epoch > supers[0].epoch ? 1 : 0;
+    uint32_t which = the_newer ? newer : 1 - newer;
     assert_int_equal(
-        sim_disk_flip(crash->fixture.node, FIXTURE_PATH, newer * SUPERBLOCK_SPACING + 60, 0x40),
+        sim_disk_flip(crash->fixture.node, FIXTURE_PATH, which * SUPERBLOCK_SPACING + 60, 0x40),
         STATUS_OK);
     return true;
 }
@@ -180,7 +190,7 @@ static void opens_from_either_superblock_at_every_moment(void **state)
         if (finished)
             sim_node_crash(crash.fixture.node, SIM_CRASH_POWER);
         crash.durable = 0;
-        if (damage_newer_superblock(&crash)) {
+        if (damage_superblock(&crash, true)) {
             opened++;
             fixture_start(&crash.fixture);
             assert_true(fixture_run(&crash.fixture, look, &crash));
@@ -242,7 +252,7 @@ static void keeps_everything_when_writes_and_syncs_fail(void **state)
     assert_true(failures > 100);
 }
 
-/* Power is lost while the disk fails. */
+/* The process dies or power is lost while the disk fails. */
 static void errors_then_crash(struct context *ctx, void *argument)
 {
     struct crash *crash = argument;
@@ -256,6 +266,7 @@ static void errors_then_crash(struct context *ctx, void *argument)
         if (tries % 3 == 0 &&
             forest_checkpoint(ctx, crash->forest, (struct lsn){crash->applied}) == STATUS_OK)
             crash->durable = crash->applied;
+        release_log(crash);
     }
     fail_msg("it should have crashed");
 }
@@ -274,6 +285,80 @@ static void survives_power_loss_on_a_failing_disk(void **state)
         restart(&crash);
         fixture_close(&crash.fixture);
     }
+}
+
+/* ---- What is read back after the process died may not be on the disk ---- */
+
+/* Run until power is lost during change `changes`, or to the end; damage one superblock, when there
+ * are two.  The other is enough. */
+static bool either_is_enough(struct crash *crash, uint64_t changes, bool the_newer)
+{
+    fixture_start(&crash->fixture);
+    sim_node_crash_at(crash->fixture.node, SIM_CRASH_POWER, changes);
+    if (fixture_run(&crash->fixture, work, crash))
+        sim_node_crash(crash->fixture.node, SIM_CRASH_POWER);
+    sim_node_crash_at(crash->fixture.node, SIM_CRASH_POWER, 0);
+    crash->durable = 0;
+    bool damaged = damage_superblock(crash, the_newer);
+    fixture_start(&crash->fixture);
+    assert_true(fixture_run(&crash->fixture, damaged ? look : work, crash));
+    sim_node_crash(crash->fixture.node, SIM_CRASH_POWER);
+    return damaged;
+}
+
+/* The name of a file that was just made, too. */
+static void keeps_the_file_that_was_made_before_a_kill(void **state)
+{
+    (void)state;
+    for (uint64_t at = 1; at <= 40; at++) {
+        struct crash crash = {.slot_end = 12};
+        fixture_open(&crash.fixture, 9000 + at);
+        sim_node_crash_at(crash.fixture.node, SIM_CRASH_KILL, 1 + at % 10);
+        assert_false(fixture_run(&crash.fixture, work, &crash));
+        restart(&crash);
+        assert_int_equal(crash.durable, crash.slot_end);
+        sim_node_crash(crash.fixture.node, SIM_CRASH_POWER);
+        restart(&crash);
+        fixture_close(&crash.fixture);
+    }
+}
+
+static void either_superblock_is_enough_after_a_kill_and_a_power_loss(void **state)
+{
+    (void)state;
+    unsigned damaged = 0;
+    bool finished = false;
+    for (uint64_t at = 1; !finished; at++) {
+        for (uint64_t changes = 1 + at % 6; changes < 20 && !finished; changes += 6) {
+            struct crash crash = {.slot_end = 40};
+            fixture_open(&crash.fixture, 11000 + at * 20 + changes);
+            sim_node_crash_at(crash.fixture.node, SIM_CRASH_KILL, at);
+            finished = fixture_run(&crash.fixture, work, &crash);
+            if (!finished)
+                damaged += either_is_enough(&crash, changes, changes % 4 != 0) ? 1 : 0;
+            fixture_close(&crash.fixture);
+        }
+    }
+    assert_true(damaged > 100);
+}
+
+/* The same after syncs that failed: the page cache may hold for good what the disk never gets. */
+static void either_superblock_is_enough_after_failed_syncs_and_a_kill(void **state)
+{
+    (void)state;
+    unsigned damaged = 0;
+    for (uint64_t seed = 1; seed <= 150; seed++) {
+        struct sim_rates none = {0};
+        struct crash crash = {.slot_end = 0};
+        fixture_open(&crash.fixture, 17000 + seed);
+        sim_node_crash_at(crash.fixture.node, SIM_CRASH_KILL, 15 + seed);
+        assert_false(fixture_run(&crash.fixture, errors_then_crash, &crash));
+        sim_set_rates(crash.fixture.sim, &none);
+        crash.slot_end = crash.applied + 12;
+        damaged += either_is_enough(&crash, 1 + seed % 16, seed % 4 != 0) ? 1 : 0;
+        fixture_close(&crash.fixture);
+    }
+    assert_true(damaged > 50);
 }
 
 /* ---- Full disks ---- */
@@ -356,6 +441,9 @@ int main(void)
         cmocka_unit_test(opens_from_either_superblock_at_every_moment),
         cmocka_unit_test(keeps_everything_when_writes_and_syncs_fail),
         cmocka_unit_test(survives_power_loss_on_a_failing_disk),
+        cmocka_unit_test(keeps_the_file_that_was_made_before_a_kill),
+        cmocka_unit_test(either_superblock_is_enough_after_a_kill_and_a_power_loss),
+        cmocka_unit_test(either_superblock_is_enough_after_failed_syncs_and_a_kill),
         cmocka_unit_test(deletes_make_room_on_a_full_disk),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -115,6 +115,15 @@ static void set_page(struct damage *damage, size_t number, const uint8_t *conten
     }
 }
 
+/* Make the page at `number` what it was, and the superblocks: when one led to the damage it was
+ * replaced by a copy of the other. */
+static void repair(struct damage *damage, size_t number)
+{
+    set_page(damage, number, damage->image + number * PAGE);
+    set_page(damage, 0, damage->image);
+    set_page(damage, SUPERBLOCK_SPACING / PAGE, damage->image + SUPERBLOCK_SPACING);
+}
+
 static void stop(struct damage *damage)
 {
     fiber_pool_close(sim_node_env(damage->fixture.node));
@@ -164,9 +173,7 @@ static void finds_every_flipped_byte(void **state)
             bool found = is_found_out(&damage);
             assert_true(i == 0 || found == found_one);
             found_one = found;
-            assert_int_equal(
-                sim_disk_flip(damage.fixture.node, FIXTURE_PATH, page * PAGE + at, mask),
-                STATUS_OK);
+            repair(&damage, page);
             if (!found)
                 break; /* a free page */
         }
@@ -188,8 +195,8 @@ static void finds_swapped_pages(void **state)
         set_page(&damage, page, damage.image + (page + 3) * PAGE);
         set_page(&damage, page + 3, damage.image + page * PAGE);
         found += is_found_out(&damage) ? 1 : 0;
-        set_page(&damage, page, damage.image + page * PAGE);
-        set_page(&damage, page + 3, damage.image + (page + 3) * PAGE);
+        repair(&damage, page);
+        repair(&damage, page + 3);
     }
     assert_true(found > 20);
     assert_false(is_found_out(&damage));
@@ -215,7 +222,7 @@ static void finds_pages_that_went_back_in_time(void **state)
             continue;
         set_page(&damage, page, damage.image_old + page * PAGE);
         found += is_found_out(&damage) ? 1 : 0;
-        set_page(&damage, page, damage.image + page * PAGE);
+        repair(&damage, page);
     }
     assert_true(found > 20);
     assert_false(is_found_out(&damage));
