@@ -104,11 +104,11 @@ static void flip_somewhere(struct run *run)
 static void damage_disk(struct run *run)
 {
     struct prng *prng = sim_prng(run->sim);
-    if (run->quiet || !run->damage_at_rest || !prng_one_in(prng, 3))
+    if (run->quiet || !run->damage_at_rest)
         return;
-    if (run->damage == DAMAGE_FATAL)
+    if (run->damage == DAMAGE_FATAL && prng_one_in(prng, 3))
         flip_somewhere(run);
-    else if (run->adapter->damage != NULL &&
+    else if (run->damage == DAMAGE_SURVIVABLE && run->adapter->damage != NULL &&
              run->adapter->damage(run->node, run->settings.data, prng))
         sim_trace(run->sim, "flipped a bit that it can do without");
 }
@@ -372,7 +372,7 @@ static struct server_settings choose_settings(struct prng *prng)
     if (prng_one_in(prng, 2))
         settings.cache_bytes = UINT64_C(2097152) << prng_below(prng, 3);
     if (!prng_one_in(prng, 4))
-        settings.checkpoint_bytes = UINT64_C(262144) << prng_below(prng, 5);
+        settings.checkpoint_bytes = UINT64_C(16384) << prng_below(prng, 9);
     return settings;
 }
 
