@@ -150,7 +150,7 @@ static void apply_turn(struct context *ctx, struct replica *replica)
     replica->apply_due = false;
     if (status == STATUS_OK) {
         if (before != STATUS_OK)
-            node_log_refused(replica->node); /* a checkpoint shortens it again */
+            (void)node_log_refused(replica->node); /* a checkpoint shortens it again */
         replica_apply_later(replica);
         return;
     }

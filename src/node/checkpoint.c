@@ -56,10 +56,20 @@ void node_log_grew(struct node *node)
     }
 }
 
-void node_log_refused(struct node *node)
+enum status node_log_refused(struct node *node)
 {
-    if (wal_stats(node->wal)->live_bytes > node->live_bytes_max)
-        forest_want_checkpoint(node->forest);
+    if (wal_stats(node->wal)->live_bytes <= node->live_bytes_max)
+        return STATUS_OK;
+    forest_want_checkpoint(node->forest);
+    return node->checkpoint_status == STATUS_NO_SPACE ? STATUS_NO_SPACE : STATUS_OK;
+}
+
+void node_log_is_full(struct node *node)
+{
+    if (wal_stats(node->wal)->live_segments <= 1 || node->closing)
+        return;
+    node->checkpoint_again = true;
+    forest_want_checkpoint(node->forest);
 }
 
 /* Wait until a checkpoint is due.  false: the node closes.  An idle node sleeps. */
@@ -96,6 +106,9 @@ static enum status checkpoint(struct context *ctx, struct node *node)
     enum status status = forest_checkpoint(ctx, node->forest, covered);
     if (status == STATUS_OK) {
         wal_release(node->wal, forest_log_needed(node->forest));
+        if (node->checkpoint_again)
+            forest_want_checkpoint(node->forest);
+        node->checkpoint_again = false;
         return STATUS_OK;
     }
     node->log_bytes_at_checkpoint = bytes;
@@ -106,15 +119,16 @@ static enum status checkpoint(struct context *ctx, struct node *node)
 void checkpointer_run(struct context *ctx, void *argument)
 {
     struct node *node = argument;
-    enum status last = STATUS_OK;
     uint64_t last_ns = env_now_ns(ctx->env);
     while (wait_due(ctx, node, last_ns)) {
         last_ns = env_now_ns(ctx->env);
         enum status status = checkpoint(ctx, node);
-        if (status != STATUS_OK && status != last)
+        if (status != STATUS_OK && status != node->checkpoint_status)
             log_line(ctx->env->log, LOG_ERROR, "node", "a checkpoint failed: %s",
                      status_text(status));
-        last = status;
+        node->checkpoint_status = status;
+        if (status != STATUS_OK)
+            wait_queue_wake_all(&node->log_room); /* who waits for it may learn why */
         arena_reset(&ctx->arena);
         if (status != STATUS_OK && !node->closing && context_sleep(ctx, RETRY_NS) != STATUS_OK)
             break;

@@ -16,6 +16,7 @@
 #define APPLY_ENTRIES_MAX         256u /* in one batch */
 #define APPLY_BYTES_MAX           (512u * 1024u)
 #define APPLY_RETRY_NS            UINT64_C(100000000)
+#define STALL_NS                  UINT64_C(1000000000) /* that a write waits for a full disk, at most twice */
 
 /* Something of a replica that is in the write-ahead log and not yet known durable; in the order of
  * the log. */
@@ -80,7 +81,7 @@ struct replica {
     uint64_t recovered_last_slot;
     struct ballot recovered_last_ballot;
     bool recovered_gap; /* slots are missing from its log: fine only if its removal follows */
-    bool readable;      /* it has served: tree and overlay hold all that is committed */
+    bool readable;      /* tree and overlay hold all that was committed before it started */
     bool removing;      /* a flow removes it */
     bool persisted_due; /* on node.persisted: PAXOS_PERSISTED is to be stepped */
     struct list persisted_link;
@@ -119,7 +120,12 @@ struct node {
     uint64_t log_bytes_at_checkpoint; /* written to the log before the last checkpoint began */
     uint64_t changes;                 /* records that this node had appended */
     uint64_t changes_at_checkpoint;
-    bool checkpoint_asked; /* for the log's length, and not yet begun */
+    bool checkpoint_asked;         /* for the log's length, and not yet begun */
+    bool checkpoint_again;         /* ask for one more after the next, for a log without space */
+    enum status checkpoint_status; /* of the last one */
+    struct env_timer stall_timer;  /* runs while the log has no space */
+    bool stalled; /* what is in the log's memory has waited for space so long that nobody is to wait
+                   * for it: outcomes are unknown */
     struct buffer scratch; /* for images; used without waiting */
     struct node_stats stats;
 };
@@ -133,8 +139,8 @@ struct replica *node_replica(const struct node *node, uint64_t group_id);
  *   STATUS_MOVED  it is being removed     STATUS_UNAVAILABLE  it does not serve (yet, or any more) */
 MUST_USE enum status replica_serves(const struct replica *replica);
 
-/* Begin and end a call that may wait in a replica.  A read is let in also after the log has failed:
- * what is committed stays readable.
+/* Begin and end a call that may wait in a replica.  A read is let in also after the log has failed, and
+ * while a full disk keeps the log from being applied: what is committed is readable.
  *   STATUS_MOVED        it is not here     STATUS_UNAVAILABLE  it does not serve */
 MUST_USE enum status replica_enter(struct node *node, uint64_t group_id, bool to_read,
                                    struct replica **replica);
@@ -206,6 +212,9 @@ void replica_applied(struct replica *replica, uint64_t slot);
 MUST_USE enum status replica_wait_commit(struct context *ctx, struct replica *replica,
                                          uint64_t slot);
 
+/* The log has had no space for STALL_NS. */
+void stall_timer_fire(struct env_timer *timer);
+
 extern const struct wal_events node_wal_events; /* owner: the node; on_record is in open.c */
 enum status node_on_record(struct context *ctx, void *owner, const struct wal_record *record,
                            struct lsn lsn);
@@ -227,8 +236,12 @@ void checkpointer_run(struct context *ctx, void *node);
 /* Something was appended to the log: is a checkpoint due for its length? */
 void node_log_grew(struct node *node);
 
-/* The log refuses more: if that is for its length on disk, ask for a checkpoint, which shortens it. */
-void node_log_refused(struct node *node);
+/* The log refuses more: if that is for its length on disk, ask for a checkpoint, which shortens it.
+ *   STATUS_NO_SPACE  the last one found the disk full: there is nothing to wait for */
+enum status node_log_refused(struct node *node);
+
+/* The log has no space: ask for the two checkpoints after which it has old segments to use again. */
+void node_log_is_full(struct node *node);
 
 /* Save what the forest keeps of the replicas; *covered is the position up to which everything in the
  * log is in the forest, now.

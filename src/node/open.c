@@ -181,12 +181,15 @@ static enum status spawn(struct node *node, void (*run)(struct context *, void *
 
 static enum status wait_serving(struct context *ctx, struct replica *replica)
 {
+    const struct node *node = replica->node;
     enum status status = STATUS_OK;
     replica->users++;
     while (status == STATUS_OK && replica->state == REPLICA_STARTING) {
         /* What its log is to be applied to is damaged: it would never serve. */
         if (replica->apply_status == STATUS_CORRUPT)
             status = STATUS_CORRUPT;
+        else if (replica->apply_status == STATUS_NO_SPACE || node->stalled)
+            status = STATUS_NO_SPACE;
         else
             status = wait_queue_wait(ctx, &replica->state_changed);
     }
@@ -196,7 +199,8 @@ static enum status wait_serving(struct context *ctx, struct replica *replica)
     return status;
 }
 
-/* Start every replica that recovery found, all at once, and wait for all. */
+/* Start every replica that recovery found, all at once, and wait for all.  One whose log is committed,
+ * but cannot be applied to a full disk, is read meanwhile: its overlay has what the tree lacks. */
 static enum status start_replicas(struct context *ctx, struct node *node)
 {
     uint32_t position = 0;
@@ -204,8 +208,13 @@ static enum status start_replicas(struct context *ctx, struct node *node)
     while ((replica = hash_map_next(&node->replicas, &position)) != NULL)
         replica_start(replica);
     position = 0;
-    while ((replica = hash_map_next(&node->replicas, &position)) != NULL)
-        TRY(wait_serving(ctx, replica));
+    while ((replica = hash_map_next(&node->replicas, &position)) != NULL) {
+        enum status status = wait_serving(ctx, replica);
+        if (status == STATUS_NO_SPACE && replica->commit_slot > replica->applied_slot)
+            replica->readable = true;
+        else if (status != STATUS_OK)
+            return status;
+    }
     return STATUS_OK;
 }
 
@@ -236,6 +245,7 @@ static void free_node(struct node *node)
     uint32_t position = 0;
     struct replica *replica;
     env_timer_stop(node->env, &node->apply_timer);
+    env_timer_stop(node->env, &node->stall_timer);
     while ((replica = hash_map_next(&node->replicas, &position)) != NULL)
         replica_free(replica);
     hash_map_release(&node->replicas);
@@ -274,6 +284,7 @@ enum status node_open(struct context *ctx, const struct node_options *options, s
     list_init(&node->apply_retries);
     list_init(&node->structural);
     node->apply_timer.fire = apply_timer_fire;
+    node->stall_timer.fire = stall_timer_fire;
     wait_queue_init(&node->apply_ready);
     wait_queue_init(&node->log_room);
     wait_queue_init(&node->fibers_ended);
@@ -378,7 +389,7 @@ static enum status log_durably(struct context *ctx, struct node *node,
     structural->lsn = lsn;
     list_push_back(&node->structural, &structural->link);
     while (!lsn_before(lsn, wal_durable(node->wal))) {
-        if (wal_state(node->wal) == WAL_FAILED)
+        if (wal_state(node->wal) == WAL_FAILED || node->stalled)
             return STATUS_UNKNOWN_OUTCOME;
         TRY(wait_queue_wait(ctx, &node->log_room));
     }

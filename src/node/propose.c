@@ -249,13 +249,44 @@ static void on_durable(void *owner, struct lsn durable)
     wait_queue_wake_all(&node->log_room);
 }
 
+/* Who waits for the commit of what the log holds in memory is told that its outcome is unknown. */
+static void give_up_waiting(struct node *node)
+{
+    uint32_t position = 0;
+    struct replica *replica;
+    node->stalled = true;
+    log_line(node->env->log, LOG_ERROR, "node",
+             "the disk is full, the log's reserve too: what waits to be written may be lost");
+    while ((replica = hash_map_next(&node->replicas, &position)) != NULL) {
+        LIST_FOR_EACH (link, &replica->entries)
+            wait_queue_wake_all(&LIST_ITEM(link, struct log_entry, link)->committed);
+        wait_queue_wake_all(&replica->state_changed); /* a start ends */
+    }
+    wait_queue_wake_all(&node->log_room);
+}
+
+void stall_timer_fire(struct env_timer *timer)
+{
+    struct node *node = CONTAINER_OF(timer, struct node, stall_timer);
+    if (!wal_stalled(node->wal))
+        node->stalled = false;
+    else if (!node->stalled)
+        give_up_waiting(node);
+    node_log_is_full(node);
+    env_timer_start(node->env, &node->stall_timer, STALL_NS);
+}
+
 static void on_state(void *owner, enum wal_state state)
 {
     struct node *node = owner;
+    env_timer_stop(node->env, &node->stall_timer);
+    node->stalled = false;
     if (state == WAL_NO_SPACE) {
         log_line(
             node->env->log, LOG_ERROR, "node",
             "the disk is full: writes are refused, but for deletes, until there is space again");
+        env_timer_start(node->env, &node->stall_timer, STALL_NS);
+        node_log_is_full(node);
         return;
     }
     wait_queue_wake_all(&node->log_room);
@@ -294,7 +325,8 @@ static void replica_fail(struct replica *replica, enum status why)
 enum status replica_wait_commit(struct context *ctx, struct replica *replica, uint64_t slot)
 {
     while (replica->commit_slot < slot && !BUG(ctx->env, BUG_ACK_BEFORE_COMMIT)) {
-        if (replica->state != REPLICA_SERVING && replica->state != REPLICA_STARTING) {
+        bool lost = replica->state != REPLICA_SERVING && replica->state != REPLICA_STARTING;
+        if (lost || replica->node->stalled) {
             replica->node->stats.unknown_outcomes++;
             return STATUS_UNKNOWN_OUTCOME;
         }

@@ -91,7 +91,7 @@ enum status replica_enter(struct node *node, uint64_t group_id, bool to_read,
     struct replica *found = node_replica(node, group_id);
     if (UNLIKELY(found == NULL))
         return STATUS_MOVED;
-    if (!(to_read && found->readable && found->state == REPLICA_FAILED))
+    if (!(to_read && found->readable && found->state != REPLICA_CLOSING))
         TRY(replica_serves(found));
     found->users++;
     *replica = found;

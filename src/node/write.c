@@ -20,13 +20,16 @@ struct writing {
     uint64_t slot;          /* to be committed before the answer: its own, or the one observed */
 };
 
-/* Wait until the overlay and the log take more.  Ends with the replica serving. */
+/* Wait until the overlay takes more, unless that would be for a disk that is full.  Ends with the
+ * replica serving. */
 static enum status wait_for_room(struct context *ctx, struct replica *replica)
 {
     for (;;) {
         TRY(replica_serves(replica));
         if (replica->overlay_bytes < REPLICA_OVERLAY_BYTES_MAX)
             return STATUS_OK;
+        if (replica->apply_status == STATUS_NO_SPACE)
+            return STATUS_NO_SPACE;
         replica->node->stats.overlay_waits++;
         TRY(wait_queue_wait(ctx, &replica->room));
     }
@@ -146,8 +149,11 @@ static enum status propose(struct context *ctx, struct writing *w, struct value 
     struct replica *replica = w->replica;
     struct node *node = replica->node;
     bool is_delete = value_type(item) == VALUE_NONE;
-    if (UNLIKELY(!is_delete && !forest_has_space(node->forest)))
+    bool urgent = is_delete || w->write->urgent;
+    if (UNLIKELY(!urgent && !forest_has_space(node->forest))) {
+        wal_give_space(node->wal);
         return STATUS_NO_SPACE; /* it could not be applied; what is left is for deletes */
+    }
     size_t row_bytes = is_delete ? 0 : ROW_HEADER_BYTES + item.bytes;
     size_t bytes = ENTRY_HEADER_BYTES + ENTRY_MUTATION_BYTES + w->write->key.count + row_bytes;
     struct log_entry *entry = log_entry_new(node, bytes, 1);
@@ -174,9 +180,8 @@ static enum status propose(struct context *ctx, struct writing *w, struct value 
         row_header_write(row, &stored);
         memcpy(row + ROW_HEADER_BYTES, item.at, item.bytes);
     }
-    /* What deletes may use the reserve of a full disk: it is how space comes back. */
-    bool urgent = is_delete && wal_state(node->wal) == WAL_NO_SPACE;
-    TRY(replica_propose(replica, entry, urgent));
+    /* Deletes may use the reserve of a full disk: it is how space comes back. */
+    TRY(replica_propose(replica, entry, urgent && wal_state(node->wal) == WAL_NO_SPACE));
     ASSERT(entry->slot == replica->paxos.last_slot);
     replica->hlc = hlc;
     w->slot = entry->slot;
@@ -225,7 +230,7 @@ static enum status execute(struct context *ctx, struct writing *w)
         fiber_no_wait_end(ctx);
         if (LIKELY(status != STATUS_BUSY))
             return status;
-        node_log_refused(w->replica->node);
+        TRY(node_log_refused(w->replica->node));
         TRY(wait_queue_wait(ctx, &w->replica->node->log_room));
     }
 }

@@ -38,6 +38,9 @@ struct replica_write {
     struct bytes key;            /* encoded */
     struct value key_attributes; /* UPDATE, DELETE: a map of just the key */
     const struct write_request *request;
+    bool
+        urgent; /* small, and it leads to space or ends what was begun: like a delete it may use what
+                  * is kept of a full disk */
 };
 
 struct replica_range {

@@ -69,9 +69,10 @@ enum status router_replica_error(struct error *error, enum status status);
 MUST_USE enum status system_load(struct context *ctx, struct router *router);
 
 /* Write the table's row: a new one (version 1), or in place of the version before it; then publish
- * it. STATUS_CONDITION_FAILED  somebody else wrote it first */
+ * it.  `urgent`: as a replica_write's.
+ *   STATUS_CONDITION_FAILED  somebody else wrote it first */
 MUST_USE enum status system_write_table(struct context *ctx, struct router *router,
-                                        const struct table *table);
+                                        const struct table *table, bool urgent);
 MUST_USE enum status system_delete_table(struct context *ctx, struct router *router,
                                          struct bytes name);
 

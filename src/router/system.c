@@ -15,6 +15,7 @@ struct system_write {
     struct buffer item;
     struct value_writer writer;
     struct write_request request;
+    bool urgent; /* as a replica_write's */
 };
 
 static struct replica_target system_target(void)
@@ -81,8 +82,10 @@ static enum status send(struct system_write *w, enum write_kind kind, struct wri
         ASSERT(found);
         key_encode(&key, table->hash_seed, row_kind, name);
         w->request.kind = kind;
-        struct replica_write write = {
-            .key = key_bytes(&key), .key_attributes = w->request.item, .request = &w->request};
+        struct replica_write write = {.key = key_bytes(&key),
+                                      .key_attributes = w->request.item,
+                                      .request = &w->request,
+                                      .urgent = w->urgent};
         struct replica_target target = system_target();
         struct error error = {0};
         struct replica_service *service = w->router->service;
@@ -95,7 +98,7 @@ static enum status send(struct system_write *w, enum write_kind kind, struct wri
 /* ---- Tables ---- */
 
 enum status system_write_table(struct context *ctx, struct router *router,
-                               const struct table *table)
+                               const struct table *table, bool urgent)
 {
     struct buffer record;
     buffer_init(&record, ctx->env->heap, RECORD_MAX);
@@ -106,6 +109,7 @@ enum status system_write_table(struct context *ctx, struct router *router,
                              : table_decode(buffer_bytes(&record), ctx->env->heap, &published);
     struct system_write w;
     begin_item(&w, ctx, router, KIND_TABLE, table->name);
+    w.urgent = urgent;
     value_write_name(&w.writer, BYTES("version"));
     write_number(&w.writer, table->schema_version);
     value_write_name(&w.writer, BYTES("record"));

@@ -149,7 +149,7 @@ static enum status create(struct context *ctx, struct router *router,
     table.uuid[6] = (uint8_t)((table.uuid[6] & 0x0f) | 0x40); /* version 4 */
     table.uuid[8] = (uint8_t)((table.uuid[8] & 0x3f) | 0x80);
     TRY(divide(ctx, &table, partitions, first_id + 1));
-    return system_write_table(ctx, router, &table);
+    return system_write_table(ctx, router, &table, false);
 }
 
 enum status router_create_table(struct context *ctx, struct router *router,
@@ -259,7 +259,7 @@ enum status router_update_table(struct context *ctx, struct router *router,
     changed.schema_version++;
     changed.status = TABLE_UPDATING;
     table_hold(table); /* `changed` borrows its arrays, and the write waits */
-    enum status status = system_write_table(ctx, router, &changed);
+    enum status status = system_write_table(ctx, router, &changed, false);
     table_drop(table);
     if (status != STATUS_OK)
         return system_error(error, status, request->name, &ctx->arena);
@@ -282,7 +282,7 @@ enum status router_delete_table(struct context *ctx, struct router *router, stru
     changed.schema_version++;
     changed.status = TABLE_DELETING;
     table_hold(table);
-    enum status status = system_write_table(ctx, router, &changed);
+    enum status status = system_write_table(ctx, router, &changed, true);
     table_drop(table);
     if (status != STATUS_OK)
         return system_error(error, status, name, &ctx->arena);
@@ -351,7 +351,7 @@ static enum status write_tags(struct context *ctx, struct router *router, struct
             return STATUS_OK;
         changed.schema_version++;
         table_hold(table);
-        status = system_write_table(ctx, router, &changed);
+        status = system_write_table(ctx, router, &changed, false);
         table_drop(table);
     }
     return status == STATUS_OK ? status : system_error(error, status, name, &ctx->arena);
@@ -432,7 +432,7 @@ enum status router_settle_table(struct context *ctx, struct router *router, stru
         changed.schema_version++;
         changed.status = TABLE_ACTIVE;
         table_hold(table);
-        status = system_write_table(ctx, router, &changed);
+        status = system_write_table(ctx, router, &changed, true);
         table_drop(table);
     }
     return status;

@@ -3,7 +3,8 @@
  * Zeros are written after the file's end, so that the blocks are there when a checkpoint writes
  * pages.  When the disk is full, `reserve_pages` are still free: half of them for puts, which were
  * in the log before anybody knew, all of them for deletes and checkpoints.  Until the file grows
- * again, or enough pages are free, that is tried every second.
+ * again, or enough pages are free, that is tried every second; checkpoints are asked for when they
+ * would free enough.
  */
 #include "base/assert.h"
 #include "storage/forest_private.h"
@@ -71,6 +72,28 @@ static enum status grow(struct context *ctx, struct forest *forest, uint32_t cou
     return status;
 }
 
+/* Pages that were freed are free when two checkpoints have been made: ask for one, if so many are
+ * missing no more then. */
+static void free_pending(struct forest *forest, uint32_t wanted)
+{
+    const struct space *space = &forest->space;
+    uint32_t available = space_available(space);
+    if (available < wanted && available + space->pending_count >= wanted)
+        forest_want_checkpoint(forest);
+}
+
+/* Are enough pages free, though the file does not grow?  What waits to be free comes first, when it is
+ * more: else writes would be taken and refused in turns. */
+static bool has_enough(struct forest *forest)
+{
+    uint32_t available = space_available(&forest->space);
+    uint64_t pending = forest->space.pending_count;
+    if (pending >= forest->reserve_pages)
+        forest_want_checkpoint(forest);
+    return available >= forest->reserve_pages &&
+           (pending < forest->reserve_pages || pending <= available);
+}
+
 static void retry(struct context *ctx, void *argument)
 {
     struct forest *forest = argument;
@@ -83,9 +106,10 @@ static void retry(struct context *ctx, void *argument)
             break;
         if (status == STATUS_OK || forest->closing || forest->growing)
             continue;
-        if (space_available(&forest->space) >= forest->reserve_pages ||
-            grow(ctx, forest, 0) == STATUS_OK)
+        if (has_enough(forest) || grow(ctx, forest, 0) == STATUS_OK)
             forest->disk_full = false;
+        else
+            free_pending(forest, forest->reserve_pages);
     }
     forest->retrying = false;
     wait_queue_wake_all(&forest->reaper);
@@ -128,6 +152,7 @@ enum status forest_reserve_numbers(struct context *ctx, struct forest *forest, u
             disk_is_full(forest);
             if (space_available(space) >= count + kept)
                 continue;
+            free_pending(forest, count + kept);
         }
         TRY(status);
     }

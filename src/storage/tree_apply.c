@@ -239,17 +239,19 @@ enum status tree_apply_mutations(struct context *ctx, struct tree *tree,
 {
     enum status status = STATUS_OK;
     unsigned idle = 0;
+    size_t most = count; /* in one step */
     *done = 0;
     while (*done < count && status == STATUS_OK) {
         struct plan plan = {.ctx = ctx,
                             .tree = tree,
                             .urgent = urgent,
                             .directory = tree->tree_id == TREE_ID_DIRECTORY};
-        size_t planned;
+        size_t step = MIN(most, count - *done);
+        size_t planned = 0;
         size_t made = 0;
-        status = plan_open(&plan, mutations + *done, count - *done);
+        status = plan_open(&plan, mutations + *done, step);
         if (status == STATUS_OK)
-            status = find_pages(&plan, mutations + *done, count - *done, &planned);
+            status = find_pages(&plan, mutations + *done, step, &planned);
         if (status == STATUS_OK)
             status = reserve(&plan, false);
         if (status == STATUS_OK && tree->closed && !tree->reaped)
@@ -259,6 +261,11 @@ enum status tree_apply_mutations(struct context *ctx, struct tree *tree,
         plan_close(&plan);
         *done += made;
         idle = made > 0 ? 0 : idle + 1;
+        if (status == STATUS_NO_SPACE && step > 1) {
+            REACHED("what is left of a full disk is enough for smaller steps");
+            most = step / 2;
+            status = STATUS_OK;
+        }
         if (idle > STEPS_MAX)
             status = STATUS_BUSY;
     }

@@ -73,6 +73,11 @@ enum status wal_append_always(struct wal *wal, const struct wal_record *record, 
     return STATUS_OK;
 }
 
+bool wal_stalled(const struct wal *wal)
+{
+    return wal->state == WAL_NO_SPACE && (wal->rewriting || wal->waits_for_spare);
+}
+
 /* Whether the log takes a record of this payload now. */
 static enum status append_check(const struct wal *wal, const struct wal_record *record)
 {
@@ -80,15 +85,14 @@ static enum status append_check(const struct wal *wal, const struct wal_record *
         return STATUS_UNAVAILABLE;
     if (record->payload.count > WAL_PAYLOAD_BYTES_MAX)
         return STATUS_TOO_LARGE;
+    bool reserve_used = wal_stalled(wal) && record->type == WAL_ENTRY;
+    if (wal->state == WAL_NO_SPACE && (!record->urgent || reserve_used))
+        return STATUS_NO_SPACE;
     if (unsynced_bytes(wal) + wal_record_bytes(record->payload.count) >
         wal->options.unsynced_bytes_max)
         return STATUS_BUSY; /* (4) */
-    bool reserve_used = wal->state == WAL_NO_SPACE && wal->rewriting;
-    if (record->urgent && !(reserve_used && record->type == WAL_ENTRY))
-        return STATUS_OK;
-    if (wal->state == WAL_NO_SPACE)
-        return STATUS_NO_SPACE;
-    if (wal->options.live_bytes_max > 0 && wal->stats.live_bytes > wal->options.live_bytes_max)
+    if (!record->urgent && wal->options.live_bytes_max > 0 &&
+        wal->stats.live_bytes > wal->options.live_bytes_max)
         return STATUS_BUSY;
     return STATUS_OK;
 }

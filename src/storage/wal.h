@@ -145,10 +145,17 @@ struct lsn wal_durable(const struct wal *wal);
  * repeat but not go back.  Segments are recycled in the background. */
 void wal_release(struct wal *wal, struct lsn oldest_needed);
 
+/* Others need the disk's space: remove the segments made ahead, but for the reserve. */
+void wal_give_space(struct wal *wal);
+
 /* The id of this log: random, chosen when it was made. */
 uint64_t wal_log_id(const struct wal *wal);
 
 enum wal_state wal_state(const struct wal *wal);
+
+/* Is the disk so full that what was appended waits in memory?  It is written once there is space, or the
+ * owner has released segments. */
+bool wal_stalled(const struct wal *wal);
 
 /* STATUS_OK, or what the last failure was: NO_SPACE, IO, ... */
 enum status wal_status(const struct wal *wal);

@@ -9,11 +9,11 @@ static void wait_settled(struct context *ctx, struct wal *wal)
         context_yield(ctx);
 }
 
-/* Until nothing is gathered or in flight. */
+/* Until nothing is gathered or in flight, unless that would be for a disk that is full. */
 static enum status write_out(struct context *ctx, struct wal *wal)
 {
     for (;;) {
-        if (wal->state != WAL_OK)
+        if (wal->state == WAL_FAILED || wal_stalled(wal))
             return wal->status;
         bool waiting = wal->in_flight || wal->rewriting || wal->gathering->records > 0 ||
                        wal->batch_wanted || wal->carry_to != 0;
@@ -153,8 +153,11 @@ enum status wal_close(struct context *ctx, struct wal *wal)
     wal->closing = true;
     env_timer_stop(wal->env, &wal->seal_timer);
     enum status status = write_out(ctx, wal);
-    if (status == STATUS_OK)
+    bool durable = status == STATUS_OK;
+    if (durable)
         status = make_small(ctx, wal);
+    if (durable && status == STATUS_NO_SPACE)
+        status = STATUS_OK; /* it stays as it is, which is long, but whole */
     env_timer_stop(wal->env, &wal->retry_timer);
     wait_background(ctx, wal);
     wal->stopped = true;
@@ -164,7 +167,7 @@ enum status wal_close(struct context *ctx, struct wal *wal)
         else
             wait_settled(ctx, wal);
     }
-    if (status == STATUS_OK && wal->state != WAL_OK)
+    if (status == STATUS_OK && wal->state == WAL_FAILED)
         status = wal->status;
     wal_discard(ctx, wal);
     ctx->deadline_ns = deadline_ns;

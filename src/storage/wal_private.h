@@ -46,6 +46,7 @@ struct wal_segment {
     uint64_t filled; /* while it is made: zeros written */
     uint64_t start;  /* the LSN at which it begins; not for spares */
     uint64_t nonce;
+    bool given_up;         /* to be removed, not recycled */
     struct env_file *file; /* NULL = not open */
 };
 

@@ -16,6 +16,10 @@
  * that the segment holds: so a segment that has nothing but such early batches is written again
  * from its first one.  The empty batch's LSN leaves a gap greater than all that could have been
  * given out and lost, so that no LSN is used twice.
+ *
+ * On a disk so full that no segment can be made, the same bytes are written again to the place where
+ * they are, and synced: whatever of them the disk has is only overwritten with itself.  The log goes on
+ * behind them.
  */
 #include <inttypes.h>
 #include <stdlib.h>
@@ -44,7 +48,7 @@ struct found {
 struct recovery_job {
     struct env_job job;
     struct recovery *r;
-    enum { JOB_COUNT, JOB_LIST, JOB_OPEN, JOB_READ, JOB_CLOSE, JOB_SPARE, JOB_LOSE } op;
+    enum { JOB_COUNT, JOB_LIST, JOB_OPEN, JOB_READ, JOB_CLOSE, JOB_SPARE, JOB_AGAIN, JOB_LOSE } op;
     uint64_t sequence;
     uint64_t offset;
     size_t count;
@@ -74,8 +78,10 @@ struct recovery {
     uint64_t begin; /* where the first segment read starts */
     const struct found *tail_file;
     uint64_t tail_offset;
+    uint64_t tail_end;            /* the offset behind the last batch of tail_file */
     struct wal_batch_header tail; /* what is written again: the last intact batch, or the first of a
                                    * segment that has only early ones; length 0 = none */
+    uint64_t lsn_next;            /* of the first batch after opening */
     bool peeking;                 /* look at batches, give none to the owner */
     bool cut;                     /* at damage, as the operator asked: what is behind is lost */
 };
@@ -144,6 +150,19 @@ static enum status spare_run(struct recovery *r, struct env *env, struct wal_seg
     return env_dir_sync(env, r->wal->dir); /* a name that was found may not be durable either */
 }
 
+/* Write the window over the place that it was read from; the file stays open. */
+static enum status again_run(struct recovery *r, struct env *env, struct wal_segment *segment,
+                             uint64_t offset, size_t count)
+{
+    char path[WAL_PATH_BYTES];
+    struct bytes bytes = bytes_of(r->window + (offset - r->window_offset), count);
+
+    wal_path(r->wal, segment->sequence, path);
+    TRY(env_file_open(env, path, 0, &segment->file));
+    TRY(env_file_write(env, segment->file, offset, &bytes, 1));
+    return env_file_sync(env, segment->file);
+}
+
 /* Put a lost segment aside under a name that is not the log's. */
 static enum status lose_run(struct recovery *r, struct env *env, uint64_t sequence)
 {
@@ -186,6 +205,9 @@ static void job_run(struct env_job *env_job)
         break;
     case JOB_SPARE:
         job->status = spare_run(r, env, job->segment);
+        break;
+    case JOB_AGAIN:
+        job->status = again_run(r, env, job->segment, job->offset, job->count);
         break;
     case JOB_LOSE:
         job->status = lose_run(r, env, job->sequence);
@@ -381,6 +403,7 @@ static enum status scan_batch(struct recovery *r, const struct found *found, uin
         r->tail_offset = *offset;
     }
     *offset += wal_padded(header.length);
+    r->tail_end = *offset;
     return STATUS_OK;
 }
 
@@ -631,10 +654,16 @@ static enum status make_spare(struct recovery *r, uint64_t bytes)
 
     if (segment == NULL)
         return STATUS_NO_MEMORY;
-    wal_spare_add(wal, segment);
     r->job.op = JOB_SPARE;
     r->job.segment = segment;
-    return run(r);
+    enum status status = run(r);
+    if (status == STATUS_OK) {
+        wal_spare_add(wal, segment);
+        return STATUS_OK;
+    }
+    list_push_back(&wal->retired, &segment->link); /* what there is of it is removed */
+    segment->given_up = true;
+    return status;
 }
 
 /* The segments that the log consists of, and those that it does not need any more. */
@@ -657,8 +686,57 @@ static enum status take_live(struct recovery *r)
     return STATUS_OK;
 }
 
-/* The tail and an empty batch, ready to be written to a new segment; its memory is the gathering
- * batch's. */
+/* Write a part of a segment's file again where it is. */
+static enum status write_again(struct recovery *r, const struct found *found,
+                               struct wal_segment *segment, uint64_t from, uint64_t to)
+{
+    const uint8_t *at;
+
+    TRY(reader_open(r, found));
+    TRY(read_at(r, from, (size_t)(to - from), &at));
+    r->job.op = JOB_AGAIN;
+    r->job.segment = segment;
+    r->job.offset = from;
+    r->job.count = (size_t)(to - from);
+    return run(r);
+}
+
+/* No segment can be made: make sure of the tail where it is, and go on behind it, in the last segment.
+ *   STATUS_NO_SPACE  there is none */
+static enum status go_on_in_place(struct recovery *r)
+{
+    struct wal *wal = r->wal;
+    const struct found *last = NULL;
+    /* The header came with the first batch: it is no more certain than that. */
+    uint64_t from = r->tail_offset == WAL_BLOCK_BYTES ? 0 : r->tail_offset;
+
+    for (uint32_t i = 0; i < r->found_count; i++)
+        last = r->found[i].used ? &r->found[i] : last;
+    if (last == NULL || r->cut || r->tail_file == NULL)
+        return STATUS_NO_SPACE;
+    LIST_FOR_EACH (node, &wal->live) {
+        struct wal_segment *segment = LIST_ITEM(node, struct wal_segment, link);
+        if (segment->sequence == r->tail_file->sequence)
+            TRY(write_again(r, r->tail_file, segment, from, r->tail_end));
+        else if (segment->sequence == last->sequence) /* it has a header and nothing else */
+            TRY(write_again(r, last, segment, 0, WAL_BLOCK_BYTES));
+    }
+    TRY(reader_close(r));
+    wal->current = LIST_ITEM(wal->live.prev, struct wal_segment, link);
+    ASSERT(wal->current->sequence == last->sequence && wal->current->file != NULL);
+    wal->current->nonce = last->header.nonce;
+    wal->close_wanted = true;
+    wal->position = last == r->tail_file ? r->tail_end : WAL_BLOCK_BYTES;
+    wal->durable = r->end;
+    r->lsn_next = MAX(r->lsn_highest, r->end) + WAL_LSN_GAP; /* (2) */
+    log_line(wal->env->log, LOG_WARNING, "storage",
+             "there is no space for a new log segment: the log goes on in the last one");
+    REACHED("a log is opened on a disk without space for a segment");
+    return STATUS_OK;
+}
+
+/* The tail and an empty batch, ready to be written to a new segment, which there is; its memory is
+ * the gathering batch's. */
 static enum status write_tail(struct recovery *r)
 {
     struct wal *wal = r->wal;
@@ -679,9 +757,6 @@ static enum status write_tail(struct recovery *r)
     }
     TRY(reader_close(r));
 
-    if (list_empty(&wal->spares))
-        TRY(make_spare(
-            r, MAX(wal->options.segment_bytes_min, 2 * WAL_BLOCK_BYTES + (uint64_t)tail_bytes)));
     struct wal_segment *segment = wal_spare_take(wal);
     wal_segment_begin(wal, segment, start, &write->segment);
 
@@ -712,9 +787,32 @@ static enum status write_tail(struct recovery *r)
     write->offset = WAL_BLOCK_BYTES;
     write->at = wal->gathering->at;
     write->padded = tail_bytes + WAL_BLOCK_BYTES;
-    wal->durable = wal_batch_end(&header);
+    wal->durable = r->lsn_next = wal_batch_end(&header);
     wal->position += write->padded;
+
+    void (*done)(struct env_job *) = write->job.done;
+    enum status status = context_run_job(r->ctx, &write->job);
+    write->job.done = done;
+    TRY(status);
+    TRY(write->status);
+    wal->stats.syncs += write->syncs;
     return STATUS_OK;
+}
+
+/* After it, all that was given to the owner is durable. */
+static enum status make_sure_of_tail(struct recovery *r)
+{
+    struct wal *wal = r->wal;
+
+    if (list_empty(&wal->spares)) {
+        uint64_t tail_bytes = r->tail.records > 0 ? wal_padded(r->tail.length) : 0;
+        enum status status =
+            make_spare(r, MAX(wal->options.segment_bytes_min, 2 * WAL_BLOCK_BYTES + tail_bytes));
+        if (status == STATUS_NO_SPACE)
+            return go_on_in_place(r);
+        TRY(status);
+    }
+    return write_tail(r);
 }
 
 /* ---- wal_open ---- */
@@ -763,16 +861,8 @@ static enum status recover(struct recovery *r)
     wal->log_start = wal->log_start_durable = r->log_start;
     TRY(take_live(r));
     TRY(take_spares(r, last_used));
-    TRY(write_tail(r));
-
-    void (*done)(struct env_job *) = wal->write.job.done;
-    enum status status = context_run_job(r->ctx, &wal->write.job);
-    wal->write.job.done = done;
-    TRY(status);
-    TRY(wal->write.status);
-    TRY(put_lost_aside(r));
-    wal->stats.syncs += wal->write.syncs;
-    return STATUS_OK;
+    TRY(make_sure_of_tail(r));
+    return put_lost_aside(r);
 }
 
 static enum status options_check(struct wal_options *options)
@@ -853,7 +943,7 @@ enum status wal_open(struct context *ctx, const struct wal_options *given, struc
         wal_discard(ctx, wal);
         return status;
     }
-    wal_batch_start(wal, wal->gathering, wal->durable);
+    wal_batch_start(wal, wal->gathering, r.lsn_next);
     wal_retire(wal);
     wal_background(wal);
     *opened = wal;

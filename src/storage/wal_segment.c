@@ -164,11 +164,18 @@ static void fill_done(struct wal *wal, struct wal_file_job *job)
         wal_update_state(wal, STATUS_OK);
         return;
     }
-    if (!wal->filling_short || job->status != STATUS_NO_SPACE) /* it is tried again every second */
+    bool smaller =
+        job->status == STATUS_NO_SPACE && wal->segment_bytes_next > wal->options.segment_bytes_min;
+    if (!smaller && (!wal->filling_short || job->status != STATUS_NO_SPACE))
         log_line(wal->env->log, LOG_WARNING, "storage",
                  "making a log segment of %" PRIu64 " bytes failed: %s", segment->bytes,
                  status_text(job->status));
     wal_segment_free(wal, segment);
+    if (smaller) { /* one may fit; else it is tried again every second */
+        wal->segment_bytes_next =
+            MAX(wal->options.segment_bytes_min, wal_padded(wal->segment_bytes_next / 2));
+        return;
+    }
     wal->filling_short = job->status == STATUS_NO_SPACE;
     wal->filling_paused = true;
     env_timer_start(wal->env, &wal->retry_timer, WAL_RETRY_NS);
@@ -243,11 +250,11 @@ static struct wal_segment *find_open(struct wal *wal)
 static void start_retired(struct wal *wal)
 {
     struct wal_segment *segment = LIST_ITEM(wal->retired.next, struct wal_segment, link);
-    bool useful = wal->spare_count < WAL_SPARES_MAX &&
+    bool useful = !segment->given_up && wal->spare_count < WAL_SPARES_MAX &&
                   segment->bytes >= wal->segment_bytes_next / 2 &&
                   segment->bytes <= wal->options.segment_bytes_max;
 
-    if (wal->closing || (!useful && !wal->filling_short)) {
+    if (wal->closing || segment->given_up || (!useful && !wal->filling_short)) {
         start(wal, WAL_FILE_REMOVE, segment);
     } else {
         wal->file_job.sequence_to = wal->sequence_last + 1;
@@ -256,6 +263,31 @@ static void start_retired(struct wal *wal)
     }
     if (wal->file_job.running)
         list_remove(&segment->link);
+}
+
+static struct wal_segment *largest_spare(const struct wal *wal)
+{
+    struct wal_segment *largest = LIST_ITEM(wal->spares.next, struct wal_segment, link);
+
+    LIST_FOR_EACH (node, &wal->spares) {
+        struct wal_segment *segment = LIST_ITEM(node, struct wal_segment, link);
+        if (segment->bytes > largest->bytes)
+            largest = segment;
+    }
+    return largest;
+}
+
+void wal_give_space(struct wal *wal)
+{
+    if (wal->closing)
+        return;
+    while (wal->spare_count > WAL_RESERVE) {
+        struct wal_segment *segment = largest_spare(wal);
+        wal_spare_remove(wal, segment);
+        segment->given_up = true;
+        list_push_back(&wal->retired, &segment->link);
+    }
+    wal_background(wal);
 }
 
 /* Nothing is made for a log that nobody writes to, nor once it closes but one small spare. */
