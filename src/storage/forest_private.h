@@ -224,6 +224,11 @@ struct plan {
     uint32_t pages_new;   /* that the planned mutations may make */
     uint32_t pages_freed; /* that they may free, beside the pinned ones */
     bool waited;          /* since the first mutation was found ready */
+    /* Keys in ascending order at the tree's end need no walk each: the last one that was found ready, or
+     * made, ends the tree.  Nothing waits between it and the next. */
+    struct bytes edge_key;   /* empty: not known */
+    struct frame *edge_leaf; /* made: where it is */
+    unsigned edge_free;      /* found ready: bytes left where it will be */
 };
 
 /* The pages that one mutation may make at most, in a tree of this height (values apart). */
@@ -236,6 +241,12 @@ static inline uint32_t change_pages_max(const struct tree *tree)
  * Pins what it needs, when a plan is given, and adds to its counts. */
 enum tree_found change_ready(struct tree *tree, const struct tree_mutation *mutation,
                              struct plan *plan, struct page_ref *missing);
+
+/* The next mutation appends to the tree where the plan's last one did: it is ready. */
+bool change_ready_at_edge(struct plan *plan, const struct tree_mutation *mutation);
+
+/* The same, when that was made and its leaf has room: make it. */
+bool change_make_at_edge(struct plan *plan, const struct tree_mutation *mutation);
 
 /* Make it; change_ready said TREE_FOUND, and the plan has change_pages_max and the value's pages
  * left.  Cannot fail and never waits. */

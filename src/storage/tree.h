@@ -81,6 +81,7 @@ struct tree_cursor {
     uint32_t value_capacity;
     uint32_t leaf_number; /* the leaf that `next_slot` counts in; 0 = seek again */
     uint32_t next_slot;
+    uint32_t leaves_ahead; /* to be read with one that is missing */
     uint64_t leaf_epoch;
     uint64_t leaf_change; /* the tree's change count when next_slot was true */
 };

@@ -127,13 +127,16 @@ static enum status find_pages(struct plan *plan, const struct tree_mutation *mut
                                 plan->promised)
             break;
         struct page_ref missing;
-        enum tree_found found = change_ready(tree, &mutations[*planned], plan, &missing);
+        enum tree_found found = TREE_FOUND;
+        if (!change_ready_at_edge(plan, &mutations[*planned]))
+            found = change_ready(tree, &mutations[*planned], plan, &missing);
         if (found == TREE_FOUND) {
             ++*planned;
         } else if (found == TREE_DAMAGED) {
             status = reader_damaged(&reader, missing);
         } else {
             plan->waited = true;
+            plan->edge_key = (struct bytes){0};
             status = reader_bring(&reader, missing);
         }
     }
@@ -213,9 +216,12 @@ static size_t make(struct plan *plan, const struct tree_mutation *mutations, siz
     struct forest *forest = tree->forest;
     size_t made = 0;
     fiber_no_wait_begin(plan->ctx);
+    plan->edge_key = (struct bytes){0};
     for (; made < planned; made++) {
         const struct tree_mutation *mutation = &mutations[made];
         struct page_ref missing;
+        if (change_make_at_edge(plan, mutation))
+            continue;
         uint32_t most = change_pages_max(tree) + mutation_pages(mutation);
         if (made > 0 &&
             (plan->frame_count < most || plan->numbers < most ||

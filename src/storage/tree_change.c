@@ -4,8 +4,8 @@
  * leads from the root down to where it happens.  A leaf that overflows shares with its neighbours
  * below the same parent when they have room, else they become one more page; so random insertion
  * fills leaves to more than four fifths.  At the tree's right edge a new leaf begins with the new
- * key alone, so that ascending insertion fills leaves wholly.  Leaves that empty are merged with
- * their neighbours.
+ * key alone, so that ascending insertion fills leaves wholly; and there each key of a batch is put
+ * behind the one before it, without a walk.  Leaves that empty are merged with their neighbours.
  *
  * A parent that cannot take the new separators is split first, and the walk begins again; so each
  * step looks at one parent only.
@@ -357,12 +357,14 @@ static enum tree_found find_group(struct forest *forest, const struct tree_path 
 /* Does the leaf end the tree, so that a key after its last is the tree's last? */
 static bool is_right_edge(const struct tree_path *path)
 {
+    const struct frame *leaf = path->at[path->height - 1].frame;
+    if (path->at[path->height - 1].index != page_count(leaf->page))
+        return false;
     for (unsigned depth = 0; depth + 1 < path->height; depth++) {
         if (path->at[depth].index + 1 != page_count(path->at[depth].frame->page))
             return false;
     }
-    const struct frame *leaf = path->at[path->height - 1].frame;
-    return path->at[path->height - 1].index == page_count(leaf->page);
+    return true;
 }
 
 static unsigned cells_bytes(const struct bytes *cells, unsigned count)
@@ -514,6 +516,27 @@ static unsigned gather(struct plan *plan, const struct tree_path *path, const st
     return count;
 }
 
+/* Begin a leaf with `cell`, behind the path's, which ends the tree.  False: walk again. */
+static bool append_leaf(struct plan *plan, struct tree_path *path, struct bytes cell)
+{
+    struct tree_scratch *scratch = scratch_of(plan);
+    unsigned depth = path->height - 2;
+    uint8_t *parent = path->at[depth].frame->page;
+    const uint8_t *last = path->at[depth + 1].frame->page;
+    struct bytes key = separator_between(plan, page_cell_bytes(last, page_count(last) - 1), cell,
+                                         scratch->separators[0]);
+    if (page_free(parent) < separator_bytes(key)) {
+        split_inner(plan, path, depth);
+        return false;
+    }
+    struct frame *leaf = make_page(plan, PAGE_LEAF, 0);
+    page_fill(leaf->page, &cell, 1);
+    uint8_t up[PAGE_SEPARATOR_BYTES_MAX];
+    unsigned bytes = page_inner_cell_put(up, key, make_rest(plan, key), leaf->ref);
+    page_insert(parent, page_count(parent), bytes_of(up, bytes), scratch->pages[0]);
+    return true;
+}
+
 /* Insert `cell` where the path's leaf has no room for it.  False: walk again. */
 static bool insert_and_share(struct plan *plan, struct tree_path *path, struct bytes cell)
 {
@@ -525,15 +548,11 @@ static bool insert_and_share(struct plan *plan, struct tree_path *path, struct b
     struct group group;
     struct page_ref missing;
     unsigned ends[FOREST_GROUP_MAX + 1];
-    bool edge = is_right_edge(path);
-    enum tree_found found = find_group(plan_forest(plan), path, !edge, &group, &missing);
+    if (is_right_edge(path) && page_count(path->at[path->height - 1].frame->page) > 0)
+        return append_leaf(plan, path, cell);
+    enum tree_found found = find_group(plan_forest(plan), path, true, &group, &missing);
     ASSERT(found == TREE_FOUND);
     unsigned count = gather(plan, path, &group, cell);
-    if (edge && count > 1) {
-        ends[0] = count - 1;
-        ends[1] = count;
-        return rewrite_group(plan, path, &group, 2, ends);
-    }
     unsigned pages = group.count;
     if (pages == 1 ||
         cells_bytes(scratch->cells, count) * 100 > pages * PAGE_NODE_BYTES * SHARE_PERCENT)
@@ -614,6 +633,10 @@ static void make_put(struct plan *plan, struct bytes key, struct bytes value)
     for (;;) {
         leaf = path.at[path.height - 1].frame->page;
         if (page_free(leaf) >= bytes + PAGE_SLOT_BYTES) {
+            if (!path.exact && is_right_edge(&path)) {
+                plan->edge_key = key;
+                plan->edge_leaf = path.at[path.height - 1].frame;
+            }
             page_insert(leaf, path.at[path.height - 1].index, bytes_of(cell, bytes),
                         scratch->pages[0]);
             return;
@@ -622,6 +645,43 @@ static void make_put(struct plan *plan, struct bytes key, struct bytes value)
             return;
         walk(plan, key, &path);
     }
+}
+
+/* What a put takes of its leaf, with its slot. */
+static unsigned put_bytes(const struct tree_mutation *mutation)
+{
+    bool out = mutation->value.count > TREE_INLINE_VALUE_BYTES_MAX;
+    bool rest = mutation->key.count > PAGE_KEY_BYTES_MAX;
+    return (unsigned)(PAGE_SLOT_BYTES + 2 + (out ? 4 + PAGE_REF_BYTES : 2 + mutation->value.count) +
+                      (rest ? PAGE_REF_BYTES : 0) + MIN(mutation->key.count, PAGE_KEY_BYTES_MAX));
+}
+
+/* Does the mutation put a small item behind the plan's last one, which ends the tree? */
+static bool is_at_edge(const struct plan *plan, const struct tree_mutation *mutation)
+{
+    return plan->edge_key.count > 0 && mutation->kind == TREE_PUT &&
+           mutation->key.count <= PAGE_KEY_BYTES_MAX &&
+           mutation->value.count <= TREE_INLINE_VALUE_BYTES_MAX &&
+           bytes_compare(mutation->key, plan->edge_key) > 0;
+}
+
+bool change_make_at_edge(struct plan *plan, const struct tree_mutation *mutation)
+{
+    struct tree *tree = plan->tree;
+    uint8_t cell[PAGE_CELL_BYTES_MAX];
+    if (!is_at_edge(plan, mutation))
+        return false;
+    uint8_t *leaf = plan->edge_leaf->page;
+    if (page_free(leaf) < put_bytes(mutation))
+        return false;
+    unsigned bytes = page_leaf_cell_put(cell, mutation->key, (struct page_ref){0}, mutation->value,
+                                        (struct page_ref){0});
+    page_insert(leaf, page_count(leaf), bytes_of(cell, bytes), scratch_of(plan)->pages[0]);
+    plan->edge_key = mutation->key;
+    tree->items++;
+    tree->bytes += mutation->key.count + mutation->value.count;
+    tree->change++;
+    return true;
 }
 
 /* The path's leaf has become empty. */
@@ -679,6 +739,7 @@ static void make_trim(struct plan *plan)
 void change_make(struct plan *plan, const struct tree_mutation *mutation)
 {
     struct tree_path path;
+    plan->edge_key = (struct bytes){0};
     switch ((int)mutation->kind) {
     case TREE_PUT:
         make_put(plan, mutation->key, mutation->value);
@@ -752,16 +813,8 @@ static enum tree_found need_value(struct forest *forest, const struct page_cell 
     return TREE_FOUND;
 }
 
-static unsigned put_bytes(const struct tree_mutation *mutation)
-{
-    bool out = mutation->value.count > TREE_INLINE_VALUE_BYTES_MAX;
-    bool rest = mutation->key.count > PAGE_KEY_BYTES_MAX;
-    return (unsigned)(PAGE_SLOT_BYTES + 2 + (out ? 4 + PAGE_REF_BYTES : 2 + mutation->value.count) +
-                      (rest ? PAGE_REF_BYTES : 0) + MIN(mutation->key.count, PAGE_KEY_BYTES_MAX));
-}
-
 static enum tree_found look(struct tree *tree, const struct tree_mutation *mutation,
-                            struct needs *needs, struct page_ref *missing)
+                            struct plan *plan, struct needs *needs, struct page_ref *missing)
 {
     struct forest *forest = tree->forest;
     int kind = (int)mutation->kind;
@@ -795,6 +848,12 @@ static enum tree_found look(struct tree *tree, const struct tree_mutation *mutat
     }
     bool shares = kind == TREE_PUT ? page_free(leaf->page) + old_bytes < put_bytes(mutation)
                                    : page_used(leaf->page) - old_bytes < LOW_BYTES;
+    bool edge = kind == TREE_PUT && !path.exact && is_right_edge(&path);
+    if (edge && plan != NULL) {
+        plan->edge_key = mutation->key;
+        plan->edge_free = (shares ? PAGE_NODE_BYTES : page_free(leaf->page)) -
+                          MIN(put_bytes(mutation), PAGE_NODE_BYTES);
+    }
     if (!shares)
         return TREE_FOUND;
     needs->pages_new += 2;
@@ -805,7 +864,6 @@ static enum tree_found look(struct tree *tree, const struct tree_mutation *mutat
     if (path.height == 1)
         return need_rests(forest, leaf, needs, missing);
     struct group group;
-    bool edge = kind == TREE_PUT && !path.exact && is_right_edge(&path);
     found = find_group(forest, &path, !edge, &group, missing);
     for (unsigned i = 0; found == TREE_FOUND && i < group.count; i++) {
         need(needs, group.frames[i]);
@@ -817,8 +875,12 @@ static enum tree_found look(struct tree *tree, const struct tree_mutation *mutat
 enum tree_found change_ready(struct tree *tree, const struct tree_mutation *mutation,
                              struct plan *plan, struct page_ref *missing)
 {
-    struct needs needs = {.pin_count = 0};
-    enum tree_found found = look(tree, mutation, &needs, missing);
+    struct needs needs; /* most of it is never used */
+    needs.pin_count = 0;
+    needs.pages_new = needs.pages_freed = 0;
+    if (plan != NULL)
+        plan->edge_key = (struct bytes){0};
+    enum tree_found found = look(tree, mutation, plan, &needs, missing);
     if (plan == NULL)
         return found;
     /* What was found is pinned also when something is missing: it stays while that comes. */
@@ -836,4 +898,18 @@ enum tree_found change_ready(struct tree *tree, const struct tree_mutation *muta
         plan->pages_freed += needs.pages_freed;
     }
     return found;
+}
+
+bool change_ready_at_edge(struct plan *plan, const struct tree_mutation *mutation)
+{
+    if (!is_at_edge(plan, mutation))
+        return false;
+    unsigned bytes = put_bytes(mutation);
+    if (plan->edge_free < bytes) { /* a leaf more, and perhaps what is above it */
+        plan->edge_free = PAGE_NODE_BYTES;
+        plan->pages_new += 2;
+    }
+    plan->edge_free -= bytes;
+    plan->edge_key = mutation->key;
+    return true;
 }

@@ -9,7 +9,7 @@
 #include "base/assert.h"
 #include "storage/forest_private.h"
 
-#define CURSOR_LEAVES_AHEAD 4u /* read at the same time when a leaf is missing */
+#define CURSOR_LEAVES_AHEAD 4u /* read at the same time when a leaf is missing, at most */
 
 static bool keep(struct arena *arena, struct bytes bytes, uint8_t **to, uint32_t *count,
                  uint32_t *capacity)
@@ -108,7 +108,8 @@ static enum tree_found find_bound(struct tree_cursor *cursor, struct forest *for
     return TREE_FOUND;
 }
 
-/* The missing leaf below path->at[depth], and those beside it in the cursor's direction. */
+/* The missing leaf below path->at[depth], and some beside it in the cursor's direction: none for the first
+ * leaf, which is all that most ranges need, then more with each leaf that was passed. */
 static void read_ahead(const struct tree_cursor *cursor, const struct tree_reader *reader,
                        const struct tree_path *path, unsigned depth)
 {
@@ -116,7 +117,7 @@ static void read_ahead(const struct tree_cursor *cursor, const struct tree_reade
     const struct frame *parent = path->at[depth].frame;
     unsigned index = path->at[depth].index;
     bool backward = (cursor->flags & TREE_CURSOR_BACKWARD) != 0;
-    unsigned ahead = MIN(CURSOR_LEAVES_AHEAD, frames->frames_max / 64);
+    unsigned ahead = MIN(cursor->leaves_ahead, frames->frames_max / 64);
     for (unsigned i = 0; i <= ahead; i++) {
         if (frames_load(frames, reader_tree_id(reader), page_child(parent->page, index),
                         reader->use) != STATUS_OK)
@@ -207,6 +208,7 @@ static bool pass_bound(struct tree_cursor *cursor)
     cursor->inclusive = (cursor->flags & TREE_CURSOR_BACKWARD) == 0;
     cursor->started = true;
     cursor->leaf_number = 0;
+    cursor->leaves_ahead = MIN(2 * cursor->leaves_ahead + 1, CURSOR_LEAVES_AHEAD);
     return true;
 }
 

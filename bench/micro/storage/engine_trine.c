@@ -15,7 +15,7 @@
 #define FIBERS_MAX   80u
 #define STACK_BYTES  (256u << 10)
 #define ARENA_BYTES  (64u << 20)
-#define LOAD_BATCH   64u
+#define LOAD_BATCH   128u
 #define RECORD_BYTES 1024u /* of a change in the log, at most */
 #define REPLICA      ((struct replica_id){.group = 1, .node = 1})
 

@@ -13,6 +13,7 @@ struct shape {
     unsigned large_values;
     unsigned deletes;   /* percent */
     unsigned key_space; /* different ordinary keys */
+    unsigned ascending; /* percent of the batches: beyond all other keys, in order, some twice */
     bool in_memory;     /* nothing is reopened then */
 };
 
@@ -24,6 +25,7 @@ struct play {
     struct tree *tree;
     struct model model;
     uint64_t slot;
+    uint64_t next_ascending;
     uint8_t *key_memory, *value_memory; /* of one batch */
     struct context *checkpointer;       /* NULL: it has ended */
 };
@@ -84,6 +86,19 @@ static size_t random_key(struct play *play, uint8_t *to)
     return bytes;
 }
 
+static size_t ascending_key(struct play *play, uint8_t *to)
+{
+    struct prng *prng = &play->prng;
+    const struct shape *shape = &play->shape;
+    play->next_ascending += prng_below(prng, 8) > 0 ? 1 : 0;
+    int count = snprintf((char *)to, 32, "z%012llu", (unsigned long long)play->next_ascending);
+    size_t bytes = (size_t)count + play->next_ascending * 2654435761u % shape->key_bytes_max;
+    if (shape->long_keys != 0 && play->next_ascending % shape->long_keys == 0)
+        bytes = TREE_KEY_BYTES_MAX;
+    memset(to + count, 'x', bytes - (size_t)count);
+    return bytes;
+}
+
 static size_t random_value(struct play *play, uint8_t *to)
 {
     struct prng *prng = &play->prng;
@@ -104,8 +119,9 @@ static void play_batch(struct context *ctx, struct play *play)
     size_t count = 1 + (size_t)prng_below(&play->prng, MIN(play->shape.batch_max, BATCH_MAX));
     uint8_t *key = play->key_memory;
     uint8_t *value = play->value_memory;
+    bool ascending = prng_below(&play->prng, 100) < play->shape.ascending;
     for (size_t i = 0; i < count; i++) {
-        size_t key_bytes = random_key(play, key);
+        size_t key_bytes = ascending ? ascending_key(play, key) : random_key(play, key);
         bool delete = prng_below(&play->prng, 100) < play->shape.deletes;
         size_t value_bytes = delete ? 0 : random_value(play, value);
         batch[i] = (struct tree_mutation){.kind = delete ? TREE_DELETE : TREE_PUT,
@@ -279,6 +295,40 @@ static void holds_long_keys_and_large_values(void **state)
                                   .key_space = 500});
 }
 
+static void holds_what_comes_in_order(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 3001; seed <= 3000 + seeds(2); seed++)
+        play_shape((struct shape){.seed = seed,
+                                  .rounds = 300,
+                                  .batch_max = 40,
+                                  .key_bytes_max = 40,
+                                  .value_bytes_max = 300,
+                                  .deletes = 4,
+                                  .key_space = 2000,
+                                  .ascending = 85});
+    for (uint64_t seed = 3501; seed <= 3500 + seeds(2); seed++)
+        play_shape((struct shape){.seed = seed,
+                                  .rounds = 200,
+                                  .batch_max = 12,
+                                  .key_bytes_max = 1500,
+                                  .value_bytes_max = 2500,
+                                  .long_keys = 4,
+                                  .large_values = 12,
+                                  .deletes = 8,
+                                  .key_space = 300,
+                                  .ascending = 60});
+    play_shape((struct shape){.seed = 3901,
+                              .rounds = 400,
+                              .batch_max = 40,
+                              .key_bytes_max = 60,
+                              .value_bytes_max = 1000,
+                              .deletes = 10,
+                              .key_space = 3000,
+                              .ascending = 60,
+                              .in_memory = true});
+}
+
 static void holds_all_in_memory(void **state)
 {
     (void)state;
@@ -310,6 +360,7 @@ int main(void)
         cmocka_unit_test(holds_small_items),
         cmocka_unit_test(empties_and_fills_again),
         cmocka_unit_test(holds_long_keys_and_large_values),
+        cmocka_unit_test(holds_what_comes_in_order),
         cmocka_unit_test(holds_all_in_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
