@@ -51,25 +51,6 @@ bool key_after_prefix(struct key *key, struct bytes prefix)
     return true;
 }
 
-static void write_attribute(struct value_writer *w, const struct key_attribute *attribute,
-                            struct value item)
-{
-    struct value value;
-    if (attribute->type == VALUE_NONE || !value_find(item, attribute->name, &value))
-        return;
-    value_write_name(w, attribute->name);
-    value_write_value(w, value);
-}
-
-void key_write_attributes(struct value_writer *w, const struct key_schema *schema,
-                          struct value item)
-{
-    value_write_begin(w, VALUE_M);
-    write_attribute(w, &schema->partition, item);
-    write_attribute(w, &schema->sort, item);
-    value_write_end(w);
-}
-
 static void write_content(struct value_writer *w, const struct key_attribute *attribute,
                           struct bytes content)
 {

@@ -23,7 +23,6 @@
 #define KEY_SORT_BYTES_MAX      1024u
 #define KEY_BYTES_MAX           (8u + 2u + KEY_PARTITION_BYTES_MAX + 1u + KEY_SORT_BYTES_MAX)
 #define KEY_COLLECTION_ITEM     0u
-#define KEY_NAME_BYTES_MAX      255u
 
 /* One key attribute of a table or index. */
 struct key_attribute {
@@ -58,11 +57,8 @@ void key_encode_collection(struct key *key, uint64_t hash_seed, struct value par
 /* The smallest key above all that begin with `prefix`; false when there is none (all 0xff). */
 bool key_after_prefix(struct key *key, struct bytes prefix);
 
-/* Write the primary key attributes of `item` as a map value, as LastEvaluatedKey shows them. */
-void key_write_attributes(struct value_writer *w, const struct key_schema *schema,
-                          struct value item);
-
-/* The same, from an encoded key of collection 0, which the caller's tree has verified. */
+/* Write the primary key attributes of an encoded key of collection 0, which the caller's tree has
+ * verified, as a map value: what LastEvaluatedKey shows. */
 void key_write_decoded(struct value_writer *w, const struct key_schema *schema, struct bytes key);
 
 /* The low bound of part `index` of `count` equal shares of the hash space: 8 bytes; index 0 is the

@@ -26,11 +26,6 @@ static inline enum value_type element_type(enum value_type set)
     return set == VALUE_SS ? VALUE_S : set == VALUE_NS ? VALUE_N : VALUE_B;
 }
 
-static inline uint32_t varint_bytes(uint32_t v)
-{
-    return v < 1u << 7 ? 1 : v < 1u << 14 ? 2 : v < 1u << 21 ? 3 : v < 1u << 28 ? 4 : 5;
-}
-
 static inline uint8_t *put_varint(uint8_t *to, uint32_t v)
 {
     while (UNLIKELY(v >= 0x80)) {

@@ -72,8 +72,8 @@ static void append(struct paxos *group, struct bytes payload, struct paxos_updat
     };
 }
 
-/* replication.md, Election: a candidate takes a ballot of its own, higher than any that it knows,
- * and promises it to itself before anything else.  In a group of one its promise is the majority,
+/* A candidate takes a ballot of its own, higher than any that it knows, and promises it to itself
+ * before anything else ("Paxos Made Simple", section 2.2, phase 1).  In a group of one its promise is the majority,
  * and its own log the greatest. */
 static enum status step_start(struct paxos *group, const struct paxos_event *event,
                               struct paxos_update *update)
@@ -131,7 +131,7 @@ static void promise_persisted(struct paxos *group, struct paxos_update *update)
     group->barrier_slot = group->last_slot;
 }
 
-/* replication.md, Normal operation: an entry is committed when a majority of the voters (the leader
+/* An entry is committed when a majority of the voters (the leader
  * counted by its own synced log) holds it and an entry of the leader's own ballot at or after it.
  */
 static void log_persisted(struct paxos *group, const struct paxos_event *event)

@@ -36,7 +36,6 @@
 #include "storage/log_types.h"
 
 #define PAXOS_MEMBERS_MAX             9u /* of one configuration: two sets of voters and learners */
-#define PAXOS_MESSAGES_MAX            8u /* in one update */
 #define PAXOS_NO_TIMEOUT              UINT64_MAX
 #define PAXOS_CONFIGURATION_BYTES_MAX 256u /* encoded */
 

@@ -226,41 +226,46 @@ static void shares_cut_the_hash_space_evenly(void **state)
     }
 }
 
-static void shows_the_key_of_an_item(void **state)
+/* What key_write_decoded makes of an encoded key; in the fixture's buffer. */
+static struct value shown(struct fixture *f, const struct key_schema *schema, const struct key *key)
+{
+    struct value_writer w;
+    buffer_clear(&f->buffer);
+    value_writer_init(&w, &f->buffer);
+    key_write_decoded(&w, schema, key_bytes(key));
+    return finish(&w);
+}
+
+static void shows_an_encoded_key(void **state)
 {
     (void)state;
     struct fixture f;
     setup(&f);
-    struct value_writer w;
-    value_writer_init(&w, &f.buffer);
-    value_write_begin(&w, VALUE_M);
-    for (int i = 0; i < 5; i++) {
-        char name[4] = {'z', (char)('0' + i)};
-        value_write_name(&w, bytes_of_text(name));
-        value_write_bool(&w, true);
-    }
-    value_write_name(&w, BYTES("sk"));
-    value_write_string(&w, BYTES("s"));
-    value_write_name(&w, BYTES("pk"));
-    value_write_binary(&w, BYTES("p"));
-    value_write_end(&w);
-    struct value item = finish(&w), v;
+    uint8_t pk_bytes[64], sk_bytes[64];
+    struct value pk = run_value(VALUE_B, BYTES("p"), pk_bytes), sk = number_value("-1.5", sk_bytes);
     struct key_schema schema = {.partition = {BYTES("pk"), VALUE_B},
-                                .sort = {BYTES("sk"), VALUE_S}};
-    struct buffer shown;
-    buffer_init(&shown, &f.heap, 1024);
-    value_writer_init(&w, &shown);
-    key_write_attributes(&w, &schema, item);
-    struct value key = finish(&w);
-    assert_int_equal(value_count(key), 2);
-    assert_true(value_find(key, BYTES("pk"), &v) && bytes_equal(value_bytes(v), BYTES("p")));
-    assert_true(value_find(key, BYTES("sk"), &v) && bytes_equal(value_bytes(v), BYTES("s")));
-    buffer_clear(&shown);
-    value_writer_init(&w, &shown);
+                                .sort = {BYTES("sk"), VALUE_N}};
+    struct key key;
+    key_encode(&key, SEED, pk, sk);
+    struct value v, map = shown(&f, &schema, &key);
+    assert_int_equal(value_count(map), 2);
+    assert_true(value_find(map, BYTES("pk"), &v) && value_equal(v, pk));
+    assert_true(value_find(map, BYTES("sk"), &v) && value_equal(v, sk));
+
+    key_encode(&key, SEED, number_value("7", pk_bytes), VALUE_ABSENT);
+    schema.partition.type = VALUE_N;
     schema.sort.type = VALUE_NONE;
-    key_write_attributes(&w, &schema, item);
-    assert_int_equal(value_count(finish(&w)), 1);
-    buffer_release(&shown);
+    map = shown(&f, &schema, &key);
+    assert_int_equal(value_count(map), 1);
+    assert_true(value_find(map, BYTES("pk"), &v) && value_equal(v, number_value("7", pk_bytes)));
+
+    /* Content that is no number, where the schema says one. */
+    struct value_writer w;
+    key_encode(&key, SEED, run_value(VALUE_S, BYTES("x"), pk_bytes), VALUE_ABSENT);
+    buffer_clear(&f.buffer);
+    value_writer_init(&w, &f.buffer);
+    key_write_decoded(&w, &schema, key_bytes(&key));
+    assert_int_equal(value_writer_finish(&w, &v), STATUS_CORRUPT);
     teardown(&f);
 }
 
@@ -273,7 +278,7 @@ int main(void)
         cmocka_unit_test(the_longest_keys_fit),
         cmocka_unit_test(after_a_prefix_comes_the_next),
         cmocka_unit_test(shares_cut_the_hash_space_evenly),
-        cmocka_unit_test(shows_the_key_of_an_item),
+        cmocka_unit_test(shows_an_encoded_key),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
