@@ -152,17 +152,11 @@ static void answer_health(const struct api *api, const struct http_request *requ
 /* application/x-amz-json-1.0 or 1.1, with or without parameters behind a semicolon. */
 static bool is_amz_json(struct bytes type)
 {
-    struct bytes prefix = BYTES("application/x-amz-json-1.0");
-    if (type.count < prefix.count)
+    struct bytes prefix = BYTES("application/x-amz-json-1.");
+    if (type.count <= prefix.count || !http_name_equal(bytes_of(type.at, prefix.count), prefix) ||
+        (type.at[prefix.count] != '0' && type.at[prefix.count] != '1'))
         return false;
-    uint8_t lower[32];
-    ASSERT(prefix.count <= sizeof(lower));
-    memcpy(lower, prefix.at, prefix.count);
-    if (type.at[prefix.count - 1] == '1')
-        lower[prefix.count - 1] = '1';
-    if (!http_name_equal(bytes_of(type.at, prefix.count), bytes_of(lower, prefix.count)))
-        return false;
-    struct bytes rest = bytes_after(type, prefix.count);
+    struct bytes rest = bytes_after(type, prefix.count + 1);
     return rest.count == 0 || rest.at[0] == ';' || rest.at[0] == ' ';
 }
 

@@ -82,11 +82,8 @@ static enum status check_filter(struct api_call *call, const struct range_reques
     if (request->filter.code.count == 0)
         return STATUS_OK;
     TRY(router_table(call_router(call), request->table, &table, &call->error));
-    const struct key_schema *schema = &table->schema;
     while (expr_next_attribute(&request->filter, &walk, &name)) {
-        bool is_key = bytes_equal(name, schema->partition.name) ||
-                      (schema->sort.type != VALUE_NONE && bytes_equal(name, schema->sort.name));
-        if (is_key)
+        if (key_schema_has(&table->schema, name))
             return error_format(&call->error, call_arena(call), ERROR_VALIDATION,
                                 "Filter Expression can only contain non-primary key attributes: "
                                 "Primary key attribute: %.*s",

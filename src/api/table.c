@@ -7,6 +7,18 @@
 #define UNITS_BOUND         INT64_C(1000000000000) /* what the service calls out of bounds */
 #define LIST_TABLES_DEFAULT 100u
 
+/* What members are when they are not given: PROVISIONED, STANDARD. */
+static enum billing_mode billing_mode(uint8_t given)
+{
+    return given == BILLING_GIVEN_PAY_PER_REQUEST ? BILLING_ON_DEMAND : BILLING_PROVISIONED;
+}
+
+static enum table_class table_class(uint8_t given)
+{
+    return given == CLASS_STANDARD_INFREQUENT_ACCESS ? TABLE_CLASS_INFREQUENT_ACCESS
+                                                     : TABLE_CLASS_STANDARD;
+}
+
 /* ---- Throughput ---- */
 
 static enum status check_units(struct api_call *call, const char *member, int64_t units)
@@ -209,12 +221,9 @@ static enum status read_create(struct api_call *call, struct create_table_reques
     const struct create_table_input *input = call->input.at;
     *request = (struct create_table_request){
         .name = input->table,
-        .billing = input->billing_mode == BILLING_GIVEN_PAY_PER_REQUEST ? BILLING_ON_DEMAND
-                                                                        : BILLING_PROVISIONED,
+        .billing = billing_mode(input->billing_mode),
         .deletion_protection = input->deletion_protection == MODEL_TRUE,
-        .table_class = input->table_class == CLASS_STANDARD_INFREQUENT_ACCESS
-                           ? TABLE_CLASS_INFREQUENT_ACCESS
-                           : TABLE_CLASS_STANDARD,
+        .table_class = table_class(input->table_class),
         .table_class_given = input->table_class != CLASS_NOT_GIVEN,
     };
     TRY(call_check_table_name(call, input->table));
@@ -276,7 +285,6 @@ static enum status check_change(struct api_call *call, const struct update_table
 static enum status check_definitions(struct api_call *call, const struct model_list *given,
                                      const struct key_schema *schema)
 {
-    const struct attribute_definition_input *definitions = given->at;
     uint32_t count = schema->sort.type == VALUE_NONE ? 1 : 2;
     bool same = given->count == count;
     for (uint32_t i = 0; same && i < count; i++) {
@@ -286,7 +294,6 @@ static enum status check_definitions(struct api_call *call, const struct model_l
     }
     if (!given->given || same)
         return STATUS_OK;
-    ASSERT(given->count == 0 || definitions != NULL);
     return call_invalid(call, INVALID_VALUES "Number of attributes in KeySchema does not exactly "
                                              "match number of attributes defined in "
                                              "AttributeDefinitions");
@@ -297,16 +304,13 @@ static enum status read_update(struct api_call *call, struct update_table_reques
     const struct update_table_input *input = call->input.at;
     *request = (struct update_table_request){
         .billing_given = input->billing_mode != BILLING_NOT_GIVEN,
-        .billing = input->billing_mode == BILLING_GIVEN_PAY_PER_REQUEST ? BILLING_ON_DEMAND
-                                                                        : BILLING_PROVISIONED,
+        .billing = billing_mode(input->billing_mode),
         .throughput_given = input->provisioned != NULL,
         .on_demand_maximum_given = input->on_demand != NULL,
         .deletion_protection_given = input->deletion_protection != MODEL_NOT_GIVEN,
         .deletion_protection = input->deletion_protection == MODEL_TRUE,
         .table_class_given = input->table_class != CLASS_NOT_GIVEN,
-        .table_class = input->table_class == CLASS_STANDARD_INFREQUENT_ACCESS
-                           ? TABLE_CLASS_INFREQUENT_ACCESS
-                           : TABLE_CLASS_STANDARD,
+        .table_class = table_class(input->table_class),
     };
     TRY(call_table_name(call, input->table, &request->name));
     TRY(check_stream_and_sse(call, input->stream, input->sse));

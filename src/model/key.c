@@ -4,6 +4,12 @@
 #include "base/checksum.h"
 #include "base/codec.h"
 
+bool key_schema_has(const struct key_schema *schema, struct bytes name)
+{
+    return bytes_equal(name, schema->partition.name) ||
+           (schema->sort.type != VALUE_NONE && bytes_equal(name, schema->sort.name));
+}
+
 /* What a key holds of a value: S and B raw, N encoded. */
 static struct bytes key_content(struct value v)
 {

@@ -35,6 +35,9 @@ struct key_schema {
     struct key_attribute sort; /* .type == VALUE_NONE: a table without a sort key */
 };
 
+/* Is `name` a key attribute? */
+bool key_schema_has(const struct key_schema *schema, struct bytes name);
+
 /* An encoded key, by value. */
 struct key {
     uint16_t count;

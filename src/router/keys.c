@@ -93,13 +93,10 @@ enum status keys_check_update(const struct table *table, const struct expr_progr
 {
     if (update->code.count == 0)
         return STATUS_OK;
-    const struct key_schema *schema = &table->schema;
     struct expr_attributes walk = {0};
     struct bytes name;
     while (expr_next_attribute(update, &walk, &name)) {
-        bool is_key = bytes_equal(name, schema->partition.name) ||
-                      (schema->sort.type != VALUE_NONE && bytes_equal(name, schema->sort.name));
-        if (is_key)
+        if (key_schema_has(&table->schema, name))
             return error_format(error, arena, ERROR_VALIDATION,
                                 INVALID_VALUES "Cannot update attribute %.*s. This attribute is "
                                                "part of the key",
