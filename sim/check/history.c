@@ -49,7 +49,6 @@ static struct history_op *end(struct history *history, size_t index, uint64_t no
     ASSERT(at->open);
     at->open = false;
     at->op.end_ns = now_ns;
-    history->completed++;
     return at;
 }
 
@@ -93,7 +92,6 @@ void history_unknown(struct history *history, size_t index)
     at->open = false;
     at->op.maybe = true;
     at->void_op = at->op.effect == REGISTER_READ;
-    history->unknown++;
 }
 
 void history_settle(struct history *history, uint64_t now_ns)

@@ -25,8 +25,6 @@ struct history {
     struct history_op *ops; /* in order of begin_ns */
     size_t count, capacity;
     uint32_t key_count;
-    uint64_t completed; /* answered, whatever the answer */
-    uint64_t unknown;
     uint64_t undecided;  /* items whose history was too much for the search */
     char violation[512]; /* the first one found; empty = none */
 };

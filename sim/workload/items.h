@@ -44,7 +44,6 @@ struct items {
     bool phase_done;   /* of SETUP, STOP and FINAL */
     uint64_t requests; /* answered */
     uint64_t lost;
-    uint64_t failures; /* answered with 5xx */
     struct items_actor *actors;
     uint32_t tables_ready; /* SETUP: seen ACTIVE */
     uint32_t final_next;   /* FINAL: the next key to be read */

@@ -267,7 +267,6 @@ static bool explained(struct items_actor *actor, uint32_t status, const struct j
         type = bytes_after(type, (size_t)(hash - type.at) + 1);
     bool setup = items->phase == ITEMS_SETUP;
     if (status == 500 || status == 503) {
-        items->failures++;
         if (is_many(actor))
             end_many(actor);
         else

@@ -191,7 +191,6 @@ static struct json *read_value(struct reader *r, int depth)
         json->text = read_string(r);
     } else if (take(r, "true") || take(r, "false")) {
         json->type = JSON_BOOL;
-        json->truth = r->left.at[-2] == 'u';
     } else if (take(r, "null")) {
         json->type = JSON_NULL;
     } else {

@@ -12,7 +12,6 @@ enum json_type { JSON_NULL, JSON_BOOL, JSON_NUMBER, JSON_STRING, JSON_ARRAY, JSO
 
 struct json {
     enum json_type type;
-    bool truth;         /* of JSON_BOOL */
     struct bytes name;  /* of a member of an object */
     struct bytes text;  /* of a string, decoded; of a number, as written */
     struct json *first; /* of an array or object */

@@ -132,7 +132,6 @@ static enum status apply_batch(struct context *ctx, struct replica *replica)
     replica->apply_failed_slot = 0;
     fiber_no_wait_begin(ctx);
     forget(replica, batch.last_slot);
-    replica->node->stats.apply_batches++;
     replica_applied(replica, batch.last_slot);
     fiber_no_wait_end(ctx);
     return STATUS_OK;

@@ -51,10 +51,9 @@ enum status node_writable(const struct node *node);
 
 struct node_stats {
     uint64_t replicas;
-    uint64_t proposals; /* entries appended */
-    uint64_t commits;   /* entries committed */
-    uint64_t applied;   /* entries applied */
-    uint64_t apply_batches;
+    uint64_t proposals;      /* entries appended */
+    uint64_t commits;        /* entries committed */
+    uint64_t applied;        /* entries applied */
     uint64_t apply_failures; /* batches that had to be tried again */
     uint64_t overlay_bytes;  /* now, all replicas */
     uint64_t overlay_waits;  /* writes that waited for room */

@@ -87,7 +87,6 @@ static void table_put(struct frames *frames, struct frames_slot slot)
         at = (at + 1) & mask;
     }
     frames->table[at] = slot;
-    frames->table_used++;
 }
 
 /* Enter the frame, with its page when that is ready. */
@@ -119,7 +118,6 @@ static bool table_grow(struct frames *frames, uint32_t entries)
     uint32_t old_bits = frames->table_bits;
     frames->table = table;
     frames->table_bits = bits;
-    frames->table_used = 0;
     for (uint32_t i = 0; i < 1u << old_bits; i++) {
         if (old[i].number != 0)
             table_put(frames, old[i]);
@@ -145,7 +143,6 @@ static void table_remove(struct frames *frames, uint32_t number)
         }
     }
     frames->table[hole] = (struct frames_slot){0};
-    frames->table_used--;
 }
 
 /* ---- Empty frames ---- */

@@ -78,7 +78,6 @@ struct frames {
     uint32_t chunk_frames;     /* in each */
     struct frames_slot *table; /* open addressing, linear probing */
     uint32_t table_bits;       /* 2^table_bits slots */
-    uint32_t table_used;
     struct list empty, dirty, writing, background;
     struct wait_queue room; /* a frame may have become available, or a load has ended */
     struct page_ref bad,

@@ -78,7 +78,6 @@ static enum status add(struct credentials *credentials, struct bytes access_key,
         return STATUS_NO_MEMORY;
     memcpy(credential->access_key, access_key.at, access_key.count);
     memcpy(credential->secret_key, secret_key.at, secret_key.count);
-    credential->access_key_count = (uint8_t)access_key.count;
     credential->secret_key_count = (uint8_t)secret_key.count;
     enum status status =
         hash_map_insert(&credentials->by_access_key,

@@ -106,16 +106,6 @@ static void cache_put(struct sigv4_verifier *verifier, struct cache_entry *set,
 
 /* ---- Refusals ---- */
 
-static enum status deny(struct sigv4_result *result, enum sigv4_failure failure,
-                        struct bytes message)
-{
-    if (message.at == NULL)
-        return STATUS_NO_MEMORY;
-    result->failure = failure;
-    result->message = message;
-    return STATUS_DENIED;
-}
-
 /* IAM User Guide, "Troubleshoot Signature Version 4 signing", Credential scope errors; seen in
  * aws/aws-sdk-ruby#431 and JuliaCloud/AWS.jl#334 ("correct service"), arnemolland/sigv4#15
  * (DynamoDB). Every region is served: all of them see the same tables. */
@@ -123,24 +113,25 @@ static enum status check_scope(struct arena *arena, const struct sigv4_claim *cl
                                struct sigv4_result *result)
 {
     if (!bytes_equal(claim->terminator, BYTES("aws4_request")))
-        return deny(result, SIGV4_SCOPE,
-                    arena_format(arena,
-                                 "Credential should be scoped with a valid terminator: "
-                                 "'aws4_request', not '%.*s'. ",
-                                 BYTES_ARGS(claim->terminator)));
+        return sigv4_deny(result, SIGV4_SCOPE,
+                          arena_format(arena,
+                                       "Credential should be scoped with a valid terminator: "
+                                       "'aws4_request', not '%.*s'. ",
+                                       BYTES_ARGS(claim->terminator)));
     if (!bytes_equal(claim->service, BYTES("dynamodb")))
-        return deny(result, SIGV4_SCOPE,
-                    BYTES("Credential should be scoped to correct service: 'dynamodb'. "));
+        return sigv4_deny(result, SIGV4_SCOPE,
+                          BYTES("Credential should be scoped to correct service: 'dynamodb'. "));
     if (claim->region.count == 0)
-        return deny(result, SIGV4_SCOPE,
-                    BYTES("Credential should be scoped to a valid region, not ''. "));
+        return sigv4_deny(result, SIGV4_SCOPE,
+                          BYTES("Credential should be scoped to a valid region, not ''. "));
     if (!bytes_equal(claim->scope_date, bytes_of(claim->timestamp.at, 8)))
-        return deny(result, SIGV4_SCOPE,
-                    arena_format(arena,
-                                 "Date in Credential scope does not match YYYYMMDD from ISO-8601 "
-                                 "version of date from HTTP: '%.*s' != '%.*s', from '%.*s'.",
-                                 BYTES_ARGS(claim->scope_date), 8,
-                                 (const char *)claim->timestamp.at, BYTES_ARGS(claim->timestamp)));
+        return sigv4_deny(
+            result, SIGV4_SCOPE,
+            arena_format(arena,
+                         "Date in Credential scope does not match YYYYMMDD from ISO-8601 "
+                         "version of date from HTTP: '%.*s' != '%.*s', from '%.*s'.",
+                         BYTES_ARGS(claim->scope_date), 8, (const char *)claim->timestamp.at,
+                         BYTES_ARGS(claim->timestamp)));
     return STATUS_OK;
 }
 
@@ -152,12 +143,12 @@ static enum status deny_time(struct arena *arena, const struct sigv4_claim *clai
     char limit[DATE_BASIC_BYTES];
     date_format_basic(now_s, now);
     date_format_basic(expired ? now_s - MIN(now_s, window_s) : now_s + window_s, limit);
-    return deny(result, expired ? SIGV4_EXPIRED : SIGV4_NOT_YET_CURRENT,
-                arena_format(arena, "Signature %s: %.*s is %s than %.*s (%.*s %c %u min.)",
-                             expired ? "expired" : "not yet current", BYTES_ARGS(claim->timestamp),
-                             expired ? "now earlier" : "still later", (int)sizeof(limit), limit,
-                             (int)sizeof(now), now, expired ? '-' : '+',
-                             (unsigned)(window_s / 60)));
+    return sigv4_deny(
+        result, expired ? SIGV4_EXPIRED : SIGV4_NOT_YET_CURRENT,
+        arena_format(arena, "Signature %s: %.*s is %s than %.*s (%.*s %c %u min.)",
+                     expired ? "expired" : "not yet current", BYTES_ARGS(claim->timestamp),
+                     expired ? "now earlier" : "still later", (int)sizeof(limit), limit,
+                     (int)sizeof(now), now, expired ? '-' : '+', (unsigned)(window_s / 60)));
 }
 
 static enum status check_time(struct arena *arena, const struct sigv4_claim *claim,
@@ -193,12 +184,12 @@ static enum status check_signature(struct sigv4_verifier *verifier, struct arena
     if (claim->credential.count <= SIGV4_CREDENTIAL_MAX)
         credential = credentials_find(verifier->credentials, claim->access_key);
     if (credential == NULL)
-        return deny(result, SIGV4_UNKNOWN_KEY,
-                    BYTES("The security token included in the request is invalid."));
+        return sigv4_deny(result, SIGV4_UNKNOWN_KEY,
+                          BYTES("The security token included in the request is invalid."));
     if (!signs_host(claim->signed_headers))
-        return deny(result, SIGV4_MISMATCH,
-                    BYTES("'Host' or ':authority' must be a 'SignedHeader' in the AWS "
-                          "Authorization."));
+        return sigv4_deny(result, SIGV4_MISMATCH,
+                          BYTES("'Host' or ':authority' must be a 'SignedHeader' in the AWS "
+                                "Authorization."));
     struct cache_entry *set = set_of(verifier, claim->credential);
     const struct cache_entry *entry = cache_find(verifier, set, claim->credential);
     struct sigv4_key fresh;
@@ -220,10 +211,11 @@ static enum status check_signature(struct sigv4_verifier *verifier, struct arena
     if (entry == NULL)
         OPENSSL_cleanse(&fresh, sizeof(fresh));
     if (!right)
-        return deny(result, SIGV4_MISMATCH,
-                    BYTES("The request signature we calculated does not match the signature you "
-                          "provided. Check your AWS Secret Access Key and signing method. Consult "
-                          "the service documentation for details."));
+        return sigv4_deny(
+            result, SIGV4_MISMATCH,
+            BYTES("The request signature we calculated does not match the signature you "
+                  "provided. Check your AWS Secret Access Key and signing method. Consult "
+                  "the service documentation for details."));
     return STATUS_OK;
 }
 
@@ -237,11 +229,12 @@ enum status sigv4_verify(struct sigv4_verifier *verifier, struct arena *arena,
     if (verifier->credentials != NULL) {
         uint64_t signed_s;
         if (!date_parse_basic(claim.timestamp, &signed_s))
-            return deny(result, SIGV4_INCOMPLETE,
-                        arena_format(arena,
-                                     "Date must be in ISO-8601 'basic format'. Got '%.*s'. See "
-                                     "http://en.wikipedia.org/wiki/ISO_8601",
-                                     BYTES_ARGS(claim.timestamp)));
+            return sigv4_deny(
+                result, SIGV4_INCOMPLETE,
+                arena_format(arena,
+                             "Date must be in ISO-8601 'basic format'. Got '%.*s'. See "
+                             "http://en.wikipedia.org/wiki/ISO_8601",
+                             BYTES_ARGS(claim.timestamp)));
         TRY(check_scope(arena, &claim, result));
         TRY(check_time(arena, &claim, signed_s, wall_ns / 1000000000u, result));
         TRY(check_signature(verifier, arena, request, &claim, result));

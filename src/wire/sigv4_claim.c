@@ -16,8 +16,8 @@
 #include "base/buffer.h"
 #include "wire/sigv4_private.h"
 
-static enum status deny(struct sigv4_result *result, enum sigv4_failure failure,
-                        struct bytes message)
+enum status sigv4_deny(struct sigv4_result *result, enum sigv4_failure failure,
+                       struct bytes message)
 {
     if (message.at == NULL)
         return STATUS_NO_MEMORY;
@@ -44,11 +44,12 @@ static enum status split_credential(struct arena *arena, struct sigv4_claim *cla
             *elements[count] = element;
     }
     if (count != ARRAY_COUNT(elements))
-        return deny(result, SIGV4_INCOMPLETE,
-                    arena_format(arena,
-                                 "Credential must have exactly 5 slash-delimited elements, e.g. "
-                                 "keyid/date/region/service/term, got '%.*s'",
-                                 BYTES_ARGS(claim->credential)));
+        return sigv4_deny(
+            result, SIGV4_INCOMPLETE,
+            arena_format(arena,
+                         "Credential must have exactly 5 slash-delimited elements, e.g. "
+                         "keyid/date/region/service/term, got '%.*s'",
+                         BYTES_ARGS(claim->credential)));
     claim->scope = bytes_after(claim->credential, claim->access_key.count + 1);
     return STATUS_OK;
 }
@@ -76,11 +77,12 @@ static enum status read_pairs(struct arena *arena, struct bytes authorization, s
     for (struct bytes token = take_token(&rest); token.count > 0; token = take_token(&rest)) {
         const uint8_t *equals = memchr(token.at, '=', token.count);
         if (equals == NULL)
-            return deny(result, SIGV4_INCOMPLETE,
-                        arena_format(arena,
-                                     "'%.*s' not a valid key=value pair (missing equal-sign) in "
-                                     "Authorization header: '%.*s'.",
-                                     BYTES_ARGS(token), BYTES_ARGS(authorization)));
+            return sigv4_deny(
+                result, SIGV4_INCOMPLETE,
+                arena_format(arena,
+                             "'%.*s' not a valid key=value pair (missing equal-sign) in "
+                             "Authorization header: '%.*s'.",
+                             BYTES_ARGS(token), BYTES_ARGS(authorization)));
         struct bytes name = bytes_of(token.at, (size_t)(equals - token.at));
         struct bytes value = bytes_after(token, name.count + 1);
         if (bytes_equal(name, BYTES("Credential")))
@@ -108,7 +110,7 @@ static enum status read_header_form(struct arena *arena, const struct http_reque
     if (claim->credential.at != NULL && claim->signature.at != NULL &&
         claim->signed_headers.at != NULL && claim->timestamp.at != NULL)
         return STATUS_OK;
-    return deny(
+    return sigv4_deny(
         result, SIGV4_INCOMPLETE,
         arena_format(
             arena, "%s%s%s%sAuthorization=%.*s",
@@ -213,7 +215,7 @@ static enum status deny_query(struct arena *arena, const struct sigv4_claim *cla
     buffer_append_format(&text, "Re-examine the query-string parameters.");
     struct bytes message = text.failed ? (struct bytes){0} : arena_copy(arena, buffer_bytes(&text));
     buffer_release(&text);
-    return deny(result, SIGV4_INCOMPLETE, message);
+    return sigv4_deny(result, SIGV4_INCOMPLETE, message);
 }
 
 static enum status read_query_form(struct arena *arena, const struct sigv4_parameter *parameters,
@@ -259,12 +261,13 @@ enum status sigv4_claim_read(struct arena *arena, const struct http_request *req
     struct bytes authorization = request->known[HTTP_HEADER_AUTHORIZATION];
     bool presigned = is_presigned(request->query);
     if (presigned && authorization.at != NULL)
-        return deny(result, SIGV4_BOTH_FORMS,
-                    BYTES("Found both 'X-Amz-Algorithm' as a query-string param and "
-                          "'Authorization' as HTTP header."));
+        return sigv4_deny(result, SIGV4_BOTH_FORMS,
+                          BYTES("Found both 'X-Amz-Algorithm' as a query-string param and "
+                                "'Authorization' as HTTP header."));
     /* Other schemes than those of AWS are no token at all to the service. */
     if (!presigned && !bytes_start_with(authorization, BYTES("AWS")))
-        return deny(result, SIGV4_MISSING_TOKEN, BYTES("Request is missing Authentication Token"));
+        return sigv4_deny(result, SIGV4_MISSING_TOKEN,
+                          BYTES("Request is missing Authentication Token"));
     if (presigned) {
         struct sigv4_parameter parameters[SIGV4_QUERY_MAX];
         uint32_t count;

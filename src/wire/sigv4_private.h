@@ -22,13 +22,12 @@
 /* ---- credentials.c ---- */
 
 struct credential {
-    uint8_t access_key_count, secret_key_count;
-    uint8_t access_key[CREDENTIALS_KEY_MAX];
+    uint8_t access_key[CREDENTIALS_KEY_MAX]; /* the map's key */
+    uint8_t secret_key_count;
     uint8_t secret_key[CREDENTIALS_SECRET_MAX];
 };
 
-_Static_assert(CREDENTIALS_KEY_MAX <= UINT8_MAX && CREDENTIALS_SECRET_MAX <= UINT8_MAX,
-               "lengths fit their fields");
+_Static_assert(CREDENTIALS_SECRET_MAX <= UINT8_MAX, "a length fits its field");
 
 /* NULL: not known. */
 const struct credential *credentials_find(const struct credentials *credentials,
@@ -59,6 +58,10 @@ struct sigv4_claim {
  *   STATUS_NO_MEMORY */
 MUST_USE enum status sigv4_claim_read(struct arena *arena, const struct http_request *request,
                                       struct sigv4_claim *claim, struct sigv4_result *result);
+
+/* Refuse with this message; with STATUS_NO_MEMORY when its `at` is NULL. */
+MUST_USE enum status sigv4_deny(struct sigv4_result *result, enum sigv4_failure failure,
+                                struct bytes message);
 
 /* One parameter of a query, decoded. */
 struct sigv4_parameter {

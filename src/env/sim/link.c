@@ -39,7 +39,6 @@ struct env_stream {
     struct sim_pipe in;
     struct sim_item deliver; /* something for this end is due */
     struct sim_item drain;   /* on_drain or on_closed is due */
-    bool connected;          /* a node's end: accepted; a client's end: known at the node */
     bool started, paused, closed, gone;
     bool wants_drain;
     bool reset;                 /* a node's end: it knows that nobody takes what it writes */
@@ -331,7 +330,6 @@ static void accept_due(struct sim_item *item)
         refuse(end->connection);
         return;
     }
-    end->connected = true;
     listener->events->on_accept(listener->owner, end);
 }
 

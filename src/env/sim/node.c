@@ -221,7 +221,6 @@ struct sim_node *sim_node_create(struct sim *sim, const char *name)
     node->env.ops = node_ops(sim);
     sim_disk_init(&node->disk, sim);
     list_push_back(&sim->nodes, &node->link);
-    sim->node_count++;
     return node;
 }
 

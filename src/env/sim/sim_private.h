@@ -46,7 +46,6 @@ struct sim {
     struct prng choices;  /* the world's own */
     struct prng scenario; /* sim_prng */
     uint64_t faults[SIM_FAULT_COUNT];
-    uint32_t node_count;
     struct list nodes;       /* sim_node.link */
     struct list connections; /* sim_connection.link */
     struct list stacks;      /* sim_stack.link: free ones */
