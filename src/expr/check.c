@@ -2,38 +2,6 @@
  * tell, their number, and that they differ. */
 #include "expr/expr_private.h"
 
-const char *op_name(enum op op)
-{
-    switch (op) {
-    case OP_EQ:
-        return "=";
-    case OP_NE:
-        return "<>";
-    case OP_LT:
-        return "<";
-    case OP_LE:
-        return "<=";
-    case OP_GT:
-        return ">";
-    case OP_GE:
-        return ">=";
-    case OP_BETWEEN:
-        return "BETWEEN";
-    case OP_IN:
-        return "IN";
-    case OP_EXISTS:
-        return "attribute_exists";
-    case OP_NOT_EXISTS:
-        return "attribute_not_exists";
-    case OP_TYPE:
-        return "attribute_type";
-    case OP_BEGINS_WITH:
-        return "begins_with";
-    default:
-        return "contains";
-    }
-}
-
 bool operand_same_path(const struct compiler *c, const struct operand *a, const struct operand *b)
 {
     if (a->what != OPERAND_PATH || b->what != OPERAND_PATH || a->elements != b->elements)

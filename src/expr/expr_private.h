@@ -269,6 +269,9 @@ static inline void compiler_advance(struct compiler *c)
     c->token = token_next(c->text, c->token.at + c->token.count);
 }
 
+/* End the compilation with this message; with STATUS_NO_MEMORY when its `at` is NULL. */
+MUST_USE enum status compiler_refuse(struct compiler *c, struct bytes message);
+
 /* "Syntax error; token: ..." at the token that is next. */
 COLD MUST_USE enum status compiler_syntax(struct compiler *c);
 
@@ -285,6 +288,8 @@ static inline MUST_USE enum status compiler_expect(struct compiler *c, enum toke
     compiler_advance(c);
     return STATUS_OK;
 }
+
+/* ---- Code, pool, paths, values (compiler.c) ---- */
 
 /* Append `count` bytes of code; what does not fit sets no_memory and goes to a place of no effect.
  */
@@ -306,8 +311,16 @@ void emit_value(struct compiler *c, struct value value, uint32_t pool_at);
 /* Look :v up, mark it used; emit nothing.  *pool_at is where its bytes are. */
 struct value compile_value(struct compiler *c, struct token token, uint32_t *pool_at);
 
+/* ---- Names (names.c) ---- */
+
+/* FUNCTION_NONE: there is no such function. */
 enum function function_find(struct bytes name);
 const char *function_name(enum function function);
+
+/* The name of an operation in messages: "<", "BETWEEN", "begins_with". */
+const char *op_name(enum op op);
+
+/* ---- Grammars (operand.c, condition.c, update_compile.c, tree.c) ---- */
 
 /* Parse an operand of a condition, or an argument of a function, which may be in parentheses, and
  * emit it. */
@@ -327,8 +340,6 @@ MUST_USE enum status compile_tree(struct compiler *c, struct action *actions, ui
 
 /* ---- Checks (check.c) ---- */
 
-/* The name of an operation in messages: "<", "BETWEEN", "begins_with". */
-const char *op_name(enum op op);
 bool operand_same_path(const struct compiler *c, const struct operand *a, const struct operand *b);
 /* An operand that is a function which yields no value. */
 void check_not_boolean(struct compiler *c, const struct operand *operand);

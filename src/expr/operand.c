@@ -4,31 +4,6 @@
 
 #define ARGUMENTS_KEPT 3u /* of a function; more are counted, and an error */
 
-static const char *const function_names[] = {
-    [FUNCTION_ATTRIBUTE_EXISTS] = "attribute_exists",
-    [FUNCTION_ATTRIBUTE_NOT_EXISTS] = "attribute_not_exists",
-    [FUNCTION_ATTRIBUTE_TYPE] = "attribute_type",
-    [FUNCTION_BEGINS_WITH] = "begins_with",
-    [FUNCTION_CONTAINS] = "contains",
-    [FUNCTION_SIZE] = "size",
-    [FUNCTION_IF_NOT_EXISTS] = "if_not_exists",
-    [FUNCTION_LIST_APPEND] = "list_append",
-};
-
-const char *function_name(enum function function)
-{
-    return function_names[function];
-}
-
-enum function function_find(struct bytes name)
-{
-    for (enum function f = 0; f < FUNCTION_NONE; f++) {
-        if (bytes_equal(name, bytes_of_text(function_names[f])))
-            return f;
-    }
-    return FUNCTION_NONE;
-}
-
 static uint8_t function_op(enum function function)
 {
     switch (function) {
