@@ -128,6 +128,7 @@ static void fiber_main(void *argument)
     arena_reset(&fiber->ctx.arena);
     if (UNLIKELY(fiber->ctx.arena.bytes_used > ARENA_KEEP_BYTES))
         arena_release(&fiber->ctx.arena);
+    fiber->ctx.arena.budget = NULL; /* which may be gone before the fiber runs again */
     fiber->state = FIBER_IDLE;
     list_push_front(&pool->idle, &fiber->link);
     pool->stats.live--;

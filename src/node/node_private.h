@@ -97,6 +97,9 @@ struct replica {
     struct wait_queue unused;
 };
 
+/* For an image, and for sorting it while it is made. */
+#define NODE_SCRATCH_BYTES_MAX (8u * ITEM_STORED_BYTES_MAX)
+
 struct node {
     struct replica_service service; /* first: the router holds a pointer to it */
     struct env *env;

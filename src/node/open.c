@@ -288,7 +288,7 @@ enum status node_open(struct context *ctx, const struct node_options *options, s
     wait_queue_init(&node->apply_ready);
     wait_queue_init(&node->log_room);
     wait_queue_init(&node->fibers_ended);
-    buffer_init(&node->scratch, ctx->env->heap, ITEM_BYTES_MAX * 4);
+    buffer_init(&node->scratch, ctx->env->heap, NODE_SCRATCH_BYTES_MAX);
 
     enum status status = open_all(ctx, node);
     if (status != STATUS_OK) {

@@ -8,6 +8,11 @@
 #include "base/assert.h"
 #include "node/node_private.h"
 
+#define SCRATCH_BYTES_KEEP (64u << 10) /* what the scratch buffer keeps between writes */
+
+_Static_assert(ROW_HEADER_BYTES + ITEM_STORED_BYTES_MAX <= TREE_VALUE_BYTES_MAX,
+               "what is acknowledged can be applied");
+
 /* One write on its way. */
 struct writing {
     struct replica *replica;
@@ -57,7 +62,7 @@ static enum status keep_updated(struct context *ctx, struct writing *w, struct v
     if (value_type(item) == VALUE_NONE || w->write->request->update.code.count == 0)
         return STATUS_OK;
     struct buffer projected;
-    buffer_init(&projected, ctx->env->heap, ITEM_BYTES_MAX * 2);
+    buffer_init(&projected, ctx->env->heap, NODE_SCRATCH_BYTES_MAX);
     struct value_writer writer;
     value_writer_init(&writer, &projected);
     expr_updated(&w->write->request->update, item, &writer);
@@ -134,7 +139,9 @@ static enum status make_new_item(struct context *ctx, struct writing *w, struct 
     }
     TRY(status);
     status = value_writer_finish(&writer, item);
-    if (status == STATUS_NO_MEMORY || (status == STATUS_OK && item_size(*item) > ITEM_BYTES_MAX))
+    bool too_large = status == STATUS_OK &&
+                     (item->bytes > ITEM_STORED_BYTES_MAX || item_size(*item) > ITEM_BYTES_MAX);
+    if (status == STATUS_NO_MEMORY || too_large)
         return error_set(w->error, ERROR_VALIDATION,
                          "Item size to update has exceeded the maximum allowed size");
     if (status == STATUS_TOO_LARGE)
@@ -228,6 +235,8 @@ static enum status execute(struct context *ctx, struct writing *w)
         fiber_no_wait_begin(ctx);
         enum status status = decide(ctx, w);
         fiber_no_wait_end(ctx);
+        if (UNLIKELY(w->replica->node->scratch.capacity > SCRATCH_BYTES_KEEP))
+            buffer_release(&w->replica->node->scratch);
         if (LIKELY(status != STATUS_BUSY))
             return status;
         TRY(node_log_refused(w->replica->node));

@@ -81,7 +81,7 @@ enum status keys_encode_item(const struct table *table, struct value item, struc
     TRY(find_in_item(table, &table->schema.partition, item, arena, &partition, error));
     if (table->schema.sort.type != VALUE_NONE)
         TRY(find_in_item(table, &table->schema.sort, item, arena, &sort, error));
-    if (item_size(item) > ITEM_BYTES_MAX)
+    if (item.bytes > ITEM_STORED_BYTES_MAX || item_size(item) > ITEM_BYTES_MAX)
         return error_set(error, ERROR_VALIDATION,
                          "Item size has exceeded the maximum allowed size");
     key_encode(encoded, table->hash_seed, partition, sort);

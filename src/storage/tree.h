@@ -24,7 +24,7 @@
 #include "storage/forest.h"
 
 #define TREE_KEY_BYTES_MAX          7168u        /* 7 KiB; at least 1 */
-#define TREE_VALUE_BYTES_MAX        (512u << 10) /* may be empty */
+#define TREE_VALUE_BYTES_MAX        (896u << 10) /* may be empty */
 #define TREE_INLINE_VALUE_BYTES_MAX 2048u        /* a quarter of a page */
 
 /* ---- Point reads ---- */

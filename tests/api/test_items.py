@@ -121,6 +121,24 @@ def test_largest_item(server, table):
         "ValidationException", "Item size has exceeded the maximum allowed size")
 
 
+def test_items_that_are_stored_longer_than_they_count(server, table):
+    """What is acknowledged reaches the tree, however little the service counts for it; what never could is refused."""
+    for i in range(15):  # more than may wait for the tree
+        put(server, table, {**key("n"), "l": {"L": [{"N": "1E-130"}] * 130000}, "i": {"N": str(i)}})
+    assert get(server, table, key("n"), ProjectionExpression="i, l[129999]")["Item"] == {
+        "i": {"N": "14"}, "l": {"L": [{"N": "0." + "0" * 129 + "1"}]}}
+    sets = {"L": [{"SS": [""]}] * 70000}
+    put(server, table, {**key("s"), "l": sets})
+    too_large = ("ValidationException", "Item size has exceeded the maximum allowed size")
+    item = {**key("s"), "l": sets, "m": sets}
+    assert server.error("PutItem", TableName=table, Item=item) == too_large
+    assert server.error("BatchWriteItem", RequestItems={table: [{"PutRequest": {"Item": item}}]}) == too_large
+    assert server.error("UpdateItem", TableName=table, Key=key("s"), UpdateExpression="SET m = list_append(l, l)") == (
+        "ValidationException", "Item size to update has exceeded the maximum allowed size")
+    update(server, table, key("s"), "REMOVE l")
+    assert get(server, table, key("s"))["Item"] == key("s")
+
+
 def test_unknown_members_are_ignored(server, table):
     assert put(server, table, key("u"), NoSuchMember={"a": [1]}) == {}
 
