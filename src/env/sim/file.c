@@ -1,3 +1,4 @@
+/* file.c - the file functions of env.h: their time, their faults, and what a crash in them leaves. */
 #include <string.h>
 
 #include "base/checksum.h"
@@ -317,8 +318,9 @@ static enum status file_truncate(struct env *env, struct env_file *file, uint64_
     return status;
 }
 
-void sim_operation_cut(struct sim_node *node, const struct sim_operation *operation,
-                       enum sim_crash crash)
+/* What an operation in flight leaves when its process dies in it. */
+static void operation_cut(struct sim_node *node, const struct sim_operation *operation,
+                          enum sim_crash crash)
 {
     struct sim *sim = node->sim;
     if (operation->kind == SIM_OPERATION_WRITE) {
@@ -330,6 +332,15 @@ void sim_operation_cut(struct sim_node *node, const struct sim_operation *operat
     } else if (operation->kind == SIM_OPERATION_SYNC && crash == SIM_CRASH_POWER) {
         if (sim_below(sim, 4) == 0)
             sim_inode_sync(&node->disk, operation->inode, operation->write_sequence);
+    }
+}
+
+void sim_operations_cut(struct sim_node *node, enum sim_crash crash)
+{
+    for (uint32_t i = 0; i < ENV_LANE_COUNT; i++) {
+        const struct sim_lane *lane = &node->lanes[i];
+        for (uint32_t w = 0; w < lane->worker_count; w++)
+            operation_cut(node, &lane->workers[w]->operation, crash);
     }
 }
 

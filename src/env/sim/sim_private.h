@@ -1,9 +1,10 @@
 /* sim_private.h - the inside of the simulated world; see sim_env.h.
  *
- * world.c  the clock, the queue of events, the trace        node.c  incarnations, their loop
- * worker.c jobs on their stacks                              file.c  the file functions of env.h
- * disk.c   content, and what a power loss leaves of it       names.c the same of names
- * link.c   streams, listeners, clients
+ * world.c  the clock, the queue of events, the trace        loop.c  a node's loop, clocks, timers
+ * worker.c jobs on their stacks                              inode.c content of files
+ * names.c  directories                                       file.c  the file functions of env.h
+ * link.c   streams, listeners, clients                       node.c  incarnations
+ * disk.c   power loss, and a disk from outside
  */
 #ifndef ENV_SIM_SIM_PRIVATE_H
 #define ENV_SIM_SIM_PRIVATE_H
@@ -70,7 +71,7 @@ uint64_t sim_duration(struct sim *sim, uint64_t mean_ns);
 /* Unschedule all events of `node`. */
 void sim_cancel_node(struct sim *sim, const struct sim_node *node);
 
-/* ---- node.c: what waits for the node's loop ---- */
+/* ---- loop.c: what waits for the node's loop ---- */
 
 /* Work of a node's loop: falls due by its event, then waits in `ready` for the loop's next turn. */
 struct sim_item {
@@ -138,6 +139,12 @@ struct sim_node {
     struct list files;     /* env_file.link: open */
 };
 
+/* ---- loop.c, continued ---- */
+
+/* Clocks, randomness and the loop of a new incarnation. */
+void sim_loop_init(struct sim_node *node);
+void sim_loop_ops(struct env_ops *ops);
+
 /* Memory of the incarnation, not of its program; zeroed. */
 void *sim_kernel_alloc(struct sim_node *node, size_t bytes);
 
@@ -189,8 +196,7 @@ struct sim_worker {
 
 void sim_workers_open(struct sim_node *node);
 
-/* The jobs vanish where they are; operations in flight happen in part. */
-void sim_workers_drop(struct sim_node *node, enum sim_crash crash);
+/* The jobs vanish where they are. */
 void sim_workers_close(struct sim_node *node);
 enum status sim_job_submit(struct env *env, struct env_job *job);
 
@@ -200,7 +206,7 @@ struct sim_worker *sim_worker_current(struct env *env);
 /* Let virtual time pass for `operation`, on a worker's stack. */
 void sim_worker_wait(struct sim_worker *worker, uint64_t delay_ns);
 
-/* ---- disk.c, names.c ---- */
+/* ---- inode.c, names.c, disk.c ---- */
 
 struct sim_block {
     uint8_t *current; /* SIM_BLOCK_BYTES; NULL = zeros */
@@ -254,6 +260,15 @@ void sim_inode_truncate(struct sim_disk *disk, struct sim_inode *inode, uint64_t
 /* Make durable what was written up to `write_sequence`, and the size. */
 void sim_inode_sync(struct sim_disk *disk, struct sim_inode *inode, uint64_t write_sequence);
 
+/* Is all that reads see durable? */
+bool sim_inode_durable(const struct sim_inode *inode);
+
+/* Exclusive-or `mask` into the byte at `offset`, which the file has, durable and current. */
+void sim_inode_flip(struct sim_disk *disk, struct sim_inode *inode, uint64_t offset, uint8_t mask);
+
+/* Of what is not durable, some is kept. */
+void sim_inode_power_loss(struct sim_disk *disk, struct sim_inode *inode, const char *path);
+
 /* A sync failed: each dirty block is written, or taken for clean without being it. */
 void sim_inode_sync_failed(struct sim_disk *disk, struct sim_inode *inode);
 
@@ -276,9 +291,8 @@ void sim_file_ops(struct env_ops *ops);
 /* Close what the incarnation left open. */
 void sim_files_close(struct sim_node *node);
 
-/* What an operation in flight leaves when its process dies in it. */
-void sim_operation_cut(struct sim_node *node, const struct sim_operation *operation,
-                       enum sim_crash crash);
+/* The node dies: its operations in flight happen in part. */
+void sim_operations_cut(struct sim_node *node, enum sim_crash crash);
 
 /* ---- link.c ---- */
 

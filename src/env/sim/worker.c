@@ -1,3 +1,4 @@
+/* worker.c - the lanes: jobs on stacks of their own, which take virtual time. */
 #include <string.h>
 
 #include "env/sim/sim_private.h"
@@ -153,15 +154,6 @@ void sim_workers_open(struct sim_node *node)
             worker->resume = (struct sim_event){.node = node, .run = worker_resume};
             lane->workers[w] = worker;
         }
-    }
-}
-
-void sim_workers_drop(struct sim_node *node, enum sim_crash crash)
-{
-    for (uint32_t i = 0; i < ENV_LANE_COUNT; i++) {
-        struct sim_lane *lane = &node->lanes[i];
-        for (uint32_t w = 0; w < lane->worker_count; w++)
-            sim_operation_cut(node, &lane->workers[w]->operation, crash);
     }
 }
 

@@ -1,3 +1,4 @@
+/* world.c - the clock, the queue of events, what the seed decides, the trace. */
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -63,19 +64,6 @@ struct sim *sim_create(const struct sim_options *options)
     switch_init_own(&sim->loop);
     sim->hash = options->seed;
     return sim;
-}
-
-void sim_free(struct sim *sim)
-{
-    LIST_FOR_EACH (at, &sim->nodes) {
-        struct sim_node *node = LIST_ITEM(at, struct sim_node, link);
-        if (node->running)
-            sim_node_crash(node, SIM_CRASH_KILL);
-    }
-    struct heap heap;
-    heap_init(&heap, true);
-    list_append_all(&heap.blocks, &sim->heap.blocks);
-    heap_drop(&heap);
 }
 
 uint64_t sim_now_ns(const struct sim *sim)
