@@ -1,4 +1,4 @@
-/* answer.c - parts that several operations' answers share. */
+/* answer.c - what several operations' answers share, and their refusals. */
 #include "api/api_private.h"
 
 void write_name(struct json_writer *json, const char *name)
@@ -68,4 +68,14 @@ enum status write_item(struct api_call *call, const struct expr_program *project
     }
     item_json_write_map(&call->json, item);
     return STATUS_OK;
+}
+
+enum status call_invalid(struct api_call *call, const char *message)
+{
+    return error_set(&call->error, ERROR_VALIDATION, message);
+}
+
+enum status call_no_memory(struct api_call *call)
+{
+    return error_internal(&call->error, STATUS_NO_MEMORY);
 }

@@ -90,16 +90,6 @@ static void count(struct api_call *call, uint64_t received_ns)
 
 /* ---- Errors ---- */
 
-enum status call_invalid(struct api_call *call, const char *message)
-{
-    return error_set(&call->error, ERROR_VALIDATION, message);
-}
-
-enum status call_no_memory(struct api_call *call)
-{
-    return error_internal(&call->error, STATUS_NO_MEMORY);
-}
-
 /* Has no text. */
 static enum status unknown_operation(struct error *error)
 {

@@ -71,6 +71,8 @@ static inline struct router *call_router(const struct api_call *call)
     return call->api->options.router;
 }
 
+/* ---- answer.c: refusals ---- */
+
 /* Returns STATUS_INVALID, with a ValidationException. */
 enum status call_invalid(struct api_call *call, const char *message);
 
