@@ -42,7 +42,7 @@ struct context {
 struct fiber_options {
     size_t arena_bytes_max; /* the cap of the context's arena */
     uint64_t deadline_ns;   /* UINT64_MAX = none */
-    struct budget *budget;  /* what the arena draws on; NULL = no bound */
+    struct budget *budget;  /* what the arena draws on until the fiber ends; NULL = no bound */
 };
 
 /* Make the env's pool: at most fibers_max fibers, each with `stack_bytes` of stack (rounded up to

@@ -276,6 +276,28 @@ static void releases_the_arena_at_the_end(void)
 
 /* ---- Deadlines and cancellation ---- */
 
+static void take_a_chunk(struct context *ctx, void *argument)
+{
+    CHECK(arena_alloc(&ctx->arena, *(const size_t *)argument) != NULL);
+}
+
+static void outlives_what_its_fibers_drew_on(void)
+{
+    struct tiny_env tiny;
+    open_pool(&tiny);
+    struct budget *budget = malloc(sizeof(*budget));
+    budget_init(budget, 1 << 20);
+    struct fiber_options drawing = no_deadline;
+    drawing.budget = budget;
+    for (size_t bytes = 100; bytes < 60000; bytes *= 20) {
+        CHECK(fiber_spawn(&tiny.env, &drawing, take_a_chunk, &bytes) == STATUS_OK);
+        tiny_settle(&tiny);
+        CHECK(budget->used_bytes == 0);
+    }
+    free(budget);
+    close_pool(&tiny);
+}
+
 static void ends_waits_at_their_deadline(void)
 {
     struct tiny_env tiny;
@@ -536,6 +558,7 @@ int main(void)
         answers_busy_at_the_bound,
         uses_stacks_again,
         releases_the_arena_at_the_end,
+        outlives_what_its_fibers_drew_on,
         ends_waits_at_their_deadline,
         arms_a_timer_once_for_many_waits,
         cancels_waits,
