@@ -15,7 +15,7 @@ static const uint8_t classes[256] = {
     ['G'] = LETTER, ['H'] = LETTER, ['I'] = LETTER, ['J'] = LETTER, ['K'] = LETTER, ['L'] = LETTER,
     ['M'] = LETTER, ['N'] = LETTER, ['O'] = LETTER, ['P'] = LETTER, ['Q'] = LETTER, ['R'] = LETTER,
     ['S'] = LETTER, ['T'] = LETTER, ['U'] = LETTER, ['V'] = LETTER, ['W'] = LETTER, ['X'] = LETTER,
-    ['Y'] = LETTER, ['Z'] = LETTER, ['_'] = LETTER,
+    ['Y'] = LETTER, ['Z'] = LETTER,
     ['0'] = DIGIT, ['1'] = DIGIT, ['2'] = DIGIT, ['3'] = DIGIT, ['4'] = DIGIT, ['5'] = DIGIT,
     ['6'] = DIGIT, ['7'] = DIGIT, ['8'] = DIGIT, ['9'] = DIGIT,
     ['#'] = SIGIL, [':'] = SIGIL,
@@ -48,9 +48,10 @@ static enum token_type word_type(struct bytes word)
     }
 }
 
+/* An underscore may be in a word, but not begin it. */
 static bool in_word(uint8_t c)
 {
-    return classes[c] == LETTER || classes[c] == DIGIT;
+    return classes[c] == LETTER || classes[c] == DIGIT || c == '_';
 }
 
 bool placeholder_valid(struct bytes placeholder, char sigil)

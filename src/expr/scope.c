@@ -1,5 +1,10 @@
 /* The names and values that a request's expressions share. */
+#include "base/compiler.h"
 #include "expr/expr_private.h"
+
+/* Service Quotas, "Expression parameters": one placeholder, and names and values together. */
+#define PLACEHOLDER_BYTES_MAX 255u
+#define SUBSTITUTES_BYTES_MAX (UINT64_C(2) << 20)
 
 static enum status refuse(struct expr_fault *fault, struct bytes message)
 {
@@ -24,19 +29,63 @@ static enum status check_useless(struct expr_scope *scope, struct expr_fault *fa
                   note == NULL ? "" : ": ", note == NULL ? "" : note);
 }
 
+/* Is `placeholder` one, of the names ('#', `member` "ExpressionAttributeNames") or the values? */
+static enum status check_placeholder(struct expr_scope *scope, const char *member,
+                                     struct bytes placeholder, char sigil, struct expr_fault *fault)
+{
+    if (LIKELY(placeholder_valid(placeholder, sigil) && placeholder.count <= PLACEHOLDER_BYTES_MAX))
+        return STATUS_OK;
+    if (placeholder.count == 0)
+        return REFUSE(scope, fault,
+                      "%s contains invalid key: The expression attribute map contains an empty key",
+                      member);
+    if (placeholder.count > PLACEHOLDER_BYTES_MAX)
+        return REFUSE(scope, fault,
+                      "%s contains invalid key: The expression attribute map contains a key that "
+                      "is too long",
+                      member);
+    return REFUSE(scope, fault, "%s contains invalid key: Syntax error; key: \"%.*s\"", member,
+                  BYTES_ARGS(placeholder));
+}
+
 static enum status check_names(struct expr_scope *scope, struct expr_fault *fault)
 {
     if (scope->names_given && scope->name_count == 0)
         return REFUSE(scope, fault, "%s", "ExpressionAttributeNames must not be empty");
     for (uint32_t i = 0; i < scope->name_count; i++) {
-        struct bytes placeholder = scope->names[i].placeholder;
-        if (!placeholder_valid(placeholder, '#'))
+        struct bytes placeholder = scope->names[i].placeholder, name = scope->names[i].name;
+        TRY(check_placeholder(scope, "ExpressionAttributeNames", placeholder, '#', fault));
+        if (name.count == 0)
             return REFUSE(scope, fault,
-                          "ExpressionAttributeNames contains invalid key: Syntax error; key: "
-                          "\"%.*s\"",
+                          "ExpressionAttributeNames contains invalid value: Empty attribute name "
+                          "for key %.*s",
                           BYTES_ARGS(placeholder));
+        if (name.count > VALUE_NAME_BYTES_MAX)
+            return REFUSE(scope, fault,
+                          "ExpressionAttributeNames contains invalid value: Attribute name has "
+                          "exceeded the maximum size limit of %u bytes for key %.*s",
+                          VALUE_NAME_BYTES_MAX, BYTES_ARGS(placeholder));
     }
     return STATUS_OK;
+}
+
+/* Names and values may have SUBSTITUTES_BYTES_MAX bytes, both together, placeholders included. */
+static enum status check_sizes(struct expr_scope *scope, struct expr_fault *fault)
+{
+    uint64_t names = 0, values = 0;
+    for (uint32_t i = 0; i < scope->name_count; i++)
+        names += scope->names[i].placeholder.count + scope->names[i].name.count;
+    if (scope->values.bytes > SUBSTITUTES_BYTES_MAX / 8) /* values are not counted in vain */
+        for (uint32_t i = 0; i < scope->value_count; i++)
+            values +=
+                scope->value_list[i].placeholder.count + value_size(scope->value_list[i].value);
+    if (LIKELY(names + values <= SUBSTITUTES_BYTES_MAX))
+        return STATUS_OK;
+    return REFUSE(scope, fault, "%s exceeds max size",
+                  names > SUBSTITUTES_BYTES_MAX    ? "ExpressionAttributeNames"
+                  : values > SUBSTITUTES_BYTES_MAX ? "ExpressionAttributeValues"
+                                                   : "Combined size of ExpressionAttributeNames "
+                                                     "and ExpressionAttributeValues");
 }
 
 /* Sort `order`, which holds positions in `names`, by placeholder: bottom-up merges. */
@@ -89,11 +138,7 @@ static enum status list_values(struct expr_scope *scope, struct expr_fault *faul
         *v = (struct expr_value){0};
         if (!value_next(&cursor, &v->placeholder, &v->value))
             return STATUS_INVALID;
-        if (!placeholder_valid(v->placeholder, ':'))
-            return REFUSE(scope, fault,
-                          "ExpressionAttributeValues contains invalid key: Syntax error; key: "
-                          "\"%.*s\"",
-                          BYTES_ARGS(v->placeholder));
+        TRY(check_placeholder(scope, "ExpressionAttributeValues", v->placeholder, ':', fault));
     }
     scope->value_count = count;
     return STATUS_OK;
@@ -108,7 +153,8 @@ enum status expr_scope_init(struct expr_scope *scope, struct arena *arena, struc
     TRY(check_names(scope, fault));
     if (scope->name_count > 0)
         TRY(order_names(scope));
-    return list_values(scope, fault);
+    TRY(list_values(scope, fault));
+    return check_sizes(scope, fault);
 }
 
 /* "{#a, #b}" of what was not used; .at == NULL: no memory. */

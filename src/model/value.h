@@ -41,8 +41,9 @@
 #include "base/status.h"
 #include "model/number.h"
 
-#define VALUE_DEPTH_MAX 32u        /* levels below an item */
-#define VALUE_BYTES_MAX (1u << 30) /* of one value in binary form */
+#define VALUE_DEPTH_MAX      32u        /* levels below an item */
+#define VALUE_BYTES_MAX      (1u << 30) /* of one value in binary form */
+#define VALUE_NAME_BYTES_MAX 65535u     /* of an attribute's name; here only a documented limit */
 
 /* No byte of a binary form is more bytes than this in JSON: {"N":"0.000...1"}, and a comma, are 141 bytes
  * for a number that takes 5. */

@@ -4,7 +4,8 @@
 
 #define OUTSIDE_QUERY                                                                              \
     "The provided starting key is outside query boundaries based on provided conditions"
-#define INVALID_START "The provided starting key is invalid"
+#define OUTSIDE_SORT_KEY "The provided starting key does not match the range key predicate"
+#define INVALID_START    "The provided starting key is invalid"
 
 /* The whole range of the request, before its start key. */
 static enum status request_range(struct context *ctx, const struct table *table,
@@ -35,6 +36,37 @@ static bool within(const struct key_range *range, struct bytes key)
            (range->high.count == 0 || bytes_compare(key, range->high) < 0);
 }
 
+/* What is wrong with a start key that is none of the table.  Query does not say what, Scan does. */
+static enum status refuse_start(struct context *ctx, const struct range_request *request,
+                                const struct error *fault, struct error *error)
+{
+    if (request->kind == RANGE_QUERY && bytes_equal(fault->message, BYTES(KEY_MISMATCH)))
+        return error_set(error, ERROR_VALIDATION, INVALID_START);
+    return error_format(error, &ctx->arena, ERROR_VALIDATION, INVALID_START ": %.*s",
+                        BYTES_ARGS(fault->message));
+}
+
+/* A start key that is out of the range: of another partition key, of a sort key that the condition
+ * rules out, or of another segment. */
+static enum status refuse_outside(struct context *ctx, const struct table *table,
+                                  const struct range_request *request,
+                                  const struct key_range *range, struct error *error)
+{
+    if (request->kind == RANGE_SCAN)
+        return error_format(error, &ctx->arena, ERROR_VALIDATION,
+                            INVALID_START
+                            ": Invalid ExclusiveStartKey. Please use ExclusiveStartKey "
+                            "with correct Segment. TotalSegments: %u Segment: %u",
+                            request->segment_count, request->segment);
+    struct value partition = VALUE_ABSENT;
+    struct key collection;
+    (void)value_find(request->start_key, table->schema.partition.name, &partition);
+    key_encode_collection(&collection, table->hash_seed, partition);
+    bool same = range->low.count >= collection.count &&
+                memcmp(range->low.at, collection.at, collection.count) == 0;
+    return error_set(error, ERROR_VALIDATION, same ? OUTSIDE_SORT_KEY : OUTSIDE_QUERY);
+}
+
 /* Narrow the range to what lies beyond the start key. */
 static enum status start_after(struct context *ctx, const struct table *table,
                                const struct range_request *request, struct key_range *range,
@@ -45,17 +77,9 @@ static enum status start_after(struct context *ctx, const struct table *table,
     struct key start;
     struct error fault;
     if (keys_encode(table, request->start_key, &ctx->arena, &start, &fault) != STATUS_OK)
-        return error_format(error, &ctx->arena, ERROR_VALIDATION, INVALID_START ": %.*s",
-                            BYTES_ARGS(fault.message));
-    if (!within(range, key_bytes(&start))) {
-        if (request->kind == RANGE_QUERY)
-            return error_set(error, ERROR_VALIDATION, OUTSIDE_QUERY);
-        return error_format(error, &ctx->arena, ERROR_VALIDATION,
-                            INVALID_START
-                            ": Invalid ExclusiveStartKey. Please use ExclusiveStartKey "
-                            "with correct Segment. TotalSegments: %u Segment: %u",
-                            request->segment_count, request->segment);
-    }
+        return refuse_start(ctx, request, &fault, error);
+    if (!within(range, key_bytes(&start)))
+        return refuse_outside(ctx, table, request, range, error);
     /* One zero byte behind a key makes the smallest key above it. */
     uint8_t *at = arena_alloc_zero(&ctx->arena, start.count + 1u);
     if (at == NULL)

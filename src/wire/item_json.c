@@ -20,6 +20,10 @@
     BYTES("Nesting Levels have exceeded supported limits: Attributes in the item have nested "     \
           "levels beyond supported limit")
 
+#define EMPTY_NAME BYTES(INVALID_VALUES "Empty attribute name")
+#define LONG_NAME                                                                                  \
+    BYTES(INVALID_VALUES "Attribute name has exceeded the maximum size limit of 65535 bytes")
+
 /* One value or map that is being read.  The first validation fault makes the writer refuse all that
  * follows, so that the JSON is still checked to its end while nothing more is built; a
  * serialization fault ends the scanner. */
@@ -248,7 +252,7 @@ static void read_list(struct reading *r, uint32_t level)
     close_container(r);
 }
 
-/* A map of attribute values, whose values are at `level`. */
+/* A map of attribute values, whose values are at `level`: 1 is an item. */
 static void read_map(struct reading *r, uint32_t level)
 {
     struct bytes name;
@@ -259,6 +263,8 @@ static void read_map(struct reading *r, uint32_t level)
     json_object_begin(r->s);
     value_write_begin(r->w, VALUE_M);
     while (json_object_next(r->s, &name)) {
+        if (UNLIKELY(name.count > VALUE_NAME_BYTES_MAX || (name.count == 0 && level == 1)))
+            refuse(r, name.count == 0 ? EMPTY_NAME : LONG_NAME);
         value_write_name(r->w, name);
         read_value(r, level);
     }

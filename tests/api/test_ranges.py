@@ -138,7 +138,9 @@ def test_capacity_is_of_the_sum_of_bytes(server, sorted_table):
     ({"KeyConditionExpression": "pk = :v", "ExpressionAttributeValues": {":v": {"S": "1"}}, "ExclusiveStartKey": key("other", 1)},
      "The provided starting key is outside query boundaries based on provided conditions"),
     ({"KeyConditionExpression": "pk = :v", "ExpressionAttributeValues": {":v": {"S": "1"}}, "ExclusiveStartKey": key("1")},
-     "The provided starting key is invalid: The provided key element does not match the schema"),
+     "The provided starting key is invalid"),
+    ({"KeyConditionExpression": "pk = :v AND sk > :s", "ExpressionAttributeValues": {":v": {"S": "1"}, ":s": {"N": "3"}}, "ExclusiveStartKey": key("1", 2)},
+     "The provided starting key does not match the range key predicate"),
     ({"ExpressionAttributeValues": {":v": {"S": "1"}}},
      "ExpressionAttributeValues can only be specified when using expressions: FilterExpression and KeyConditionExpression are null")])
 def test_query_errors(server, sorted_table, members, message):

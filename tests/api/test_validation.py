@@ -121,10 +121,51 @@ def test_nesting(server, table):
     ({"ConditionExpression": "a = :v", "ExpressionAttributeValues": {}}, "ExpressionAttributeValues must not be empty"),
     ({"ConditionExpression": "attribute_exists(a)", "ExpressionAttributeNames": {}}, "ExpressionAttributeNames must not be empty"),
     ({"ConditionExpression": "((attribute_not_exists(pk)))"}, "Invalid ConditionExpression: The expression has redundant parentheses;"),
+    ({"ConditionExpression": "_a = :v", "ExpressionAttributeValues": {":v": {"S": "x"}}},
+     'Invalid ConditionExpression: Syntax error; token: "_", near: "_a"'),
+    ({"ConditionExpression": "#a = :v", "ExpressionAttributeValues": {":v": {"S": "x"}}, "ExpressionAttributeNames": {"#a": ""}},
+     "ExpressionAttributeNames contains invalid value: Empty attribute name for key #a"),
+    ({"ConditionExpression": "#a = :v", "ExpressionAttributeValues": {":v": {"S": "x"}}, "ExpressionAttributeNames": {"": "a"}},
+     "ExpressionAttributeNames contains invalid key: The expression attribute map contains an empty key"),
+    ({"ConditionExpression": "a = :v", "ExpressionAttributeValues": {":" + "v" * 255: {"S": "x"}}},
+     "ExpressionAttributeValues contains invalid key: The expression attribute map contains a key that is too long"),
+    ({"ConditionExpression": "a = :v", "ExpressionAttributeNames": {"#" + "n" * 255: "x"}},
+     "ExpressionAttributeNames contains invalid key: The expression attribute map contains a key that is too long"),
     ({"ReturnValues": "UPDATED_OLD"}, "ReturnValues can only be ALL_OLD or NONE"),
     ({"ReturnValues": "ALL_NEW"}, "ReturnValues can only be ALL_OLD or NONE")])
 def test_expressions_of_put(server, table, members, message):
     assert server.error("PutItem", {"TableName": table, "Item": key("a"), **members}) == (VALIDATION, message)
+
+
+def test_a_placeholder_of_255_bytes(server, table):
+    name, value = "#" + "n" * 254, ":" + "v" * 254
+    server.call("UpdateItem", TableName=table, Key=key("a"), UpdateExpression=f"SET {name} = {value}",
+                ExpressionAttributeNames={name: "a"}, ExpressionAttributeValues={value: {"S": "x"}})
+
+
+@pytest.mark.parametrize("names,values,message", [
+    (34, 0, "ExpressionAttributeNames exceeds max size"),
+    (0, 7, "ExpressionAttributeValues exceeds max size"),
+    (20, 3, "Combined size of ExpressionAttributeNames and ExpressionAttributeValues exceeds max size")])
+def test_names_and_values_have_two_megabytes(server, table, names, values, message):
+    members = {"TableName": table, "Key": key("a"), "UpdateExpression": "SET a = :0", "ExpressionAttributeValues": {
+        ":0": {"S": "x"}, **{f":{i}": {"S": "v" * 320000} for i in range(1, values + 1)}}}
+    if names:
+        members["ExpressionAttributeNames"] = {f"#{i}": "n" * 65000 for i in range(names)}
+    assert server.error("UpdateItem", members) == (VALIDATION, message)
+
+
+def test_names_of_attributes(server, table):
+    """Documented: from one character to 64 KB.  Inside maps they may be empty."""
+    longest = "n" * 65535
+    server.call("PutItem", TableName=table, Item={**key("a"), longest: {"S": ""}, "m": {"M": {"": {"S": "x"}}}})
+    assert server.error("PutItem", TableName=table, Item={**key("a"), "": {"S": "x"}}) == (
+        VALIDATION, "One or more parameter values were invalid: Empty attribute name")
+    for item in ({longest + "n": {"S": ""}}, {"m": {"M": {longest + "n": {"S": ""}}}}):
+        assert server.error("PutItem", TableName=table, Item={**key("a"), **item}) == (
+            VALIDATION, "One or more parameter values were invalid: Attribute name has exceeded the maximum size limit of 65535 bytes")
+    assert server.error("GetItem", TableName=table, Key=key("a"), ProjectionExpression="#n", ExpressionAttributeNames={"#n": longest + "n"}) == (
+        VALIDATION, "ExpressionAttributeNames contains invalid value: Attribute name has exceeded the maximum size limit of 65535 bytes for key #n")
 
 
 @pytest.mark.parametrize("members,message", [

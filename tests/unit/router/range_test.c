@@ -244,10 +244,18 @@ static void start_keys_body(struct context *ctx, struct fake *f)
     refuse(ctx, f, query,
            "The provided starting key is outside query boundaries based on provided conditions");
     query.start_key = make(ctx, 3, 1, 1); /* an attribute too many */
+    refuse(ctx, f, query, "The provided starting key is invalid");
+    query.key_condition = key_condition(ctx, f, "p = :p AND s BETWEEN :s AND :t", 3, "s2");
+    query.start_key = make(ctx, 3, 1, 0);
+    refuse(ctx, f, query, "The provided starting key does not match the range key predicate");
+    query.start_key = make(ctx, 4, 3, 0);
     refuse(ctx, f, query,
+           "The provided starting key is outside query boundaries based on provided conditions");
+    struct range_request scan = {.kind = RANGE_SCAN, .segment_count = 2};
+    scan.start_key = make(ctx, 3, 1, 1);
+    refuse(ctx, f, scan,
            "The provided starting key is invalid: The provided key element does not match the "
            "schema");
-    struct range_request scan = {.kind = RANGE_SCAN, .segment_count = 2};
     for (unsigned p = 0, refused = 0; p < PARTITION_KEYS && refused == 0; p++) {
         struct seen *seen = malloc(sizeof(*seen));
         struct range_request first = {.kind = RANGE_SCAN, .segment = 1, .segment_count = 2};

@@ -82,7 +82,7 @@ static void the_longest_text_is_bounded(void **state)
         struct value item;
         struct json_writer w;
         buffer_clear(&f.json);
-        buffer_append_format(&f.json, "{\"\":{\"L\":[");
+        buffer_append_format(&f.json, "{\"n\":{\"L\":[");
         for (int n = 0; n < 1000; n++)
             buffer_append_format(&f.json, "%s{\"N\":\"%s\"}", n > 0 ? "," : "", numbers[i]);
         buffer_append_format(&f.json, "]}}");
