@@ -238,8 +238,9 @@ static enum status decode(struct api_call *call)
 
 static enum status run(struct api_call *call)
 {
-    if (call->operation->run == NULL)
-        return unknown_operation(&call->error);
+    if (call->operation->run == NULL) /* the service has no text, but then it has the operation */
+        return error_format(&call->error, call_arena(call), ERROR_UNKNOWN_OPERATION,
+                            "%.*s is not supported", BYTES_ARGS(call->operation->name));
     TRY(decode(call));
     TRY(call->operation->run(call));
     return call->json.to->failed ? call_no_memory(call) : STATUS_OK;

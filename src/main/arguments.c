@@ -306,15 +306,20 @@ static enum arguments_outcome check_together(struct arguments *a, bool data_give
     return ARGUMENTS_SERVE;
 }
 
+static bool is_any(const char *word, const char *a, const char *b, const char *c)
+{
+    return strcmp(word, a) == 0 || strcmp(word, b) == 0 || strcmp(word, c) == 0;
+}
+
 static enum arguments_outcome parse_serve(int count, char **words, struct arguments *a)
 {
     bool data_given = false;
     for (int i = 0; i < count; i++) {
-        if (strcmp(words[i], "--help") == 0) {
+        if (is_any(words[i], "--help", "-h", "help")) {
             a->text = SERVE_HELP;
             return ARGUMENTS_TEXT;
         }
-        if (strcmp(words[i], "--version") == 0) {
+        if (is_any(words[i], "--version", "-V", "version")) {
             a->text = VERSION_TEXT;
             return ARGUMENTS_TEXT;
         }
@@ -345,9 +350,9 @@ enum arguments_outcome arguments_parse(int count, char **words, struct arguments
     const char *command = count > 1 ? words[1] : NULL;
     if (command == NULL)
         return fault(a, "say what to do: trine serve");
-    a->text = strcmp(command, "--help") == 0 || strcmp(command, "help") == 0 ? HELP
-              : strcmp(command, "--version") == 0                            ? VERSION_TEXT
-                                                                             : NULL;
+    a->text = is_any(command, "--help", "-h", "help")         ? HELP
+              : is_any(command, "--version", "-V", "version") ? VERSION_TEXT
+                                                              : NULL;
     if (a->text != NULL)
         return ARGUMENTS_TEXT;
     if (strcmp(command, "serve") != 0)

@@ -35,30 +35,46 @@ static void write_line(void *sink, enum log_level level, struct bytes line)
     fprintf(stderr, "%s.%03ldZ %.*s\n", stamp, now.tv_nsec / 1000000, BYTES_ARGS(line));
 }
 
+#define URL_BYTES 300
+
+static void format_url(char url[URL_BYTES], const char *scheme, const char *host, uint16_t port)
+{
+    const char *format = strchr(host, ':') != NULL ? "%s://[%s]:%u" : "%s://%s:%u";
+    snprintf(url, URL_BYTES, format, scheme, host, port);
+}
+
+static void print_examples(const char *url, bool any_key)
+{
+    printf(
+        "Try, in another shell, with the AWS CLI (%s):\n"
+        "  export AWS_DEFAULT_REGION=us-east-1%s\n"
+        "  aws --endpoint-url %s dynamodb create-table --table-name Greetings "
+        "--billing-mode PAY_PER_REQUEST --attribute-definitions AttributeName=Who,AttributeType=S "
+        "--key-schema AttributeName=Who,KeyType=HASH\n"
+        "  aws --endpoint-url %s dynamodb put-item --table-name Greetings "
+        "--item '{\"Who\": {\"S\": \"world\"}, \"Text\": {\"S\": \"hello\"}}'\n"
+        "  aws --endpoint-url %s dynamodb scan --table-name Greetings\n",
+        any_key ? "any region and any key will do" : "with a key that it knows",
+        any_key ? " AWS_ACCESS_KEY_ID=any AWS_SECRET_ACCESS_KEY=any" : "", url, url, url);
+}
+
 static void on_ready(void *owner, struct server *server)
 {
     const struct process *process = owner;
     const struct server_options *options = &process->arguments->server;
-    const char *scheme = options->certificate.count > 0 ? "https" : "http";
-    const char *format = strchr(options->host, ':') != NULL ? "%s://[%s]:%u" : "%s://%s:%u";
-    char url[300];
-    snprintf(url, sizeof(url), format, scheme, options->host, server_port(server));
+    char url[URL_BYTES];
+    format_url(url, options->certificate.count > 0 ? "https" : "http", options->host,
+               server_port(server));
     printf("Trine " TRINE_VERSION " is ready: %s (%s%s)\n", url,
            options->in_memory ? "in memory: a stop loses everything" : "data in ",
            options->in_memory ? "" : options->data_dir);
-    if (server_admin_port(server) != 0)
-        printf("Metrics and health: http://%s:%u/metrics /live /ready\n", options->admin_host,
-               server_admin_port(server));
+    if (server_admin_port(server) != 0) {
+        char admin_url[URL_BYTES];
+        format_url(admin_url, "http", options->admin_host, server_admin_port(server));
+        printf("Metrics and health: %s/metrics /live /ready\n", admin_url);
+    }
     if (process->arguments->examples)
-        printf("Try, in another shell (any region and any key will do):\n"
-               "  export AWS_ENDPOINT_URL=%s AWS_REGION=us-east-1 AWS_ACCESS_KEY_ID=a "
-               "AWS_SECRET_ACCESS_KEY=a\n"
-               "  aws --endpoint-url $AWS_ENDPOINT_URL dynamodb create-table --table-name Music "
-               "--attribute-definitions AttributeName=Artist,AttributeType=S "
-               "--key-schema AttributeName=Artist,KeyType=HASH --billing-mode PAY_PER_REQUEST\n"
-               "  aws --endpoint-url $AWS_ENDPOINT_URL dynamodb put-item --table-name Music "
-               "--item '{\"Artist\": {\"S\": \"Nina Simone\"}}'\n",
-               url);
+        print_examples(url, options->credentials.count == 0);
     fflush(stdout);
 }
 

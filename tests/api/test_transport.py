@@ -52,7 +52,7 @@ def test_unknown_targets(server, target):
 def test_operations_that_are_not_built_are_unknown(server, service, operation):
     answer = server.signed(operation, {}, service=service)
     assert answer.status == 400
-    assert answer.json == {"__type": "com.amazon.coral.service#UnknownOperationException"}
+    assert answer.json == {"__type": "com.amazon.coral.service#UnknownOperationException", "message": f"{operation} is not supported"}
 
 
 def test_answers_carry_id_checksum_and_type(server):

@@ -2,18 +2,21 @@
 
 import os
 import re
+import subprocess
+from pathlib import Path
 
 import pytest
 
-from process import VERSION, run
+from process import VERSION, eventually, run
 
 
-def test_version():
-    result = run("--version")
+@pytest.mark.parametrize("word", ["--version", "-V", "version"])
+def test_version(word):
+    result = run(word)
     assert (result.returncode, result.stdout, result.stderr) == (0, f"trine {VERSION}\n", "")
 
 
-@pytest.mark.parametrize("word", ["--help", "help"])
+@pytest.mark.parametrize("word", ["--help", "-h", "help"])
 def test_help(word):
     result = run(word)
     assert (result.returncode, result.stderr) == (0, "")
@@ -21,8 +24,9 @@ def test_help(word):
     assert "trine serve [options]" in result.stdout
 
 
-def test_help_of_serve_names_every_option():
-    result = run("serve", "--help")
+@pytest.mark.parametrize("word", ["--help", "-h"])
+def test_help_of_serve_names_every_option(word):
+    result = run("serve", word)
     assert (result.returncode, result.stderr) == (0, "")
     named = set(re.findall(r"^  (--[a-z-]+)", result.stdout, re.MULTILINE))
     assert named == {
@@ -124,13 +128,14 @@ def test_content_of_the_files(tmp_path):
 
 
 def test_lines_when_ready(start, tmp_path):
-    server = start("--in-memory", "--admin", "0", "--examples")
+    server = start("--in-memory", "--admin", "[::1]:0", "--examples")
     server.stop()
     lines = server.output.splitlines()
     assert lines[0] == f"Trine {VERSION} is ready: {server.url} (in memory: a stop loses everything)"
-    assert re.fullmatch(r"Metrics and health: http://127\.0\.0\.1:\d+/metrics /live /ready", lines[1])
-    assert lines[2].startswith("Try, in another shell")
-    assert len([line for line in lines if re.match("  (aws|export) ", line)]) == 3
+    assert re.fullmatch(r"Metrics and health: http://\[::1\]:\d+/metrics /live /ready", lines[1])
+    assert lines[2] == "Try, in another shell, with the AWS CLI (any region and any key will do):"
+    assert lines[3].startswith("  export ")
+    assert [line.split()[4] for line in lines[4:]] == ["create-table", "put-item", "scan"]
 
     server = start("--data", tmp_path / "elsewhere")
     server.stop()
@@ -141,3 +146,17 @@ def test_lines_when_ready(start, tmp_path):
 def test_default_place_of_the_data(start, tmp_path):
     start("--log-level", "error", "--data", "./trine-data", cwd=tmp_path).stop()
     assert sorted(name[:4] for name in os.listdir(tmp_path / "trine-data"))[-1] == "tree"
+
+
+def test_the_printed_commands_work(start, tmp_path):
+    """As printed, in a shell that knows of no region and no key; and README.md's table is not in their way."""
+    server = start("--in-memory", "--examples")
+    eventually(lambda: "dynamodb scan" in server.output, lambda: server.output)
+    commands = "\n".join(line for line in server.output.splitlines() if line.startswith("  "))
+    result = subprocess.run(["sh", "-euc", commands], capture_output=True, text=True, check=False, timeout=120, env={
+        "PATH": os.environ["PATH"], "HOME": str(tmp_path), "AWS_PAGER": "", "AWS_EC2_METADATA_DISABLED": "true"})
+    assert result.returncode == 0, result.stderr
+    assert '"TableStatus": "CREATING"' in result.stdout
+    assert '"S": "hello"' in result.stdout
+    readme = (Path(__file__).resolve().parents[2] / "README.md").read_text()
+    assert set(re.findall(r"--table-name (\w+)", commands)).isdisjoint(re.findall(r"--table-name (\w+)", readme))
