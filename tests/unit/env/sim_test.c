@@ -3,11 +3,15 @@
 #include "env/sim/sim_env.h"
 
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -484,6 +488,51 @@ static void a_flipped_bit_is_read_and_survives(void **state)
     sim_free(world.sim);
 }
 
+/* ---- Bytes that are being written ---- */
+
+static void write_once(struct env *env, void *argument)
+{
+    uint8_t *bytes = argument;
+    struct bytes run = bytes_of(bytes, 4096);
+    struct env_file *file;
+    assert_int_equal(env_file_open(env, "f", ENV_FILE_CREATE, &file), STATUS_OK);
+    assert_int_equal(env_file_write(env, file, 0, &run, 1), STATUS_OK);
+    env_file_close(env, file);
+}
+
+/* How a child ends whose loop changes (or not) the bytes between any two events of a write. */
+static int write_in_child(bool change)
+{
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        struct rlimit no_core = {0};
+        setrlimit(RLIMIT_CORE, &no_core);
+        if (freopen("/dev/null", "w", stderr) == NULL)
+            _exit(1);
+        struct sim_options options = options_of(71);
+        struct world world = world_of(&options);
+        static uint8_t bytes[4096];
+        struct work work;
+        work_submit(sim_node_env(world.node), &work, ENV_LANE_BACKGROUND, write_once, bytes);
+        while (!work.done && sim_step(world.sim))
+            bytes[4095] = (uint8_t)(bytes[4095] + (change ? 1 : 0));
+        _exit(work.done ? 0 : 1);
+    }
+    int how = 0;
+    assert_int_equal(waitpid(child, &how, 0), child);
+    return how;
+}
+
+static void bytes_that_change_while_they_are_written_end_the_program(void **state)
+{
+    (void)state;
+    assert_int_equal(write_in_child(false), 0);
+    int how = write_in_child(true);
+    assert_true(WIFSIGNALED(how));
+    assert_int_equal(WTERMSIG(how), SIGABRT);
+}
+
 /* ---- Links: a server that sends back what it gets ---- */
 
 struct echo {
@@ -735,6 +784,7 @@ int main(void)
         cmocka_unit_test(faults_happen_at_their_rate),
         cmocka_unit_test(a_full_disk_says_so),
         cmocka_unit_test(a_failed_sync_may_lose_what_it_covered),
+        cmocka_unit_test(bytes_that_change_while_they_are_written_end_the_program),
         cmocka_unit_test(a_lock_ends_with_its_process),
         cmocka_unit_test(a_flipped_bit_is_read_and_survives),
         cmocka_unit_test(bytes_arrive_whole_and_in_pieces),
