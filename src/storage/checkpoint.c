@@ -5,7 +5,8 @@
  * are, the free list is encoded, all dirty frames become `writing`, and the next epoch begins.
  * Changes meet pages of an older epoch and copy them.  When anything fails the frames are dirty
  * again, under names of an epoch that may or may not be on disk; the next checkpoint gives them new
- * names first (move_unsaved).
+ * names first (move_unsaved).  Once the superblock was begun it may be there as well, so that what it
+ * refers to stays as it is until two later ones are.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -270,6 +271,8 @@ struct batch {
     struct page_ref *list;
     uint32_t list_count;
     struct superblock super;
+    bool super_begun;         /* it may be on disk */
+    uint64_t referred_before; /* space.referred before this checkpoint */
 };
 
 static void batch_release(struct forest *forest, struct batch *batch)
@@ -314,6 +317,7 @@ static enum status write_batch(struct context *ctx, struct forest *forest, struc
     list_init(&sync.job.link);
     TRY(forest_run_job(ctx, &sync.job));
     TRY(sync.status);
+    batch->super_begun = true;
     return forest_write_super(ctx, forest, &batch->super);
 }
 
@@ -420,6 +424,8 @@ static enum status freeze(struct forest *forest, struct batch *batch, struct lsn
     }
     qsort(batch->pages, batch->count, sizeof(*batch->pages), compare_pages);
     space_end_epoch(&forest->space);
+    batch->referred_before = forest->space.referred;
+    forest->space.referred = forest->epoch;
     forest->epoch++;
     forest->checkpoint_wanted = false;
     return STATUS_OK;
@@ -433,6 +439,8 @@ static void conclude(struct forest *forest, const struct batch *batch, bool ok)
     if (!ok) {
         if (forest->unsaved_since == 0)
             forest->unsaved_since = batch->super.epoch;
+        if (!batch->super_begun)
+            forest->space.referred = batch->referred_before;
         return;
     }
     forest->log_before = (struct lsn){forest->super.log_from};
@@ -463,7 +471,7 @@ void forest_end_epoch(struct forest *forest)
 {
     ASSERT(forest->in_memory);
     save_trees(forest);
-    forest->super.epoch = forest->epoch_before = forest->epoch;
+    forest->super.epoch = forest->epoch_before = forest->space.referred = forest->epoch;
     space_end_epoch(&forest->space);
     forest->epoch++;
     forest_settle(forest);

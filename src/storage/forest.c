@@ -261,6 +261,7 @@ static enum status open_state(struct context *ctx, struct forest *forest,
     forest->epoch = highest + 1 + env_random_u64(forest->env) % EPOCH_JUMP;
     if (forest->recovered.fell_back)
         supers[other] = forest->super; /* see settle_supers */
+    forest->space.referred = forest->super.epoch;
     forest->epoch_before = supers[other].epoch;
     forest->log_before.value = supers[other].log_from;
     return fit_file(forest, open->file_bytes);

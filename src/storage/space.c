@@ -143,7 +143,7 @@ void space_give(struct space *space, uint32_t number, uint64_t made, uint64_t ep
     ASSERT(number >= PAGE_NUMBER_FIRST);
     ASSERT(number < space->page_count);
     ASSERT(!space_is_free(space, number));
-    struct space_bucket *bucket = made == epoch ? space->young : space->current;
+    struct space_bucket *bucket = made > space->referred ? space->young : space->current;
     ASSERT(bucket != NULL);
     ASSERT(bucket == space->young || bucket->epoch == epoch);
     ASSERT(bucket->count < bucket->capacity);

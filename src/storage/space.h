@@ -2,8 +2,9 @@
  *
  * A page that is freed in epoch F is referred to by superblocks of epochs before F, at most.  It
  * waits ("pending") under F until both superblocks, and every snapshot, are of epoch F or later.  A
- * page that was made and freed in one epoch waits until that epoch ends, so that (number, epoch) is
- * never used twice.  The lowest free number is given out first, so that the file's end empties.
+ * page that was made after `referred` is in no superblock, and never will be: it was made in this epoch,
+ * or in one whose checkpoint failed before its superblock.  Such a page waits until the epoch ends, so
+ * that (number, epoch) is never used twice.  The lowest free number is given out first, so that the file's end empties.
  *
  * Pure: memory from a heap, no I/O.  What may fail (memory) is asked for ahead, by
  * space_prepare_frees, so that a change under way cannot fail.
@@ -45,9 +46,11 @@ struct space {
     uint32_t numbers_reserved; /* of the free ones, promised to operations */
     uint32_t lowest_word;      /* no clear bit in words below */
     uint64_t pending_count;    /* in buckets */
+    uint64_t referred; /* no superblock or snapshot, on disk or on its way, refers to pages of
+                                * later epochs.  Set by the owner */
     struct list buckets;
     struct space_bucket *current; /* of this epoch: referred to by older superblocks */
-    struct space_bucket *young;   /* made and freed in this epoch */
+    struct space_bucket *young;   /* made after `referred` */
 };
 
 void space_init(struct space *space, struct heap *heap);
@@ -78,7 +81,7 @@ void space_give(struct space *space, uint32_t number, uint64_t made, uint64_t ep
 /* For the seeded bug REUSE_PAGE_EARLY alone: the number is free now, whatever still refers to it. */
 void space_give_at_once(struct space *space, uint32_t number);
 
-/* The epoch ended: what was made and freed in it is free. */
+/* The epoch ended: what was made after `referred` and freed is free. */
 void space_end_epoch(struct space *space);
 
 /* Free what waits under epochs up to `epoch`. */
@@ -91,7 +94,7 @@ uint64_t space_pending(const struct space *space, uint64_t after, uint64_t up_to
 size_t space_encoded_bytes_max(const struct space *space, uint32_t more);
 
 /* Append the encoded form: pages waiting under epochs up to `settled` count as free, as do those
- * made and freed in this epoch. */
+ * made after `referred`. */
 void space_encode(const struct space *space, uint64_t settled, struct buffer *to);
 
 /* Fill a space of page_count pages from its encoded form; what is pending waits under `epoch`.

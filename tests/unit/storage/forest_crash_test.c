@@ -252,6 +252,39 @@ static void keeps_everything_when_writes_and_syncs_fail(void **state)
     assert_true(failures > 100);
 }
 
+static void fail_many_checkpoints(struct context *ctx, void *argument)
+{
+    struct crash *crash = argument;
+    struct sim_rates bad = {.sync_error = 1};
+    struct sim_rates none = {0};
+    open_tree(ctx, crash);
+    for (uint64_t slot = 1; slot <= 40; slot++)
+        assert_int_equal(apply_slot(ctx, crash, slot), STATUS_OK);
+    uint64_t pages = forest_stats(crash->forest).pages;
+    sim_set_rates(crash->fixture.sim, &bad);
+    for (unsigned i = 0; i < 50; i++)
+        assert_int_equal(forest_checkpoint(ctx, crash->forest, (struct lsn){40}), STATUS_IO);
+    sim_set_rates(crash->fixture.sim, &none);
+    assert_true(forest_stats(crash->forest).pages <= 4 * pages);
+    crash->slot_end = 40;
+    for (unsigned i = 0; i < 3; i++)
+        assert_int_equal(forest_checkpoint(ctx, crash->forest, (struct lsn){40}), STATUS_OK);
+    crash->durable = 40;
+    check_content(ctx, crash);
+}
+
+/* What a checkpoint wrote that never came to its superblock is of no use to anybody. */
+static void does_not_grow_while_checkpoints_fail(void **state)
+{
+    (void)state;
+    struct crash crash = {0};
+    fixture_open(&crash.fixture, 6001);
+    assert_true(fixture_run(&crash.fixture, fail_many_checkpoints, &crash));
+    sim_node_crash(crash.fixture.node, SIM_CRASH_POWER);
+    restart(&crash);
+    fixture_close(&crash.fixture);
+}
+
 /* The process dies or power is lost while the disk fails. */
 static void errors_then_crash(struct context *ctx, void *argument)
 {
@@ -440,6 +473,7 @@ int main(void)
         cmocka_unit_test(survives_a_crash_at_every_change_of_the_file),
         cmocka_unit_test(opens_from_either_superblock_at_every_moment),
         cmocka_unit_test(keeps_everything_when_writes_and_syncs_fail),
+        cmocka_unit_test(does_not_grow_while_checkpoints_fail),
         cmocka_unit_test(survives_power_loss_on_a_failing_disk),
         cmocka_unit_test(keeps_the_file_that_was_made_before_a_kill),
         cmocka_unit_test(either_superblock_is_enough_after_a_kill_and_a_power_loss),

@@ -28,6 +28,7 @@ static void gives_the_lowest_number_when_nothing_refers_to_it(void **state)
     assert_int_equal(space.free_count, 100 - PAGE_NUMBER_FIRST);
     for (uint32_t i = 0; i < 10; i++)
         assert_int_equal(take(&space), PAGE_NUMBER_FIRST + i);
+    space.referred = 6;
     /* Epoch 7: page 17 is of epoch 3, page 18 was made in this one. */
     assert_int_equal(space_prepare_frees(&space, 7, 2), STATUS_OK);
     space_give(&space, 17, 3, 7);
@@ -60,6 +61,7 @@ static void encodes_and_decodes(void **state)
         heap_init(&heap, false);
         space_init(&space, &heap);
         space_init(&again, &heap);
+        space.referred = 9;
         assert_int_equal(space_resize(&space, pages), STATUS_OK);
         assert_int_equal(space_prepare_frees(&space, 10, pages), STATUS_OK);
         uint8_t *fate = calloc(pages, 1); /* 0 free, 1 used, 2 pending */
