@@ -67,7 +67,7 @@ struct make_dir_job {
 static void look_at_name(void *argument, const char *name)
 {
     struct make_dir_job *job = argument;
-    if (strcmp(name, "tree") == 0 || strncmp(name, "log-", 4) == 0)
+    if (strcmp(name, "tree") == 0 || strcmp(name, "tree.new") == 0 || strncmp(name, "log-", 4) == 0)
         job->ours = true;
     else if (name[0] != '.' && strcmp(name, "lost+found") != 0)
         job->others = true;
@@ -82,30 +82,37 @@ static enum status look_at_dir(struct make_dir_job *job)
     return status == STATUS_OK && job->others && !job->ours ? STATUS_INVALID : status;
 }
 
-/* Create the directory and make that durable in its parent. */
-static void make_dir_run(struct env_job *base)
+static enum status sync_parent(struct env *env, const char *path)
 {
-    struct make_dir_job *job = CONTAINER_OF(base, struct make_dir_job, job);
-    job->status = env_dir_create(base->env, job->path);
-    if (job->status == STATUS_EXISTS) {
-        job->status = look_at_dir(job);
-        return;
-    }
-    if (job->status != STATUS_OK)
-        return;
     char parent[4096];
-    size_t length = strlen(job->path);
-    while (length > 1 && job->path[length - 1] == '/')
+    size_t length = strlen(path);
+    while (length > 1 && path[length - 1] == '/')
         length--;
-    while (length > 0 && job->path[length - 1] != '/')
+    while (length > 0 && path[length - 1] != '/')
         length--;
-    while (length > 1 && job->path[length - 1] == '/')
+    while (length > 1 && path[length - 1] == '/')
         length--;
     if (length == 0)
         snprintf(parent, sizeof(parent), ".");
     else
-        snprintf(parent, sizeof(parent), "%.*s", (int)length, job->path);
-    job->status = env_dir_sync(base->env, parent);
+        snprintf(parent, sizeof(parent), "%.*s", (int)length, path);
+    return env_dir_sync(env, parent);
+}
+
+/* Create the directory and make that durable in its parent; also when it was found empty, as whoever
+ * made it may have been killed before.  A parent that may not be read is the business of another. */
+static void make_dir_run(struct env_job *base)
+{
+    struct make_dir_job *job = CONTAINER_OF(base, struct make_dir_job, job);
+    job->status = env_dir_create(base->env, job->path);
+    bool found = job->status == STATUS_EXISTS;
+    if (found)
+        job->status = look_at_dir(job);
+    if (job->status != STATUS_OK || job->ours)
+        return;
+    job->status = sync_parent(base->env, job->path);
+    if (found && job->status == STATUS_DENIED)
+        job->status = STATUS_OK;
 }
 
 static enum status make_dir(struct context *ctx, const char *path)
