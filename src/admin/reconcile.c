@@ -1,81 +1,216 @@
 #include "admin/reconcile.h"
 
-#define ARENA_BYTES_MAX (UINT64_C(16) << 20)
-#define RETRY_NS        UINT64_C(1000000000)
+#include "base/assert.h"
+#include "base/hash_map.h"
+
+#define DISPATCHER_ARENA_BYTES (UINT64_C(16) << 20)
+#define CHANGE_ARENA_BYTES     (UINT64_C(16) << 20)
+#define RETRY_NS               UINT64_C(250000000) /* after the first failure; twice that after the next */
+#define RETRY_DOUBLINGS        5u                  /* 8 s at most */
+
+/* One table on its way to what the catalog asks for. */
+struct change {
+    struct list link; /* waiting: by due_ns; or running */
+    struct reconciler *reconciler;
+    struct context *ctx; /* while it runs */
+    uint64_t table_id;   /* its key in `changes` */
+    uint64_t due_ns;
+    uint32_t failures;  /* one after the other */
+    enum status status; /* of the last try */
+    uint32_t name_bytes;
+    uint8_t name[];
+};
 
 struct reconciler {
     struct env *env;
-    struct context *ctx; /* of its fiber, while that runs */
+    struct context *ctx; /* of the dispatcher, while that runs */
     struct router *router;
     uint64_t status_delay_ns;
-    struct wait_queue poked;
+    struct hash_map changes;
+    struct list waiting; /* the next one first */
+    struct list running;
+    uint32_t running_count;
+    uint64_t look_ns; /* when to look at the catalog; UINT64_MAX = when poked */
+    uint32_t refresh_failures;
+    struct wait_queue poked; /* also when a change ends */
     struct wait_queue ended;
-    bool due, closing, running;
+    bool closing, dispatching;
 };
 
-/* Carry one table's change to its end. */
-static enum status settle(struct context *ctx, struct reconciler *r, struct bytes name)
+static struct bytes change_name(const struct change *change)
 {
+    return bytes_of(change->name, change->name_bytes);
+}
+
+static void change_free(struct change *change)
+{
+    struct reconciler *r = change->reconciler;
+    hash_map_remove(&r->changes, bytes_of(&change->table_id, sizeof(change->table_id)));
+    list_remove(&change->link);
+    heap_free(r->env->heap, change, sizeof(*change) + change->name_bytes);
+}
+
+/* Into its place among those that wait; behind those that are due at the same time. */
+static void change_wait(struct change *change, uint64_t due_ns)
+{
+    struct list *after = change->reconciler->waiting.prev;
+    while (after != &change->reconciler->waiting &&
+           LIST_ITEM(after, struct change, link)->due_ns > due_ns)
+        after = after->prev;
+    change->due_ns = due_ns;
+    list_push_front(after, &change->link);
+}
+
+static uint64_t backoff_ns(uint32_t failures)
+{
+    return RETRY_NS << MIN(failures, RETRY_DOUBLINGS);
+}
+
+/* ---- One change ---- */
+
+/* Carry one table's change to its end, if it is still to be made. */
+static enum status settle(struct context *ctx, struct change *change)
+{
+    struct router *router = change->reconciler->router;
+    struct bytes name = change_name(change);
     const struct table *found;
     struct error error;
-    if (r->status_delay_ns > 0)
-        TRY(context_sleep(ctx, r->status_delay_ns));
-    if (router_describe_table(ctx, r->router, name, &found, &error) != STATUS_OK)
+    if (router_describe_table(ctx, router, name, &found, &error) != STATUS_OK ||
+        found->id != change->table_id || found->status == TABLE_ACTIVE)
         return STATUS_OK;
-    struct table *table = (struct table *)(uintptr_t)found;
+    const struct table *table = found;
     table_hold(table);
     enum status status;
     if (table->status == TABLE_DELETING) {
-        status = router_remove_partitions(ctx, r->router, table);
+        status = router_remove_partitions(ctx, router, table);
         if (status == STATUS_OK)
-            status = router_forget_table(ctx, r->router, name);
+            status = router_forget_table(ctx, router, name);
     } else {
-        status = router_create_partitions(ctx, r->router, table);
+        status = router_create_partitions(ctx, router, table);
         if (status == STATUS_OK)
-            status = router_settle_table(ctx, r->router, name);
+            status = router_settle_table(ctx, router, name);
     }
-    if (status != STATUS_OK && status != STATUS_CANCELLED)
+    if (status != STATUS_OK && status != STATUS_CANCELLED && status != change->status)
         log_line(ctx->env->log, LOG_ERROR, "admin", "table %.*s stays %s and is tried again: %s",
                  BYTES_ARGS(table->name), table_status_name(table->status), status_text(status));
     table_drop(table);
     return status;
 }
 
-/* One round over the tables that are not ACTIVE.  false: something is to be tried again. */
-static bool reconcile(struct context *ctx, struct reconciler *r)
+static void change_run(struct context *ctx, void *argument)
 {
-    bool all = router_refresh(ctx, r->router) == STATUS_OK;
-    struct bytes name = {0};
-    const struct table *table;
-    while (!r->closing && (table = router_next_unsettled(r->router, name)) != NULL) {
-        name = arena_copy(&ctx->arena, table->name);
-        if (name.at == NULL || settle(ctx, r, name) != STATUS_OK)
-            all = false;
-        if (name.at == NULL)
-            break;
+    struct change *change = argument;
+    struct reconciler *r = change->reconciler;
+    change->ctx = ctx;
+    enum status status = settle(ctx, change);
+    change->ctx = NULL;
+    list_remove(&change->link);
+    r->running_count--;
+    if (status == STATUS_OK || r->closing) {
+        change_free(change);
+    } else {
+        change->status = status;
+        change_wait(change, env_now_ns(r->env) + backoff_ns(change->failures));
+        change->failures++;
+        r->look_ns = MIN(r->look_ns, change->due_ns); /* the catalog may be in doubt */
     }
-    arena_reset(&ctx->arena);
-    return all;
+    wait_queue_wake_all(&r->poked);
+    wait_queue_wake_all(&r->ended);
 }
 
-static void run(struct context *ctx, void *argument)
+/* ---- All of them ---- */
+
+static enum status add(struct reconciler *r, const struct table *table)
+{
+    struct bytes key = bytes_of(&table->id, sizeof(table->id));
+    if (hash_map_find(&r->changes, key) != NULL)
+        return STATUS_OK;
+    size_t bytes = sizeof(struct change) + table->name.count;
+    struct change *change = heap_alloc_zero(r->env->heap, bytes);
+    if (change == NULL)
+        return STATUS_NO_MEMORY;
+    change->reconciler = r;
+    change->table_id = table->id;
+    change->name_bytes = (uint32_t)table->name.count;
+    memcpy(change->name, table->name.at, table->name.count);
+    list_init(&change->link);
+    key = bytes_of(&change->table_id, sizeof(change->table_id));
+    enum status status = hash_map_insert(&r->changes, key, change);
+    if (status != STATUS_OK) {
+        heap_free(r->env->heap, change, bytes);
+        return status;
+    }
+    change_wait(change, env_now_ns(r->env) + r->status_delay_ns);
+    return STATUS_OK;
+}
+
+/* Find what the catalog asks for.  What cannot be done now is looked for again later. */
+static void look(struct context *ctx, struct reconciler *r)
+{
+    r->look_ns = UINT64_MAX;
+    enum status status = router_refresh(ctx, r->router);
+    const struct table *table = NULL;
+    struct bytes name = {0};
+    while ((table = router_next_unsettled(r->router, name)) != NULL) {
+        name = table->name; /* nothing waits in here */
+        enum status added = add(r, table);
+        status = added == STATUS_OK ? status : added;
+    }
+    if (status == STATUS_OK) {
+        r->refresh_failures = 0;
+        return;
+    }
+    r->look_ns = MIN(r->look_ns, env_now_ns(r->env) + backoff_ns(r->refresh_failures));
+    r->refresh_failures++;
+}
+
+/* Start what is due, as long as the bound lets it. */
+static void start_due(struct reconciler *r)
+{
+    struct fiber_options options = {.arena_bytes_max = CHANGE_ARENA_BYTES,
+                                    .deadline_ns = UINT64_MAX};
+    uint64_t now_ns = env_now_ns(r->env);
+    while (r->running_count < RECONCILE_AT_ONCE && !list_empty(&r->waiting) && !r->closing) {
+        struct change *change = LIST_ITEM(r->waiting.next, struct change, link);
+        if (change->due_ns > now_ns)
+            return;
+        list_remove(&change->link);
+        list_push_back(&r->running, &change->link);
+        r->running_count++;
+        if (fiber_spawn(r->env, &options, change_run, change) == STATUS_OK)
+            continue; /* it may have ended already */
+        REACHED("no fiber for a table's change");
+        list_remove(&change->link);
+        r->running_count--;
+        change_wait(change, now_ns + RETRY_NS);
+    }
+}
+
+static uint64_t next_ns(const struct reconciler *r)
+{
+    if (r->running_count >= RECONCILE_AT_ONCE || list_empty(&r->waiting))
+        return r->look_ns;
+    return MIN(r->look_ns, LIST_ITEM(r->waiting.next, struct change, link)->due_ns);
+}
+
+static void dispatch(struct context *ctx, void *argument)
 {
     struct reconciler *r = argument;
     r->ctx = ctx;
     while (!r->closing) {
-        if (!r->due) {
-            if (wait_queue_wait(ctx, &r->poked) != STATUS_OK)
-                break;
-            continue;
-        }
-        r->due = false;
-        if (!reconcile(ctx, r)) {
-            r->due = true;
-            if (context_sleep(ctx, RETRY_NS) != STATUS_OK)
-                break;
-        }
+        if (r->look_ns <= env_now_ns(ctx->env))
+            look(ctx, r);
+        arena_reset(&ctx->arena);
+        start_due(r);
+        ctx->deadline_ns = next_ns(r);
+        enum status status = STATUS_OK;
+        if (ctx->deadline_ns > env_now_ns(ctx->env))
+            status = wait_queue_wait(ctx, &r->poked);
+        ctx->deadline_ns = UINT64_MAX;
+        if (status == STATUS_CANCELLED)
+            break;
     }
-    r->running = false;
+    r->dispatching = false;
     wait_queue_wake_all(&r->ended);
 }
 
@@ -85,15 +220,16 @@ enum status reconciler_open(struct env *env, struct router *router, uint64_t sta
     struct reconciler *r = heap_alloc_zero(env->heap, sizeof(*r));
     if (r == NULL)
         return STATUS_NO_MEMORY;
-    *r = (struct reconciler){.env = env,
-                             .router = router,
-                             .status_delay_ns = status_delay_ns,
-                             .due = true,
-                             .running = true};
+    *r = (struct reconciler){
+        .env = env, .router = router, .status_delay_ns = status_delay_ns, .dispatching = true};
+    hash_map_init(&r->changes, env->heap, TABLES_MAX, env_random_u64(env));
+    list_init(&r->waiting);
+    list_init(&r->running);
     wait_queue_init(&r->poked);
     wait_queue_init(&r->ended);
-    struct fiber_options options = {.arena_bytes_max = ARENA_BYTES_MAX, .deadline_ns = UINT64_MAX};
-    enum status status = fiber_spawn(env, &options, run, r);
+    struct fiber_options options = {.arena_bytes_max = DISPATCHER_ARENA_BYTES,
+                                    .deadline_ns = UINT64_MAX};
+    enum status status = fiber_spawn(env, &options, dispatch, r);
     if (status != STATUS_OK) {
         heap_free(env->heap, r, sizeof(*r));
         return status;
@@ -106,18 +242,23 @@ void reconciler_poke(struct reconciler *reconciler)
 {
     if (reconciler == NULL)
         return;
-    reconciler->due = true;
+    reconciler->look_ns = 0;
     wait_queue_wake_all(&reconciler->poked);
 }
 
 void reconciler_close(struct context *ctx, struct reconciler *reconciler)
 {
     reconciler->closing = true;
-    if (reconciler->running)
+    if (reconciler->dispatching)
         context_cancel(reconciler->ctx);
-    while (reconciler->running) {
+    LIST_FOR_EACH (node, &reconciler->running)
+        context_cancel(LIST_ITEM(node, struct change, link)->ctx);
+    while (reconciler->dispatching || reconciler->running_count > 0) {
         if (wait_queue_wait(ctx, &reconciler->ended) != STATUS_OK)
             context_yield(ctx);
     }
+    while (!list_empty(&reconciler->waiting))
+        change_free(LIST_ITEM(reconciler->waiting.next, struct change, link));
+    hash_map_release(&reconciler->changes);
     heap_free(reconciler->env->heap, reconciler, sizeof(*reconciler));
 }

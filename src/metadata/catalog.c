@@ -67,6 +67,18 @@ struct table *catalog_find(const struct catalog *catalog, struct bytes name)
     return NULL;
 }
 
+static void count(struct catalog *catalog, const struct table *table)
+{
+    catalog->partitions += table->partition_count;
+    catalog->unsettled += table->status != TABLE_ACTIVE;
+}
+
+static void uncount(struct catalog *catalog, const struct table *table)
+{
+    catalog->partitions -= table->partition_count;
+    catalog->unsettled -= table->status != TABLE_ACTIVE;
+}
+
 enum status catalog_publish(struct catalog *catalog, struct table *table)
 {
     uint32_t at = catalog_position(catalog, table->name);
@@ -78,7 +90,8 @@ enum status catalog_publish(struct catalog *catalog, struct table *table)
             return STATUS_OK;
         }
         catalog->tables[at] = table;
-        catalog->partitions += table->partition_count - old->partition_count;
+        uncount(catalog, old);
+        count(catalog, table);
         table_drop(old);
         return STATUS_OK;
     }
@@ -87,7 +100,7 @@ enum status catalog_publish(struct catalog *catalog, struct table *table)
     memmove(&catalog->tables[at + 1], &catalog->tables[at],
             (catalog->count - at) * sizeof(struct table *));
     catalog->tables[at] = table;
-    catalog->partitions += table->partition_count;
+    count(catalog, table);
     catalog->count++;
     return STATUS_OK;
 }
@@ -98,7 +111,7 @@ void catalog_remove(struct catalog *catalog, struct bytes name)
     if (table == NULL)
         return;
     uint32_t at = catalog_position(catalog, name);
-    catalog->partitions -= table->partition_count;
+    uncount(catalog, table);
     catalog->count--;
     memmove(&catalog->tables[at], &catalog->tables[at + 1],
             (catalog->count - at) * sizeof(struct table *));

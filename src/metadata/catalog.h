@@ -25,6 +25,7 @@ struct catalog {
     struct table **tables; /* sorted by name; one reference each */
     uint32_t count;
     uint32_t partitions; /* of all tables */
+    uint32_t unsettled;  /* tables that are not ACTIVE */
 };
 
 /* STATUS_NO_MEMORY */

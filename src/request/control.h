@@ -10,6 +10,7 @@
 
 #define TABLE_NAME_BYTES_MAX 255u
 #define TABLES_MAX           2500u
+#define CHANGES_AT_ONCE_MAX  500u /* tables being created, updated or deleted */
 #define TAGS_MAX             50u
 
 enum billing_mode { BILLING_PROVISIONED, BILLING_ON_DEMAND };

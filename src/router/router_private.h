@@ -15,6 +15,7 @@ struct router {
     struct catalog catalog;
     /* What CreateTable flows are about to add: they wait between the look at the bounds and the row. */
     uint32_t tables_coming, partitions_coming;
+    uint32_t changes_coming; /* the same of all flows that are about to write a row */
     bool
         doubtful; /* a row's write has an unknown outcome: the cache may be behind the system table */
 };

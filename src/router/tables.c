@@ -87,11 +87,50 @@ static enum status system_error(struct error *error, enum status status, struct 
     if (status == STATUS_CONDITION_FAILED)
         return error_format(error, arena, ERROR_RESOURCE_IN_USE,
                             IN_USE "Table is being updated: %.*s", BYTES_ARGS(name));
-    if (status == STATUS_BUSY)
-        return error_set(error, ERROR_LIMIT_EXCEEDED,
-                         "Subscriber limit exceeded: Provisioned throughput or table count for "
-                         "this account is at its maximum: 2500 tables");
     return error_internal(error, status);
+}
+
+/* May one more table be created, updated or deleted now? */
+static enum status check_changes(struct context *ctx, const struct router *router,
+                                 struct error *error)
+{
+    if (router->catalog.unsettled + router->changes_coming < CHANGES_AT_ONCE_MAX)
+        return STATUS_OK;
+    return error_format(
+        error, &ctx->arena, ERROR_LIMIT_EXCEEDED,
+        "Subscriber limit exceeded: Only %u tables can be created, updated, or deleted "
+        "simultaneously",
+        CHANGES_AT_ONCE_MAX);
+}
+
+/* May a table of so many partitions be created? */
+static enum status check_tables(struct context *ctx, const struct router *router,
+                                uint32_t partitions, struct error *error)
+{
+    const struct catalog *catalog = &router->catalog;
+    if (catalog->count + router->tables_coming >= TABLES_MAX)
+        return error_format(
+            error, &ctx->arena, ERROR_LIMIT_EXCEEDED,
+            "Subscriber limit exceeded: There is a limit of %u tables per subscriber", TABLES_MAX);
+    if (catalog->partitions + router->partitions_coming + partitions > PARTITIONS_MAX)
+        return error_format(error, &ctx->arena, ERROR_LIMIT_EXCEEDED,
+                            "Subscriber limit exceeded: There is a limit of %u partitions, of all "
+                            "tables together",
+                            PARTITIONS_MAX);
+    return check_changes(ctx, router, error);
+}
+
+/* Write the row of a table that is to be changed or deleted. */
+static enum status write_change(struct context *ctx, struct router *router, struct table *changed,
+                                const struct table *from, bool urgent)
+{
+    changed->schema_version++;
+    table_hold(from); /* `changed` borrows its arrays, and the write waits */
+    router->changes_coming++;
+    enum status status = system_write_table(ctx, router, changed, urgent);
+    router->changes_coming--;
+    table_drop(from);
+    return status;
 }
 
 /* Partitions of equal shares of the hash space, with ids from `group_id` on; in the arena. */
@@ -160,12 +199,12 @@ enum status router_create_table(struct context *ctx, struct router *router,
                             BYTES_ARGS(request->name));
     uint32_t partitions =
         partitions_for(router, request->billing, request->read_units, request->write_units);
-    if (router->catalog.count + router->tables_coming >= TABLES_MAX ||
-        router->catalog.partitions + router->partitions_coming + partitions > PARTITIONS_MAX)
-        return system_error(error, STATUS_BUSY, request->name, &ctx->arena);
+    TRY(check_tables(ctx, router, partitions, error));
+    router->changes_coming++;
     router->tables_coming++;
     router->partitions_coming += partitions;
     enum status status = create(ctx, router, request, partitions);
+    router->changes_coming--;
     router->tables_coming--;
     router->partitions_coming -= partitions;
     if (status == STATUS_CONDITION_FAILED)
@@ -251,16 +290,17 @@ static enum status change(struct context *ctx, struct router *router,
 enum status router_update_table(struct context *ctx, struct router *router,
                                 const struct update_table_request *request, struct error *error)
 {
-    struct table *table;
-    TRY(find_table(ctx, router, request->name, &table, error));
-    TRY(check_settled(ctx, table, error));
-    struct table changed = *table;
-    TRY(change(ctx, router, request, &changed, error));
-    changed.schema_version++;
-    changed.status = TABLE_UPDATING;
-    table_hold(table); /* `changed` borrows its arrays, and the write waits */
-    enum status status = system_write_table(ctx, router, &changed, false);
-    table_drop(table);
+    enum status status = STATUS_CONDITION_FAILED;
+    for (uint32_t i = 0; status == STATUS_CONDITION_FAILED && i < CHANGES_MAX; i++) {
+        struct table *table;
+        TRY(find_table(ctx, router, request->name, &table, error));
+        TRY(check_settled(ctx, table, error));
+        TRY(check_changes(ctx, router, error));
+        struct table changed = *table;
+        TRY(change(ctx, router, request, &changed, error));
+        changed.status = TABLE_UPDATING;
+        status = write_change(ctx, router, &changed, table, false);
+    }
     if (status != STATUS_OK)
         return system_error(error, status, request->name, &ctx->arena);
     tables_changed(router);
@@ -270,20 +310,21 @@ enum status router_update_table(struct context *ctx, struct router *router,
 enum status router_delete_table(struct context *ctx, struct router *router, struct bytes name,
                                 struct error *error)
 {
-    struct table *table;
-    TRY(find_table(ctx, router, name, &table, error));
-    TRY(check_settled(ctx, table, error));
-    if (table->deletion_protection)
-        return error_set(
-            error, ERROR_VALIDATION,
-            "Resource cannot be deleted as it is currently protected against deletion. "
-            "Disable deletion protection first.");
-    struct table changed = *table;
-    changed.schema_version++;
-    changed.status = TABLE_DELETING;
-    table_hold(table);
-    enum status status = system_write_table(ctx, router, &changed, true);
-    table_drop(table);
+    enum status status = STATUS_CONDITION_FAILED;
+    for (uint32_t i = 0; status == STATUS_CONDITION_FAILED && i < CHANGES_MAX; i++) {
+        struct table *table;
+        TRY(find_table(ctx, router, name, &table, error));
+        TRY(check_settled(ctx, table, error));
+        if (table->deletion_protection)
+            return error_set(
+                error, ERROR_VALIDATION,
+                "Resource cannot be deleted as it is currently protected against deletion. "
+                "Disable deletion protection first.");
+        TRY(check_changes(ctx, router, error));
+        struct table changed = *table;
+        changed.status = TABLE_DELETING;
+        status = write_change(ctx, router, &changed, table, true);
+    }
     if (status != STATUS_OK)
         return system_error(error, status, name, &ctx->arena);
     tables_changed(router);
@@ -396,28 +437,6 @@ const struct table *router_next_unsettled(struct router *router, struct bytes af
             return table;
     }
     return NULL;
-}
-
-enum status router_create_partitions(struct context *ctx, struct router *router,
-                                     const struct table *table)
-{
-    for (uint32_t i = 0; i < table->partition_count; i++) {
-        const struct partition *partition = &table->partitions[i];
-        struct replica_target target = {.group_id = partition->group_id,
-                                        .table_id = table->id,
-                                        .schema_version = table->schema_version};
-        TRY(router->service->create_replica(ctx, router->service, &target, partition->low,
-                                            partition->high));
-    }
-    return STATUS_OK;
-}
-
-enum status router_remove_partitions(struct context *ctx, struct router *router,
-                                     const struct table *table)
-{
-    for (uint32_t i = 0; i < table->partition_count; i++)
-        TRY(router->service->remove_replica(ctx, router->service, table->partitions[i].group_id));
-    return STATUS_OK;
 }
 
 enum status router_settle_table(struct context *ctx, struct router *router, struct bytes name)

@@ -33,6 +33,8 @@ struct fake {
     uint32_t group_count;
     uint32_t calls, writes_at_once; /* calls of write; the most that waited at one time */
     uint32_t writing;
+    uint64_t create_ns; /* that making a replica takes */
+    uint32_t creating, creates_at_once;
     enum status fail;    /* of the next write; executed all the same when it is UNKNOWN_OUTCOME */
     uint64_t fail_group; /* 0: of any */
     uint32_t tables_changed;
@@ -252,7 +254,12 @@ static enum status fake_create(struct context *ctx, struct replica_service *serv
     struct fake *f = CONTAINER_OF(service, struct fake, service);
     (void)low;
     (void)high;
+    f->creating++;
+    f->creates_at_once = MAX(f->creates_at_once, f->creating);
     context_yield(ctx);
+    enum status slept = f->create_ns > 0 ? context_sleep(ctx, f->create_ns) : STATUS_OK;
+    f->creating--;
+    TRY(slept);
     if (!fake_has_group(f, target->group_id)) {
         if (f->group_count == FAKE_GROUPS_MAX)
             return STATUS_BUSY;
@@ -317,7 +324,7 @@ static inline struct fake *fake_open(void)
     f->sim = sim_create(&options);
     f->machine = sim_node_create(f->sim, "n1");
     struct env *env = sim_node_start(f->machine);
-    assert_int_equal(fiber_pool_open(env, 64, 256u << 10), STATUS_OK);
+    assert_int_equal(fiber_pool_open(env, 256, 256u << 10), STATUS_OK);
     f->service = (struct replica_service){.get = fake_get,
                                           .prefetch = fake_prefetch,
                                           .write = fake_write,

@@ -266,6 +266,7 @@ static void large_catalog_body(struct context *ctx, struct fake *f)
         snprintf(name, sizeof(name), "table%04u", i);
         request.name = bytes_of_text(name);
         CHECK(f, router_create_table(ctx, f->router, &request, &error) == STATUS_OK);
+        CHECK(f, router_settle_table(ctx, f->router, request.name) == STATUS_OK);
         arena_reset(&ctx->arena);
     }
     router_close(f->router);
@@ -412,6 +413,76 @@ static void keys_are_checked_with_the_services_texts(void **state)
     fake_close(f);
 }
 
+/* ---- As many at once as the service allows ---- */
+
+static void many_body(struct context *ctx, struct fake *f)
+{
+    struct error error;
+    char name[16];
+    for (unsigned i = 0; i < 20; i++) {
+        snprintf(name, sizeof(name), "t%u", i);
+        CHECK(f, create(ctx, f, name, &error) == STATUS_OK);
+        arena_reset(&ctx->arena);
+    }
+    fake_settle(ctx, f);
+    for (unsigned i = 20; i < 20 + CHANGES_AT_ONCE_MAX; i++) {
+        snprintf(name, sizeof(name), "t%u", i);
+        CHECK(f, create(ctx, f, name, &error) == STATUS_OK);
+        arena_reset(&ctx->arena);
+    }
+    CHECK(f, create(ctx, f, "more", &error) == STATUS_INVALID);
+    CHECK(f, error.code == ERROR_LIMIT_EXCEEDED);
+    CHECK(f, bytes_equal(error.message, BYTES("Subscriber limit exceeded: Only 500 tables can be "
+                                              "created, updated, or deleted simultaneously")));
+    CHECK(f, router_delete_table(ctx, f->router, BYTES("t3"), &error) == STATUS_INVALID);
+    CHECK(f, error.code == ERROR_LIMIT_EXCEEDED);
+    struct update_table_request update = {
+        .name = BYTES("t3"), .deletion_protection_given = true, .deletion_protection = true};
+    CHECK(f, router_update_table(ctx, f->router, &update, &error) == STATUS_INVALID);
+    CHECK(f, error.code == ERROR_LIMIT_EXCEEDED);
+    CHECK(f, router_settle_table(ctx, f->router, BYTES("t100")) == STATUS_OK);
+    CHECK(f, router_delete_table(ctx, f->router, BYTES("t3"), &error) == STATUS_OK);
+    CHECK(f, create(ctx, f, "more", &error) == STATUS_INVALID);
+    CHECK(f, router_forget_table(ctx, f->router, BYTES("t3")) == STATUS_OK);
+    CHECK(f, create(ctx, f, "more", &error) == STATUS_OK);
+}
+
+static void tables_body(struct context *ctx, struct fake *f)
+{
+    struct error error;
+    char name[16];
+    for (unsigned i = 0; i < TABLES_MAX; i++) {
+        snprintf(name, sizeof(name), "t%u", i);
+        CHECK(f, create(ctx, f, name, &error) == STATUS_OK);
+        CHECK(f, router_settle_table(ctx, f->router, bytes_of_text(name)) == STATUS_OK);
+        arena_reset(&ctx->arena);
+    }
+    CHECK(f, create(ctx, f, "more", &error) == STATUS_INVALID);
+    CHECK(f, error.code == ERROR_LIMIT_EXCEEDED);
+    CHECK(f, bytes_equal(error.message, BYTES("Subscriber limit exceeded: There is a limit of 2500 "
+                                              "tables per subscriber")));
+    CHECK(f, router_delete_table(ctx, f->router, BYTES("t7"), &error) == STATUS_OK);
+    CHECK(f, create(ctx, f, "more", &error) == STATUS_INVALID); /* it is still there */
+    CHECK(f, router_forget_table(ctx, f->router, BYTES("t7")) == STATUS_OK);
+    CHECK(f, create(ctx, f, "more", &error) == STATUS_OK);
+}
+
+static void tables_have_a_bound(void **state)
+{
+    (void)state;
+    struct fake *f = fake_open();
+    fake_run(f, tables_body);
+    fake_close(f);
+}
+
+static void so_many_tables_change_at_once(void **state)
+{
+    (void)state;
+    struct fake *f = fake_open();
+    fake_run(f, many_body);
+    fake_close(f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -419,6 +490,8 @@ int main(void)
         cmocka_unit_test(changes_at_once_are_made_one_after_the_other),
         cmocka_unit_test(what_nobody_could_say_is_found_out),
         cmocka_unit_test(partitions_of_all_tables_have_a_bound),
+        cmocka_unit_test(tables_have_a_bound),
+        cmocka_unit_test(so_many_tables_change_at_once),
         cmocka_unit_test(a_large_catalog_is_loaded_in_pages),
         cmocka_unit_test(batches_go_to_all_partitions_side_by_side),
         cmocka_unit_test(keys_are_checked_with_the_services_texts),
