@@ -28,6 +28,7 @@ struct tree *tree_make(struct forest *forest, uint64_t tree_id)
     tree->forest = forest;
     tree->tree_id = tree_id;
     tree->change = 1;
+    list_init(&tree->drop_link);
     list_push_back(&forest->trees, &tree->link);
     return tree;
 }
@@ -36,6 +37,7 @@ void tree_free(struct tree *tree)
 {
     struct heap *heap = tree->forest->env->heap;
     list_remove(&tree->link);
+    list_remove(&tree->drop_link);
     heap_free(heap, tree->blob, tree->blob_bytes);
     heap_free(heap, tree, sizeof(*tree));
 }
@@ -190,6 +192,7 @@ void tree_drop(struct tree *tree)
     tree->live = tree->staged = false;
     tree->closed = true;
     tree->row_dirty = true;
+    list_push_back(&forest->dropped, &tree->drop_link);
     reaper_wake(forest);
 }
 
@@ -306,6 +309,8 @@ static enum status decode_row(struct forest *forest, struct bytes key, struct by
                                              .added = get_u64_be(key.at + 9),
                                              .node = get_u32_be(key.at + 17)});
     tree->closed = dropped;
+    if (dropped)
+        list_push_back(&forest->dropped, &tree->drop_link);
     tree->row_dirty = false;
     tree->row_stored = true;
     tree->stored_key_bytes = (uint8_t)key.count;

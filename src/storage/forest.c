@@ -318,6 +318,7 @@ static enum status make_forest(struct env *env, const struct forest_options *opt
     forest->drop_pages_per_s =
         options->drop_pages_per_s != 0 ? options->drop_pages_per_s : DROP_PAGES_DEFAULT;
     list_init(&forest->trees);
+    list_init(&forest->dropped);
     list_init(&forest->snapshots);
     wait_queue_init(&forest->budget);
     wait_queue_init(&forest->grown);

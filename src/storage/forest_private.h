@@ -38,7 +38,8 @@ struct tree_saved {
 
 struct tree {
     struct forest *forest;
-    struct list link; /* in forest->trees, but for the directory */
+    struct list link;      /* in forest->trees, but for the directory */
+    struct list drop_link; /* in forest->dropped, until the reaper has all of it */
     uint64_t tree_id;
     struct replica_id replica; /* when `live` */
     bool live;                 /* has the row of `replica` */
@@ -98,6 +99,7 @@ struct forest {
     struct tree **rows; /* live trees by replica id */
     uint32_t row_count, row_capacity;
     struct list trees; /* all but the directory */
+    struct list dropped;
     uint64_t tree_id_next;
     struct list snapshots;
 

@@ -16,13 +16,14 @@
 
 static struct tree *next_tree(struct forest *forest)
 {
-    LIST_FOR_EACH (node, &forest->trees) {
-        struct tree *tree = LIST_ITEM(node, struct tree, link);
-        if (!tree->closed || tree->stuck || tree->users > 0)
+    LIST_FOR_EACH_SAFE (node, &forest->dropped) {
+        struct tree *tree = LIST_ITEM(node, struct tree, drop_link);
+        if (tree->stuck || tree->users > 0)
             continue;
         tree->reaped = true;
         if (tree->root.height > 0)
             return tree;
+        list_remove(&tree->drop_link);
     }
     return NULL;
 }
