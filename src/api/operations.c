@@ -3,20 +3,14 @@
 #include "api/api_private.h"
 #include "api/model_shapes.h"
 
-#define BUILT(its_name, its_input, its_run)                                                        \
+#define OPERATION(its_name, its_input, its_run, it_reads)                                          \
     {                                                                                              \
         .name = {(const uint8_t *)#its_name, sizeof(#its_name) - 1}, .input = &shape_##its_input,  \
-        .run = its_run                                                                             \
+        .run = its_run, .reads = it_reads                                                          \
     }
-#define READS(its_name, its_input, its_run)                                                        \
-    {                                                                                              \
-        .name = {(const uint8_t *)#its_name, sizeof(#its_name) - 1}, .input = &shape_##its_input,  \
-        .run = its_run, .reads = true                                                              \
-    }
-#define NOT_BUILT(its_name, its_input)                                                             \
-    {                                                                                              \
-        .name = {(const uint8_t *)#its_name, sizeof(#its_name) - 1}, .input = &shape_##its_input   \
-    }
+#define BUILT(name, input, run) OPERATION(name, input, run, false)
+#define READS(name, input, run) OPERATION(name, input, run, true)
+#define NOT_BUILT(name, input)  OPERATION(name, input, NULL, false)
 
 const struct api_operation api_operations[API_OPERATION_COUNT] = {
     NOT_BUILT(BatchExecuteStatement, BatchExecuteStatementInput),
