@@ -101,7 +101,7 @@ static enum status write_run(struct update *u, const struct run *run)
         return STATUS_OK;
     }
     value_write_begin(u->w, VALUE_L);
-    for (uint32_t i = 0; i < run->count; i++) {
+    for (uint32_t i = 0; i < run->count && !value_writer_is_over(u->w); i++) {
         struct value_cursor cursor;
         struct value element;
         value_cursor_init(&cursor, u->values[run->first + i]);
@@ -312,6 +312,8 @@ static enum status update_nodes(struct update *u, const uint8_t *at, const uint8
         have = value_next(&cursor, &name, &value);
     }
     while (have || at < end) {
+        if (UNLIKELY(value_writer_is_over(u->w)))
+            return STATUS_NO_MEMORY;
         struct node node;
         int by = 1; /* the old member comes first */
         if (at < end) {

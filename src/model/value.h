@@ -133,6 +133,8 @@ uint32_t item_size(struct value item);
 struct value_writer {
     struct buffer *to;
     size_t start; /* offset in `to` at which this value begins */
+    size_t
+        bytes_max; /* of a container; a longer one is as if the buffer were full, and is not sorted */
     uint32_t depth;
     enum status status;
     struct {
@@ -142,7 +144,13 @@ struct value_writer {
     } open[VALUE_WRITER_DEPTH_MAX];
 };
 
-void value_writer_init(struct value_writer *w, struct buffer *to);
+void value_writer_init(struct value_writer *w, struct buffer *to); /* bytes_max: VALUE_BYTES_MAX */
+
+/* Is what was written longer than bytes_max already? */
+static inline bool value_writer_is_over(const struct value_writer *w)
+{
+    return w->to->count - w->start > w->bytes_max;
+}
 
 /* A place to come back to: value_writer_rewind drops what was written since the mark, which must be
  * of the same container, still open; a name written before the mark stays. */

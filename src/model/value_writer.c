@@ -6,6 +6,7 @@ void value_writer_init(struct value_writer *w, struct buffer *to)
 {
     w->to = to;
     w->start = to->count;
+    w->bytes_max = VALUE_BYTES_MAX;
     w->depth = 0;
     w->status = STATUS_OK;
 }
@@ -307,8 +308,8 @@ void value_write_end(struct value_writer *w)
         fail(w, STATUS_INVALID);
         return;
     }
-    if (UNLIKELY(w->to->count - at > VALUE_BYTES_MAX)) {
-        fail(w, STATUS_TOO_LARGE);
+    if (UNLIKELY(w->to->count - at > w->bytes_max)) {
+        fail(w, w->bytes_max == VALUE_BYTES_MAX ? STATUS_TOO_LARGE : STATUS_NO_MEMORY);
         return;
     }
     if (type != VALUE_L && count > 1) {

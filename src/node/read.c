@@ -74,17 +74,22 @@ void node_prefetch(struct replica_service *service, const struct replica_point *
 
 /* ---- Ranges ---- */
 
-#define YIELD_BYTES (64u * 1024u) /* evaluated in one turn of the loop */
+/* Work of one turn of the loop: the bytes of the items, and for each item or deletion what it costs beside
+ * them, in the same measure; the filter costs by its length. */
+#define TURN_WORK   (64u * 1024u)
+#define STEP_WORK   64u
+#define FILTER_WORK 4u /* for each byte of the program */
 
-/* A walk over tree and overlay together, in key order.  It waits only to get the tree's next pair;
- * until it asks for the one after, a pair that it holds stays valid. */
+/* A walk over tree and overlay together, in key order.  It waits to get the tree's next pair, and to let
+ * others have their turn; until it asks for the one after, a pair that it holds stays valid. */
 struct walk {
     struct context *ctx;
     struct replica *replica;
     const struct replica_range *range;
     struct tree_cursor cursor;
     bool tree_ended;
-    bool held; /* the tree's next pair, not yet given out */
+    bool held;     /* the tree's next pair, not yet given out */
+    uint64_t work; /* in this turn of the loop */
     struct bytes held_key;
     struct bytes held_row;
     struct bytes last;      /* the last key given out, deletions included; empty before the first */
@@ -167,12 +172,29 @@ static enum status hold_next(struct walk *walk)
     return status;
 }
 
+/* Others have their turn after TURN_WORK.  The pair that is held does not outlive that: the cursor goes
+ * back to it. */
+static enum status give_way(struct walk *walk)
+{
+    if (LIKELY(walk->work < TURN_WORK))
+        return STATUS_OK;
+    walk->work = 0;
+    TRY(context_check(walk->ctx));
+    context_yield(walk->ctx);
+    if (!walk->held)
+        return STATUS_OK;
+    walk->held = false;
+    return open_cursor(walk);
+}
+
 /* The next row in the walk's direction, deletions left out; its key is walk->last.  Valid until the
  * next wait.
  *   STATUS_END  no more in the range */
 static enum status walk_next(struct walk *walk, struct bytes *row)
 {
     for (;;) {
+        TRY(give_way(walk));
+        walk->work += STEP_WORK;
         if (!walk->held && !walk->tree_ended)
             TRY(hold_next(walk));
         /* The overlay is asked after the tree, which may have waited. */
@@ -227,19 +249,10 @@ static enum status evaluate(struct walk *walk, struct value item, uint32_t bytes
     return sink->take(sink, item);
 }
 
-/* Others have their turn after each YIELD_BYTES.  The walk holds nothing then. */
-static enum status give_way(struct walk *walk)
-{
-    TRY(context_check(walk->ctx));
-    context_yield(walk->ctx);
-    return STATUS_OK;
-}
-
 static enum status run_walk(struct walk *walk, struct item_sink *sink,
                             struct replica_range_result *result, struct error *error)
 {
     const struct replica_range *range = walk->range;
-    uint64_t yield_at = result->scanned_bytes + YIELD_BYTES;
     TRY(open_cursor(walk));
     for (;;) {
         struct bytes stored;
@@ -262,10 +275,7 @@ static enum status run_walk(struct walk *walk, struct item_sink *sink,
             result->more = true;
             return set_last_key(walk, result);
         }
-        if (result->scanned_bytes >= yield_at && !walk->held) {
-            TRY(give_way(walk));
-            yield_at = result->scanned_bytes + YIELD_BYTES;
-        }
+        walk->work += bytes + (uint64_t)range->filter.code.count * FILTER_WORK;
     }
 }
 

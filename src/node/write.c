@@ -130,6 +130,7 @@ static enum status make_new_item(struct context *ctx, struct writing *w, struct 
     buffer_clear(scratch);
     struct value_writer writer;
     value_writer_init(&writer, scratch);
+    writer.bytes_max = ITEM_STORED_BYTES_MAX;
     struct expr_fault fault = {0};
     enum status status = expr_update(&request->update, w->old.item, w->write->key_attributes,
                                      &writer, &ctx->arena, &fault);
@@ -137,8 +138,10 @@ static enum status make_new_item(struct context *ctx, struct writing *w, struct 
         *w->error = (struct error){.code = ERROR_VALIDATION, .message = fault.message};
         return status;
     }
-    TRY(status);
-    status = value_writer_finish(&writer, item);
+    if (status == STATUS_OK)
+        status = value_writer_finish(&writer, item);
+    else if (status != STATUS_NO_MEMORY || ctx->arena.refused)
+        return status;
     bool too_large = status == STATUS_OK &&
                      (item->bytes > ITEM_STORED_BYTES_MAX || item_size(*item) > ITEM_BYTES_MAX);
     if (status == STATUS_NO_MEMORY || too_large)

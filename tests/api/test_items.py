@@ -233,6 +233,13 @@ def test_update_errors(server, table, expression, values, message):
     assert get(server, table, key("e"))["Item"] == {**key("e"), "s": {"S": "text"}}
 
 
+def test_an_update_that_doubles_lists_outgrows_the_limit(server, table):
+    put(server, table, {**key("d"), "l": {"L": [{"N": "1"}] * 60000}})
+    for expression in ("SET " + ", ".join(f"a{i} = list_append(l, l)" for i in range(100)), "SET a = list_append(l, l)"):
+        assert server.error("UpdateItem", TableName=table, Key=key("d"), UpdateExpression=expression) == (
+            "ValidationException", "Item size to update has exceeded the maximum allowed size")
+
+
 def test_an_update_that_outgrows_the_limit(server, table):
     put(server, table, {**key("g"), "f": {"S": "x" * 300000}})
     assert server.error("UpdateItem", TableName=table, Key=key("g"), UpdateExpression="SET h = :h",

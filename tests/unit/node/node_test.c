@@ -552,9 +552,92 @@ static void calls_without_memory_change_nothing(void **state)
     fixture_free(f);
 }
 
+/* ---- A long walk lets others have their turn ---- */
+
+#define LONG_VERSIONS 6000
+
+struct turns {
+    bool stop;
+    uint32_t count;
+};
+
+static void count_turns(struct context *ctx, void *argument)
+{
+    for (struct turns *turns = argument; !turns->stop; turns->count++)
+        context_yield(ctx);
+}
+
+struct ordered_sink {
+    struct item_sink sink;
+    uint64_t last;
+    uint32_t count;
+    bool wrong;
+};
+
+static enum status take_in_order(struct item_sink *sink, struct value item)
+{
+    struct ordered_sink *ordered = CONTAINER_OF(sink, struct ordered_sink, sink);
+    uint64_t number = item_number(item);
+    ordered->wrong |= number <= ordered->last;
+    ordered->last = number;
+    ordered->count++;
+    return STATUS_OK;
+}
+
+/* A version for each key between "b" and "c", every second a deletion, that stays in the overlay. */
+static void long_walk_body(struct context *ctx, struct fixture *f)
+{
+    struct replica *replica = node_replica(f->node, GROUP);
+    CHECK(f, put(ctx, f, GROUP, BYTES("z"), LONG_VERSIONS + 1, 0) == STATUS_OK);
+    while (replica->applied_slot < replica->commit_slot)
+        context_yield(ctx);
+    struct version *versions = calloc(LONG_VERSIONS, sizeof(*versions));
+    for (uint32_t i = 0; i < LONG_VERSIONS; i++) {
+        versions[i] = (struct version){.slot = replica->commit_slot};
+        versions[i].key = arena_format(&ctx->arena, "b%06u", i);
+        if (i % 2 == 0) {
+            struct value item = make_item(ctx, versions[i].key, i + 1, 0);
+            struct row row = {.version = replica->commit_slot, .item = item};
+            uint8_t *at = arena_alloc(&ctx->arena, ROW_HEADER_BYTES + item.bytes);
+            row_header_write(at, &row);
+            memcpy(at + ROW_HEADER_BYTES, item.at, item.bytes);
+            versions[i].row = bytes_of(at, ROW_HEADER_BYTES + item.bytes);
+        }
+        overlay_insert(&replica->overlay, &versions[i]);
+    }
+    struct turns turns = {0};
+    struct fiber_options options = {.arena_bytes_max = 4096, .deadline_ns = UINT64_MAX};
+    CHECK(f, fiber_spawn(ctx->env, &options, count_turns, &turns) == STATUS_OK);
+    struct replica_target target = target_of(GROUP);
+    struct replica_range range = {.bytes_max = PAGE_BYTES_MAX};
+    struct replica_range_result found = {0};
+    struct ordered_sink sink = {.sink = {.take = take_in_order}};
+    struct error error = {0};
+    CHECK(f, f->service->range(ctx, f->service, &target, &range, &sink.sink, &found, &error) ==
+                 STATUS_OK);
+    CHECK(f, turns.count >= 6);
+    CHECK(f, sink.count == LONG_VERSIONS / 2 + 1 && !sink.wrong);
+    CHECK(f, sink.last == LONG_VERSIONS + 1);
+    turns.stop = true;
+    context_yield(ctx);
+    for (uint32_t i = 0; i < LONG_VERSIONS; i++)
+        overlay_remove(&replica->overlay, &versions[i]);
+    free(versions);
+}
+
+static void a_long_walk_lets_others_run(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_create_open(13);
+    assert_true(fixture_run(f, long_walk_body));
+    fixture_close(f);
+    fixture_free(f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_long_walk_lets_others_run),
         cmocka_unit_test(writes_conditions_and_reads),
         cmocka_unit_test(one_flow_wins_a_condition_and_no_update_is_lost),
         cmocka_unit_test(hlc_grows_over_a_restart_with_the_clock_set_back),
