@@ -60,7 +60,7 @@ static bool serving(const struct paxos *group)
 /* Take the next slot for `payload`, in the own ballot. */
 static void append(struct paxos *group, struct bytes payload, struct paxos_update *update)
 {
-    ASSERT(!group->promise_pending);                                /* (2) */
+    ASSERT(ballot_equal(group->ballot, group->promised));           /* (2) */
     ASSERT(ballot_compare(group->ballot, group->last_ballot) >= 0); /* (3) */
     group->last_slot++;
     group->last_ballot = group->ballot;
@@ -73,8 +73,9 @@ static void append(struct paxos *group, struct bytes payload, struct paxos_updat
 }
 
 /* A candidate takes a ballot of its own, higher than any that it knows, and promises it to itself
- * before anything else ("Paxos Made Simple", section 2.2, phase 1).  In a group of one its promise is the majority,
- * and its own log the greatest. */
+ * before anything else ("Paxos Made Simple", section 2.2, phase 1).  In a group of one its promise is
+ * the majority, and its own log the greatest: so the barrier, the first entry of the new ballot,
+ * follows at once.  When it is committed, so is everything before it. */
 static enum status step_start(struct paxos *group, const struct paxos_event *event,
                               struct paxos_update *update)
 {
@@ -90,7 +91,7 @@ static enum status step_start(struct paxos *group, const struct paxos_event *eve
     /* An entry accepted in a ballot is a promise of it too. */
     if (ballot_compare(promised, last_ballot) < 0)
         promised = last_ballot;
-    if (promised.round == UINT64_MAX)
+    if (promised.round == UINT64_MAX || event->start.last_slot == UINT64_MAX)
         return STATUS_INVALID;
 
     group->started = true;
@@ -105,6 +106,8 @@ static enum status step_start(struct paxos *group, const struct paxos_event *eve
                                                                         : group->applied_slot;
     update->persist_promise = true;
     update->promised = group->promised;
+    append(group, (struct bytes){0}, update);
+    group->barrier_slot = group->last_slot;
     return STATUS_OK;
 }
 
@@ -119,16 +122,12 @@ static enum status step_propose(struct paxos *group, const struct paxos_event *e
     return STATUS_OK;
 }
 
-/* The promise is durable: the majority of one has promised.  The barrier is the first entry of the
- * new ballot; once it is committed, so is everything before it. */
-static void promise_persisted(struct paxos *group, struct paxos_update *update)
+/* The promise is durable: the majority of one has promised. */
+static void promise_persisted(struct paxos *group)
 {
     group->promise_pending = false;
-    if (group->role != PAXOS_CANDIDATE)
-        return;
-    group->role = PAXOS_LEADER;
-    append(group, (struct bytes){0}, update);
-    group->barrier_slot = group->last_slot;
+    if (group->role == PAXOS_CANDIDATE)
+        group->role = PAXOS_LEADER;
 }
 
 /* An entry is committed when a majority of the voters (the leader
@@ -144,19 +143,19 @@ static void log_persisted(struct paxos *group, const struct paxos_event *event)
     if (!ballot_equal(event->persisted.last_ballot, group->ballot))
         return;
     group->synced_slot = slot;
+    promise_persisted(group); /* (2) */
     if (group->role == PAXOS_LEADER && slot >= group->barrier_slot)
         group->commit_slot = slot; /* (4), (6) */
 }
 
-static void step_persisted(struct paxos *group, const struct paxos_event *event,
-                           struct paxos_update *update)
+static void step_persisted(struct paxos *group, const struct paxos_event *event)
 {
     if (!ballot_equal(event->persisted.ballot, group->promised))
         return; /* of an earlier ballot: the log may have changed since */
     if (event->persisted.last_slot != 0)
         log_persisted(group, event);
     else if (group->promise_pending)
-        promise_persisted(group, update);
+        promise_persisted(group);
 }
 
 static void step_applied(struct paxos *group, const struct paxos_event *event)
@@ -184,7 +183,7 @@ static enum status step(struct paxos *group, const struct paxos_event *event,
     case PAXOS_PROPOSE:
         return step_propose(group, event, update);
     case PAXOS_PERSISTED:
-        step_persisted(group, event, update);
+        step_persisted(group, event);
         return STATUS_OK;
     case PAXOS_APPLIED:
         step_applied(group, event);

@@ -7,9 +7,9 @@
  *
  * The protocol is Multi-Paxos with a stable leader: a ballot is (round, replica), an entry keeps
  * for ever the ballot it was first proposed in, and (slot, ballot) names one entry and all before
- * it. What is here is the group of one: it promises itself a new ballot whenever it starts, appends
- * a barrier entry in that ballot, and leads when the barrier is committed.  An entry is committed
- * when this replica's own log has synced it.  A configuration with a second voter is refused: see
+ * it. What is here is the group of one: whenever it starts it promises itself a new ballot, with a
+ * barrier entry in that ballot right behind the promise in the log, and leads when the barrier is
+ * committed.  An entry is committed when this replica's own log has synced it.  A configuration with a second voter is refused: see
  * paxos_init.
  *
  * Source: Lamport, "Paxos Made Simple", 2001; van Renesse and Altinbuken, "Paxos Made Moderately
@@ -17,7 +17,8 @@
  *
  * Invariants between steps (the numbers are used in the .c and in the tests):
  *   (1) applied_slot <= commit_slot <= synced_slot <= last_slot
- *   (2) promised never decreases; nothing is appended in a ballot that is not durable as a promise
+ *   (2) promised never decreases; entries of a ballot are behind its promise in the log, which
+ *       becomes durable in its order
  *   (3) slots of appended entries are consecutive, their ballots never decrease
  *   (4) a slot is committed at most once, and only with an entry of the leader's own ballot at or
  *       after it synced
@@ -124,8 +125,9 @@ enum paxos_role { PAXOS_FOLLOWER, PAXOS_CANDIDATE, PAXOS_LEADER, PAXOS_STOPPED }
 
 /* What to do after a step, in this order. */
 struct paxos_update {
-    bool persist_promise; /* write `promised` to the log; durable BEFORE any of `messages` is sent.
-                          * Then step PAXOS_PERSISTED for it; no other event of this group before */
+    bool persist_promise; /* write `promised` to the log; durable BEFORE any of `messages` is sent,
+                           * and before what is in `append`.  Then step PAXOS_PERSISTED for it; no
+                           * other event of this group before */
     struct ballot promised; /* with persist_promise */
     bool truncate;          /* cut the log after `truncate_after`, before appending */
     uint64_t truncate_after;

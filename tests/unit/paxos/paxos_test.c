@@ -84,7 +84,7 @@ static struct paxos serving_group(void)
     return group;
 }
 
-static void a_start_promises_a_new_ballot_before_anything_else(void **state)
+static void a_start_promises_a_new_ballot_with_the_barrier_behind_it(void **state)
 {
     (void)state;
     struct paxos group = group_new();
@@ -92,7 +92,10 @@ static void a_start_promises_a_new_ballot_before_anything_else(void **state)
     assert_int_equal(start(&group, 6, 10, 7, &update), STATUS_OK);
     assert_true(update.persist_promise);
     assert_true(ballot_equal(update.promised, ballot_of(7)));
-    assert_int_equal(update.append.count, 0);
+    assert_int_equal(update.append.count, 1);
+    assert_int_equal(update.append.first_slot, 11);
+    assert_true(ballot_equal(update.append.ballot, ballot_of(7)));
+    assert_true(paxos_is_barrier(update.append.payload));
     assert_int_equal(update.messages.count, 0);
     assert_int_equal(update.role, PAXOS_CANDIDATE);
     assert_false(update.serving);
@@ -115,19 +118,16 @@ static void the_new_ballot_is_above_another_replicas(void **state)
     assert_true(ballot_equal(update.promised, ballot_of(9)));
 }
 
-static void the_barrier_follows_the_durable_promise(void **state)
+static void all_before_the_barrier_commits_with_it(void **state)
 {
     (void)state;
     struct paxos group = group_new();
     struct paxos_update update;
     assert_int_equal(start(&group, 6, 10, 7, &update), STATUS_OK);
     update = persisted(&group, ballot_of(6), 0, (struct ballot){0}); /* an older promise */
-    assert_int_equal(update.append.count, 0);
+    assert_int_equal(update.role, PAXOS_CANDIDATE);
     update = persisted(&group, ballot_of(7), 0, (struct ballot){0});
-    assert_int_equal(update.append.count, 1);
-    assert_int_equal(update.append.first_slot, 11);
-    assert_true(ballot_equal(update.append.ballot, ballot_of(7)));
-    assert_true(paxos_is_barrier(update.append.payload));
+    assert_int_equal(update.append.count, 0);
     assert_int_equal(update.role, PAXOS_LEADER);
     assert_int_equal(update.commit_slot, 7); /* slots 8 to 10 commit with the barrier */
     update = persisted(&group, ballot_of(7), 0, (struct ballot){0}); /* twice */
@@ -307,8 +307,8 @@ static void carry_out(struct shell *shell, const struct paxos *group,
         shell->promised = update->promised;
     }
     if (update->append.count > 0) {
-        assert_true(ballot_compare(update->append.ballot, shell->promised_synced) <= 0); /* (2) */
-        assert_int_equal(update->append.first_slot, shell->last + 1);                    /* (3) */
+        assert_true(ballot_compare(update->append.ballot, shell->promised) <= 0); /* (2) */
+        assert_int_equal(update->append.first_slot, shell->last + 1);             /* (3) */
         assert_true(shell->last == 0 ||
                     ballot_compare(shell->log[shell->last], update->append.ballot) <= 0); /* (3) */
         shell->log[++shell->last] = update->append.ballot;
@@ -329,7 +329,8 @@ static void restart(struct shell *shell, struct paxos *group, struct prng *prng)
     if (shell->last > shell->synced)
         shell->last = shell->synced + prng_below(prng, shell->last - shell->synced + 1);
     shell->synced = shell->last; /* recovery syncs what it found */
-    if (prng_one_in(prng, 2))
+    bool holds_entry = shell->last > 0 && ballot_equal(shell->log[shell->last], shell->promised);
+    if (!holds_entry && prng_one_in(prng, 2)) /* the promise is before all entries of its ballot */
         shell->promised = shell->promised_synced;
     shell->promised_synced = shell->promised;
     assert_true(shell->last >= shell->acknowledged);
@@ -380,6 +381,8 @@ static struct paxos_event random_event(struct shell *shell, struct prng *prng)
         event.persisted.last_slot = slot;
         event.persisted.last_ballot = shell->log[slot];
         shell->synced = slot;
+        if (ballot_equal(shell->log[slot], shell->promised))
+            shell->promised_synced = shell->promised;
         break;
     case 6:
         event.type = PAXOS_APPLIED;
@@ -427,9 +430,9 @@ static void invariants_hold_in_any_order_of_events(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_start_promises_a_new_ballot_before_anything_else),
+        cmocka_unit_test(a_start_promises_a_new_ballot_with_the_barrier_behind_it),
         cmocka_unit_test(the_new_ballot_is_above_another_replicas),
-        cmocka_unit_test(the_barrier_follows_the_durable_promise),
+        cmocka_unit_test(all_before_the_barrier_commits_with_it),
         cmocka_unit_test(a_proposal_gets_the_next_slot_and_commits_when_synced),
         cmocka_unit_test(a_persisted_that_does_not_match_is_ignored),
         cmocka_unit_test(proposals_are_refused_unless_serving),
