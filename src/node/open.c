@@ -132,6 +132,7 @@ static enum status open_forest(struct context *ctx, struct node *node)
     struct forest_options options = {.path = path,
                                      .node_id = node->options.node_id,
                                      .create = true,
+                                     .name_synced_later = true, /* by wal_open */
                                      .in_memory = node->options.in_memory,
                                      .cache_bytes = node->options.cache_bytes};
     TRY(forest_open(ctx, &options, &node->forest));

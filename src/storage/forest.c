@@ -22,6 +22,7 @@ struct open_job {
     struct env_job job;
     char *path, *path_new, *dir;
     bool create;
+    bool name_synced_later;
     struct env_file *file;
     uint64_t file_bytes;
     uint8_t blocks[2][SUPERBLOCK_BYTES];
@@ -51,7 +52,7 @@ static enum status create_file(struct env *env, struct open_job *open)
         status = env_file_sync(env, file);
     if (status == STATUS_OK)
         status = env_file_rename(env, open->path_new, open->path);
-    if (status == STATUS_OK)
+    if (status == STATUS_OK && !open->name_synced_later)
         status = env_dir_sync(env, open->dir);
     if (status != STATUS_OK) {
         env_file_close(env, file);
@@ -86,7 +87,8 @@ static void open_run(struct env_job *job)
     if (open->status != STATUS_OK)
         return;
     open->status = read_file(job->env, open);
-    if (open->status == STATUS_OK) /* a name that was found may not be durable either */
+    /* A name that was found may not be durable either. */
+    if (open->status == STATUS_OK && !open->name_synced_later)
         open->status = env_dir_sync(job->env, open->dir);
     if (open->status != STATUS_OK)
         env_file_close(job->env, open->file);
@@ -391,6 +393,7 @@ static struct open_job *make_open_job(struct forest *forest, const struct forest
     else
         slash[slash == open->dir ? 1 : 0] = 0;
     open->create = options->create;
+    open->name_synced_later = options->name_synced_later;
     open->first = (struct superblock){
         .node_id = options->node_id,
         .forest_id = env_random_u64(forest->env),
@@ -430,7 +433,7 @@ static enum status open_file(struct context *ctx, struct forest *forest,
     }
     if (status == STATUS_OK)
         status = check_identity(forest, options);
-    if (status == STATUS_OK)
+    if (status == STATUS_OK && !open->created) /* a new file is synced */
         status = settle_supers(ctx, forest);
     heap_free(ctx->env->heap, open, bytes);
     return status;

@@ -62,6 +62,8 @@ struct forest_options {
     uint64_t log_id;         /* of the node's write-ahead log: the same; 0 = do not check, and
                               * choose one for a new file */
     bool create;             /* make the file when there is none; otherwise STATUS_NOT_FOUND */
+    bool name_synced_later;  /* the owner syncs the directory before anything that is durable rests
+                              * on the file's name (wal_open in the same directory does) */
     bool in_memory;          /* no file: all is gone when the forest is closed */
     uint64_t cache_bytes;    /* frames, rounded down to pages; 128 MiB.  Taken as they are used.  In
                               * memory: what all pages may take; FOREST_CACHE_BYTES_MAX.  At it
@@ -71,8 +73,8 @@ struct forest_options {
     uint64_t drop_pages_per_s; /* pace at which dropped trees give their pages back; 20,000 */
 };
 
-/* Open the file, or make it; the newer of the two superblocks that verify counts.  It is written again
- * and synced, as it may be in the page cache only; one that is damaged is replaced by a copy of it.
+/* Open the file, or make it; the newer of the two superblocks that verify counts.  If it was there,
+ * it is written again and synced, as it may be in the page cache only; one that is damaged is replaced by a copy of it.
  *   STATUS_NOT_FOUND  no file and `create` is false
  *   STATUS_INVALID    not a forest file, or of another cluster, node or log, or a bad option
  *   STATUS_VERSION    a format that this program does not know

@@ -86,12 +86,15 @@ struct wal_events {
 
 /* Zero in a number means the default named beside it. */
 struct wal_options {
-    const char *dir;   /* exists and is synced in its parent; only names "log-*" are used */
+    const char *dir;   /* exists and is synced in its parent; only names "log-*" are used.  It is
+                        * synced before wal_open writes what counts: names of other files that
+                        * were made in it before are durable then */
     uint64_t log_id;   /* the log must be this one; 0 = whichever is there */
     bool create;       /* make a log when there is none; otherwise STATUS_NOT_FOUND */
     bool accept_loss;  /* the operator's flag: cut a damaged log at the damage */
     struct lsn needed; /* the checkpoint's position: the log must hold all from here on */
-    uint64_t segment_bytes_min;  /* 1 MiB: the first segment's; each next one is twice as large */
+    uint64_t segment_bytes_min;  /* 1 MiB; each next one made is twice as large.  The very first may
+                                  * be smaller, because wal_open waits for it */
     uint64_t segment_bytes_max;  /* 64 MiB */
     uint64_t unsynced_bytes_max; /* 32 MiB: gathered and in flight, headers included */
     uint64_t live_bytes_max;     /* segments in use; no bound.  At it appends answer BUSY */

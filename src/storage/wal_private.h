@@ -21,10 +21,12 @@
 #define WAL_PATH_BYTES   1024u
 #define WAL_LSN_GAP      (UINT64_C(1) << 32) /* left free at each opening, see wal_recover.c */
 #define WAL_RETRY_NS     UINT64_C(1000000000)
-#define WAL_FILL_BYTES   (4u << 20)  /* zeros written in one job */
-#define WAL_CLOSED_BYTES (1u << 20)  /* a log whose one segment is so small is closed as it is */
-#define WAL_BUFFER_BYTES (16u << 10) /* of a batch buffer at first */
-#define WAL_BUFFER_KEPT  (1u << 20)  /* a batch buffer that grew beyond this is given back */
+#define WAL_FILL_BYTES   (4u << 20)   /* zeros written in one job */
+#define WAL_FIRST_BYTES  (128u << 10) /* of a segment that an opening must make: it waits for it */
+#define WAL_START_BYTES  (16u << 10)  /* of a new log's segment: what a first start writes */
+#define WAL_CLOSED_BYTES (1u << 20)   /* a log whose one segment is so small is closed as it is */
+#define WAL_BUFFER_BYTES (16u << 10)  /* of a batch buffer at first */
+#define WAL_BUFFER_KEPT  (1u << 20)   /* a batch buffer that grew beyond this is given back */
 
 _Static_assert(WAL_LSN_GAP > 2 * (uint64_t)WAL_UNSYNCED_BYTES_MAX, "what was not synced is passed");
 
@@ -118,6 +120,7 @@ struct wal {
     struct wal_options options;
     char dir[WAL_PATH_BYTES];
     uint64_t log_id;
+    bool is_new; /* made by this opening */
     enum wal_state state;
     enum status status; /* why the state is not WAL_OK */
     bool closing;       /* wal_close runs */

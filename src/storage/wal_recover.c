@@ -17,6 +17,10 @@
  * from its first one.  The empty batch's LSN leaves a gap greater than all that could have been
  * given out and lost, so that no LSN is used twice.
  *
+ * When the log is known to be synced to its end, because the checkpoint's position is there, or
+ * because it is new, then nothing is written again, and the new segment begins as any other does:
+ * with the header and the empty batch in one write and one sync.
+ *
  * On a disk so full that no segment can be made, the same bytes are written again to the place where
  * they are, and synced: whatever of them the disk has is only overwritten with itself.  The log goes on
  * behind them.
@@ -82,6 +86,7 @@ struct recovery {
     struct wal_batch_header tail; /* what is written again: the last intact batch, or the first of a
                                    * segment that has only early ones; length 0 = none */
     uint64_t lsn_next;            /* of the first batch after opening */
+    bool names_synced;            /* the directory was synced with all the names that are in it */
     bool peeking;                 /* look at batches, give none to the owner */
     bool cut;                     /* at damage, as the operator asked: what is behind is lost */
 };
@@ -136,7 +141,8 @@ static enum status list_run(struct recovery *r, struct env *env)
     return STATUS_OK;
 }
 
-/* Open a spare's file, making it when it is not there. */
+/* Open a spare's file, making it when it is not there.  A name that was found may not be durable
+ * either: the first spare syncs all. */
 static enum status spare_run(struct recovery *r, struct env *env, struct wal_segment *segment)
 {
     char path[WAL_PATH_BYTES];
@@ -146,8 +152,12 @@ static enum status spare_run(struct recovery *r, struct env *env, struct wal_seg
     if (segment->filled < segment->bytes) {
         TRY(wal_zero_fill(env, segment->file, segment->filled, segment->bytes - segment->filled));
         segment->filled = segment->bytes;
+        r->names_synced = false;
     }
-    return env_dir_sync(env, r->wal->dir); /* a name that was found may not be durable either */
+    if (!r->names_synced)
+        TRY(env_dir_sync(env, r->wal->dir));
+    r->names_synced = true;
+    return STATUS_OK;
 }
 
 /* Write the window over the place that it was read from; the file stays open. */
@@ -741,9 +751,10 @@ static enum status write_tail(struct recovery *r)
 {
     struct wal *wal = r->wal;
     struct wal_write *write = &wal->write;
-    bool again = r->tail.records > 0;
+    bool synced = !r->cut && wal->options.needed.value == r->end;
+    bool again = r->tail.records > 0 && !synced;
     size_t tail_bytes = again ? (size_t)wal_padded(r->tail.length) : 0;
-    uint64_t start = r->tail.length > 0 ? r->tail.previous : r->end;
+    uint64_t start = r->tail.length > 0 && !synced ? r->tail.previous : r->end;
     const uint8_t *at;
 
     TRY(wal_batch_reserve(wal, wal->gathering, tail_bytes + WAL_BLOCK_BYTES));
@@ -777,12 +788,13 @@ static enum status write_tail(struct recovery *r)
         write->batches[write->batch_count++] = header;
     header.previous = again ? wal_batch_end(&r->tail) : start;
     header.lsn = MAX(r->lsn_highest, r->end) + WAL_LSN_GAP; /* (2) */
-    header.synced = header.lsn; /* by the time that the segment counts */
+    header.synced = synced ? start : header.lsn; /* by the time that the segment counts */
+    header.early = !synced;
     header.length = WAL_BATCH_HEADER_BYTES;
     header.records = 0;
     write->batches[write->batch_count++] = header;
 
-    write->mode = WAL_WRITE_TAIL;
+    write->mode = synced ? WAL_WRITE_BEGIN : WAL_WRITE_TAIL;
     write->file = segment->file;
     write->offset = WAL_BLOCK_BYTES;
     write->at = wal->gathering->at;
@@ -807,7 +819,8 @@ static enum status make_sure_of_tail(struct recovery *r)
     if (list_empty(&wal->spares)) {
         uint64_t tail_bytes = r->tail.records > 0 ? wal_padded(r->tail.length) : 0;
         enum status status =
-            make_spare(r, MAX(wal->options.segment_bytes_min, 2 * WAL_BLOCK_BYTES + tail_bytes));
+            make_spare(r, MAX(MIN(wal->options.segment_bytes_min, (uint64_t)WAL_FIRST_BYTES),
+                              2 * WAL_BLOCK_BYTES + tail_bytes));
         if (status == STATUS_NO_SPACE)
             return go_on_in_place(r);
         TRY(status);
@@ -856,6 +869,7 @@ static enum status recover(struct recovery *r)
     }
     if (last_used == 0 && !wal->options.create)
         return STATUS_NOT_FOUND;
+    wal->is_new = last_used == 0;
     if (wal->log_id == 0)
         wal->log_id = env_random_u64(wal->env) | 1;
     wal->log_start = wal->log_start_durable = r->log_start;

@@ -290,13 +290,18 @@ void wal_give_space(struct wal *wal)
     wal_background(wal);
 }
 
-/* Nothing is made for a log that nobody writes to, nor once it closes but one small spare. */
+/* Nothing is made for a log that nobody writes to, nor once it closes but one small spare.  The first
+ * start's few batches are not to stand behind the making of spares: they wait until the new log is
+ * idle, or more is written. */
 static bool wants_spare(const struct wal *wal)
 {
     uint32_t wanted = wal->closing ? 1 : WAL_RESERVE;
+    bool starting =
+        wal->is_new && !wal->closing && !wal->sealed && wal->position <= WAL_START_BYTES;
 
     return wal->filling == NULL && !wal->filling_paused && wal->spare_count < wanted &&
-           wal->state != WAL_FAILED && (wal->stats.appends > 0 || wal->waits_for_spare);
+           wal->state != WAL_FAILED &&
+           ((wal->stats.appends > 0 && !starting) || wal->waits_for_spare);
 }
 
 void wal_background(struct wal *wal)

@@ -157,7 +157,7 @@ def test_flipped_bit_in_a_page(start, stored):
         server.get("items", victim)
     assert (refused.value.status, refused.value.type) == (500, "InternalServerError")
     assert server.metrics()["corrupt_pages_total"] >= 1
-    assert server.find(r"error storage: .*page \d+.*")
+    eventually(lambda: server.find(r"error storage: .*page \d+.*"), lambda: server.output)
     failed = 0
     for key, text in texts.items():
         try:

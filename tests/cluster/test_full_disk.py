@@ -200,6 +200,7 @@ def test_delete_table_on_a_full_disk(start, disk, end):
 
 def test_no_space_for_a_start(start, disk):
     path = disk(1)
+    (path / "other").write_bytes(bytes(960 << 10))
     server = start("--data", path / "data", ready=False)
     assert server.wait() == 1
     assert server.lines[-1] == (f"trine: cannot open the data directory {path / 'data'}: there is no space left on its "

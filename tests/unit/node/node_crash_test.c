@@ -192,9 +192,74 @@ static void acknowledged_writes_survive_and_ranges_are_right(void **state)
     }
 }
 
+/* ---- The first start ---- */
+
+static bool put_acknowledged;
+
+static void put_body(struct context *ctx, struct fixture *f)
+{
+    CHECK(f, put(ctx, f, GROUP, BYTES("first"), 1, 0) == STATUS_OK);
+    put_acknowledged = true;
+}
+
+static void get_body(struct context *ctx, struct fixture *f)
+{
+    uint64_t number;
+    CHECK(f, get(ctx, f, GROUP, BYTES("first"), &number) == STATUS_OK);
+    CHECK(f, number == 1 || !put_acknowledged);
+}
+
+/* false: the machine crashed. */
+static bool first_life(struct fixture *f)
+{
+    if (!fixture_run(f, open_body))
+        return false;
+    assert_int_equal(f->status, STATUS_OK);
+    if (!fixture_run(f, create_body))
+        return false;
+    assert_int_equal(f->status, STATUS_OK);
+    return fixture_run(f, put_body) && fixture_run(f, close_body);
+}
+
+/* Whatever is left opens, or is made anew; what was acknowledged outlives a loss of power behind it. */
+static void check_after(struct fixture *f, enum sim_crash crash)
+{
+    fixture_crash(f, crash);
+    fixture_open(f);
+    assert_true(fixture_run(f, create_body));
+    assert_int_equal(f->status, STATUS_OK);
+    assert_true(fixture_run(f, get_body));
+    assert_true(fixture_run(f, put_body));
+    fixture_crash(f, SIM_CRASH_POWER);
+    fixture_open(f);
+    assert_true(fixture_run(f, get_body));
+    fixture_close(f);
+}
+
+static void a_first_start_may_end_at_every_change(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= 8; seed++) {
+        enum sim_crash crash = seed % 2 == 0 ? SIM_CRASH_POWER : SIM_CRASH_KILL;
+        bool whole = false;
+        for (uint64_t change = 1; !whole; change++) {
+            assert_true(change < 1000);
+            struct fixture *f = fixture_create(seed);
+            put_acknowledged = false;
+            sim_node_crash_at(f->machine, crash, change);
+            whole = first_life(f);
+            if (!whole)
+                check_after(f, crash);
+            fixture_free(f);
+            assert_true(!whole || change > 20); /* so many crashes there were */
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_first_start_may_end_at_every_change),
         cmocka_unit_test(acknowledged_writes_survive_and_ranges_are_right),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -281,6 +281,13 @@ static void close_on_fiber(struct context *ctx, void *argument)
     f->done = true;
 }
 
+static void settle_on_fiber(struct context *ctx, void *argument)
+{
+    struct fixture *f = argument;
+    f->status = wal_settle(ctx, f->wal);
+    f->done = true;
+}
+
 /* After a successful opening: the model holds what the log holds. */
 static void check_recovered(struct fixture *f)
 {

@@ -67,6 +67,23 @@ static void open_until_open(struct fixture *f, struct prng *prng)
     }
 }
 
+/* The owner's checkpoint covers what is durable, or not: the position grows with every release. */
+static void cover(struct fixture *f)
+{
+    if (f->options.needed.value > 0)
+        f->options.needed = wal_durable(f->wal);
+}
+
+/* Settle the log, and cover all of it.  false: the node crashed meanwhile. */
+static bool settle(struct fixture *f)
+{
+    if (!run_fiber(f, settle_on_fiber))
+        return false;
+    if (f->status == STATUS_OK)
+        f->options.needed = wal_durable(f->wal);
+    return true;
+}
+
 /* One life of the node, ended by a crash or a clean stop. */
 static void live(struct fixture *f, struct prng *prng)
 {
@@ -83,13 +100,20 @@ static void live(struct fixture *f, struct prng *prng)
             crash(f, SIM_CRASH_KILL);
             return;
         }
-        if (prng_one_in(prng, 6) && f->durable_count > f->released_count)
+        if (prng_one_in(prng, 6) && f->durable_count > f->released_count) {
+            cover(f);
             release(f, f->released_count +
                            (uint32_t)prng_below(prng, f->durable_count - f->released_count + 1));
+        }
         if (wal_state(f->wal) == WAL_FAILED && prng_one_in(prng, 3))
             break;
     }
+    if (prng_one_in(prng, 4) && !settle(f)) {
+        crash(f, SIM_CRASH_KILL);
+        return;
+    }
     if (prng_one_in(prng, 3)) {
+        cover(f);
         if (prng_one_in(prng, 2))
             release(f, f->durable_count);
         if (!fixture_close(f)) {

@@ -623,13 +623,6 @@ static void one_configuration_before_the_newest_is_kept(void **state)
     fixture_free(f);
 }
 
-static void settle_on_fiber(struct context *ctx, void *argument)
-{
-    struct fixture *f = argument;
-    f->status = wal_settle(ctx, f->wal);
-    f->done = true;
-}
-
 static void settle_well(struct fixture *f)
 {
     assert_true(run_fiber(f, settle_on_fiber));
@@ -663,6 +656,29 @@ static void after_a_clean_stop_the_log_is_small(void **state)
     list = files(f);
     assert_true(list->total <= 16u << 20);
     free(list);
+    fixture_free(f);
+}
+
+static void an_opening_syncs_once_when_nothing_is_in_doubt(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_create(24);
+    open_well(f); /* a new log */
+    assert_int_equal(wal_stats(f->wal)->syncs, 1);
+    append_singly(f, 3, 100);
+    crash(f, SIM_CRASH_KILL);
+    open_well(f); /* the last batch may be in memory only */
+    assert_int_equal(wal_stats(f->wal)->syncs, 2);
+    settle_well(f);
+    f->options.needed = wal_durable(f->wal);
+    crash(f, SIM_CRASH_KILL);
+    open_well(f); /* the checkpoint knows it to be durable */
+    assert_int_equal(wal_stats(f->wal)->syncs, 1);
+    append_singly(f, 3, 100);
+    crash(f, SIM_CRASH_POWER);
+    open_well(f);
+    assert_int_equal(f->replayed, 6);
+    close_well(f);
     fixture_free(f);
 }
 
@@ -756,6 +772,7 @@ int main(void)
         cmocka_unit_test(segments_are_recycled_and_promises_carried),
         cmocka_unit_test(one_configuration_before_the_newest_is_kept),
         cmocka_unit_test(after_a_clean_stop_the_log_is_small),
+        cmocka_unit_test(an_opening_syncs_once_when_nothing_is_in_doubt),
         cmocka_unit_test(a_close_writes_out_what_is_gathered),
         cmocka_unit_test(records_survive_their_encoding),
         cmocka_unit_test(names_of_segments),
