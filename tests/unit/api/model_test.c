@@ -1,13 +1,9 @@
 /* Bodies decoded by the model's table, and the texts of what they violate. */
 #include "api/model.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <string.h>
+#include "unit/cmocka_headers.h"
 
-#include <cmocka.h>
+#include <stdio.h>
 
 #include "api/input.h"
 #include "api/model_shapes.h"

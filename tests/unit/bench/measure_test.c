@@ -1,10 +1,7 @@
 /* Percentiles and the schedule of the open loop, against plain computations; where an answer ends. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdlib.h>
+#include "unit/cmocka_headers.h"
 
-#include <cmocka.h>
+#include <stdlib.h>
 
 #include "base/compiler.h"
 #include "base/prng.h"

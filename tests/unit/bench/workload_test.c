@@ -1,12 +1,9 @@
 /* What the load generator sends: accepted by the server's own verifier, items of the size it
  * promises, and answers told right from wrong. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
+#include "unit/cmocka_headers.h"
+
 #include <stdio.h>
 #include <stdlib.h>
-
-#include <cmocka.h>
 
 #include "load/ring.h"
 #include "wire/http_parse.h"

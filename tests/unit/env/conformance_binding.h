@@ -3,14 +3,10 @@
 #ifndef TESTS_CONFORMANCE_BINDING_H
 #define TESTS_CONFORMANCE_BINDING_H
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdint.h>
+#include "unit/cmocka_headers.h"
+
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
 
 #include "base/prng.h"
 #include "env/env.h"

@@ -2,18 +2,14 @@
  * same seed. */
 #include "env/sim/sim_env.h"
 
-#include <setjmp.h>
+#include "unit/cmocka_headers.h"
+
 #include <signal.h>
-#include <stdarg.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-#include <cmocka.h>
 
 #include "env/fiber.h"
 

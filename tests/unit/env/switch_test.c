@@ -2,15 +2,11 @@
  */
 #include "env/switch.h"
 
-#include <setjmp.h>
+#include "unit/cmocka_headers.h"
+
 #include <stdalign.h>
-#include <stdarg.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
 
 #define STACK_BYTES 65536u
 

@@ -2,13 +2,10 @@
  * names of hosts, and what things cost. */
 #include "env/uv/uv_env.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
+#include "unit/cmocka_headers.h"
+
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
 
 #include <arpa/inet.h>
 #include <dirent.h>

@@ -8,14 +8,10 @@
 #ifndef TESTS_UNIT_EXPR_FIXTURE_H
 #define TESTS_UNIT_EXPR_FIXTURE_H
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdint.h>
+#include "unit/cmocka_headers.h"
+
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
 
 #include "expr/expr.h"
 

@@ -1,14 +1,10 @@
 /* Keys as bytes: their order, their limits, and the ranges that prefixes and shares cut. */
 #include "model/key.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdint.h>
+#include "unit/cmocka_headers.h"
+
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
 
 #include "base/checksum.h"
 #include "base/codec.h"

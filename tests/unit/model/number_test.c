@@ -1,14 +1,10 @@
 /* Numbers against a plain model: fixed-point decimals wide enough for every number there is. */
 #include "model/number.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdint.h>
+#include "unit/cmocka_headers.h"
+
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
 
 #include "base/prng.h"
 

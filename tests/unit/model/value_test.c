@@ -1,14 +1,10 @@
 /* Values in their binary form: writing, reading, order, sizes, and bytes that are none. */
 #include "model/value.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdint.h>
+#include "unit/cmocka_headers.h"
+
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
 
 #include "base/prng.h"
 

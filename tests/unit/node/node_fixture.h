@@ -2,14 +2,10 @@
 #ifndef TESTS_UNIT_NODE_NODE_FIXTURE_H
 #define TESTS_UNIT_NODE_NODE_FIXTURE_H
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdint.h>
+#include "unit/cmocka_headers.h"
+
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
 
 #include "env/fiber.h"
 #include "env/sim/sim_env.h"

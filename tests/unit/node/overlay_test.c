@@ -1,3 +1,4 @@
+/* The overlay against an array of all versions. */
 #include "unit/cmocka_headers.h"
 
 #include <stdlib.h>

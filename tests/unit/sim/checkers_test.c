@@ -1,12 +1,8 @@
 /* The simulator's checkers reject bad histories of each kind, and accept whatever a correct
  * register answers, with crashes that leave outcomes unknown. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <string.h>
+#include "unit/cmocka_headers.h"
 
-#include <cmocka.h>
+#include <stdio.h>
 
 #include "base/prng.h"
 #include "sim/check/history.h"

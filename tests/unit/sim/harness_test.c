@@ -1,11 +1,8 @@
 /* The scenario's harness, on its own small server: correct seeds pass and repeat themselves, and a
  * server that is wrong is found out by what the checkers see. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdint.h>
-#include <stdio.h>
+#include "unit/cmocka_headers.h"
 
-#include <cmocka.h>
+#include <stdio.h>
 
 #include "env/bugs.h"
 #include "sim/scenario.h"

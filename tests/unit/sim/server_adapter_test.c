@@ -1,10 +1,7 @@
 /* The program's own server on a simulated disk: what a start has made is there for ever. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdint.h>
-#include <stdio.h>
+#include "unit/cmocka_headers.h"
 
-#include <cmocka.h>
+#include <stdio.h>
 
 #include "sim/server_adapter.h"
 

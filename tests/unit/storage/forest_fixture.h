@@ -2,14 +2,10 @@
 #ifndef TESTS_FOREST_FIXTURE_H
 #define TESTS_FOREST_FIXTURE_H
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdint.h>
+#include "unit/cmocka_headers.h"
+
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
 
 #include "base/prng.h"
 #include "env/fiber.h"

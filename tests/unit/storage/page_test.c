@@ -1,12 +1,8 @@
 /* Pages in memory: nodes against a sorted array, what page_check lets through, large values. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdint.h>
+#include "unit/cmocka_headers.h"
+
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
 
 #include "base/prng.h"
 #include "storage/page.h"

@@ -1,11 +1,7 @@
 /* Page numbers: the lowest first, none too early, and the encoded form. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
+#include "unit/cmocka_headers.h"
 
-#include <cmocka.h>
+#include <stdlib.h>
 
 #include "base/prng.h"
 #include "storage/page.h"

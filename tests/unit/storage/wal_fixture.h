@@ -7,14 +7,10 @@
 #ifndef TESTS_UNIT_STORAGE_WAL_FIXTURE_H
 #define TESTS_UNIT_STORAGE_WAL_FIXTURE_H
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdint.h>
+#include "unit/cmocka_headers.h"
+
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
 
 #include "base/checksum.h"
 #include "env/fiber.h"

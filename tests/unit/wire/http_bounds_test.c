@@ -1,10 +1,7 @@
 /* The HTTP server at its bounds: sizes, counts, time, memory, the end. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdio.h>
+#include "unit/cmocka_headers.h"
 
-#include <cmocka.h>
+#include <stdio.h>
 
 #include "unit/wire/http_fixture.h"
 

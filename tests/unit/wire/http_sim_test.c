@@ -1,12 +1,8 @@
 /* The HTTP server in the simulated world: bytes cut, delayed and connections broken by the seed. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
+#include "unit/cmocka_headers.h"
+
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
 
 #include "env/fiber.h"
 #include "env/sim/sim_env.h"

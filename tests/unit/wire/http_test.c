@@ -1,10 +1,7 @@
 /* The HTTP server: what it takes for a request, and how it answers. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdio.h>
+#include "unit/cmocka_headers.h"
 
-#include <cmocka.h>
+#include <stdio.h>
 
 #include <libdeflate.h>
 

@@ -1,14 +1,10 @@
 /* The JSON scanner and writer: what is JSON and what is not, bounds, text, and a plain model. */
 #include "wire/json.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdint.h>
+#include "unit/cmocka_headers.h"
+
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
 
 #include "base/prng.h"
 #include "wire/base64.h"

@@ -1,11 +1,8 @@
 /* Signature Version 4: published and independently computed signatures, and every refusal. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
+#include "unit/cmocka_headers.h"
+
 #include <stdio.h>
 #include <stdlib.h>
-
-#include <cmocka.h>
 
 #include "base/prng.h"
 #include "unit/wire/signer.h"

@@ -1,10 +1,7 @@
 /* TLS of the HTTP server, against OpenSSL's own client over memory. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdio.h>
+#include "unit/cmocka_headers.h"
 
-#include <cmocka.h>
+#include <stdio.h>
 
 #include <openssl/ec.h>
 #include <openssl/err.h>
