@@ -1,3 +1,4 @@
+/* items_answer.c - what they are told, checked and put into the history. */
 #include <stdio.h>
 #include <string.h>
 

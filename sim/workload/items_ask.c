@@ -1,3 +1,4 @@
+/* items_ask.c - what the clients of items ask. */
 #include "base/assert.h"
 #include "sim/workload/items_private.h"
 

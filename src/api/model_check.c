@@ -1,3 +1,4 @@
+/* model_check.c - the texts of violated constraints. */
 #include "api/model.h"
 
 #include <string.h>

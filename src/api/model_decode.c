@@ -1,3 +1,4 @@
+/* model_decode.c - a body into the C struct of its operation's input. */
 #include "api/model.h"
 
 #include <stdint.h>

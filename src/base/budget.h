@@ -22,8 +22,8 @@
 #include "base/assert.h"
 #include "base/compiler.h"
 
-#define BUDGET_SMALL_BYTES                                                                         \
-    ((size_t)64 << 10) /* a draw of at most so much may use the last eighth */
+/* A draw of at most so much may use the last eighth. */
+#define BUDGET_SMALL_BYTES ((size_t)64 << 10)
 
 struct budget {
     size_t used_bytes; /* may pass max_bytes by what is owed */

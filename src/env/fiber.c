@@ -25,8 +25,8 @@
 #define STACK_FACTOR 1u
 #endif
 
-#define ARENA_KEEP_BYTES                                                                           \
-    ARENA_FREE_BYTES /* a larger first chunk is given back when the fiber ends */
+/* A larger first chunk is given back when the fiber ends. */
+#define ARENA_KEEP_BYTES ARENA_FREE_BYTES
 
 enum fiber_state {
     FIBER_IDLE,    /* in the list of free ones */

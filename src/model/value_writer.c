@@ -1,3 +1,4 @@
+/* value_writer.c - values written as a stream; a set or map is sorted when it is closed. */
 #include "base/assert.h"
 #include "model/value.h"
 #include "model/value_private.h"

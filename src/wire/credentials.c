@@ -1,3 +1,4 @@
+/* credentials.c - the known keys, and the file that lists them. */
 #include "base/assert.h"
 #include "wire/sigv4_private.h"
 

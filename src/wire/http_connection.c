@@ -1,3 +1,4 @@
+/* http_connection.c - one connection: its bytes gathered into requests, answered one after the other. */
 #include "base/assert.h"
 #include "wire/http_private.h"
 #include "wire/tls_private.h"

@@ -1,3 +1,4 @@
+/* http_exchange.c - one request and its answer, on a fiber of its own. */
 #include <libdeflate.h>
 
 #include "base/assert.h"

@@ -1,3 +1,4 @@
+/* http_head.c - the heads of answers, and the bodies of those that the server gives by itself. */
 #include <string.h>
 
 #include "base/assert.h"

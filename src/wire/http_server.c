@@ -1,3 +1,4 @@
+/* http_server.c - the listener, the wheel of deadlines, spare buffers, draining. */
 #include <string.h>
 
 #include "base/assert.h"

@@ -1,3 +1,4 @@
+/* json_writer.c - JSON written as a stream into a buffer. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
