@@ -18,14 +18,14 @@ static void try_body(const struct model_shape *shape, struct bytes body, struct 
 {
     struct model_input input, again;
     struct error error = {0};
-    if (model_decode(shape, body, arena, &input, &error) != STATUS_OK) {
+    if (model_decode(shape, body, arena, NULL, &input, &error) != STATUS_OK) {
         check_error(&error);
         return;
     }
-    ASSERT(model_decode(shape, body, arena, &again, &error) == STATUS_OK);
+    ASSERT(model_decode(shape, body, arena, NULL, &again, &error) == STATUS_OK);
     ASSERT(again.given == input.given && again.doubtful == input.doubtful);
     ASSERT(again.unbuilt == input.unbuilt && again.mixed == input.mixed);
-    if (model_check(shape, body, arena, &error) != STATUS_OK) {
+    if (model_check(shape, body, arena, NULL, &error) != STATUS_OK) {
         check_error(&error);
         ASSERT(input.doubtful); /* a look never misses what a check finds */
     }

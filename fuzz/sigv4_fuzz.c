@@ -16,7 +16,7 @@ static void verify(struct heap *heap, const struct credentials *credentials,
     struct sigv4_result result;
     arena_init(&arena, heap, 1u << 20);
     ASSERT(sigv4_verifier_open(heap, credentials, 1, &verifier) == STATUS_OK);
-    enum status status = sigv4_verify(verifier, &arena, request, NOW_NS, &result);
+    enum status status = sigv4_verify(verifier, &arena, request, NOW_NS, NULL, &result);
     ASSERT(status == STATUS_OK || status == STATUS_DENIED);
     if (status == STATUS_DENIED)
         ASSERT(result.failure != SIGV4_NONE && result.message.count > 0 &&

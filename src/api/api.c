@@ -200,8 +200,9 @@ static enum status verify(struct context *ctx, struct api *api, const struct htt
                           struct error *error)
 {
     struct sigv4_result result;
+    struct pause pause = context_pause(ctx);
     enum status status =
-        sigv4_verify(api->verifier, &ctx->arena, request, env_wall_ns(api->env), &result);
+        sigv4_verify(api->verifier, &ctx->arena, request, env_wall_ns(api->env), &pause, &result);
     if (status == STATUS_OK)
         ctx->principal = result.access_key;
     else if (status == STATUS_DENIED)
@@ -220,9 +221,10 @@ static enum status decode(struct api_call *call)
     const struct model_shape *shape = call->operation->input;
     struct model_input *input = &call->input;
     struct arena *arena = call_arena(call);
-    TRY(model_decode(shape, body, arena, input, &call->error));
+    struct pause pause = context_pause(call->ctx);
+    TRY(model_decode(shape, body, arena, &pause, input, &call->error));
     if (input->doubtful)
-        TRY(model_check(shape, body, arena, &call->error));
+        TRY(model_check(shape, body, arena, &pause, &call->error));
     if (input->mixed != NULL)
         return model_mixed(input, arena, &call->error);
     if (input->unbuilt != NULL)

@@ -28,6 +28,7 @@
 
 #include "base/arena.h"
 #include "base/bytes.h"
+#include "base/pause.h"
 #include "base/status.h"
 #include "expr/expr.h"
 #include "model/value.h"
@@ -132,12 +133,12 @@ struct model_input {
     struct bytes value_fault; /* what is wrong with an attribute value; at NULL: nothing */
 };
 
-/* Decode `body` into the struct that `shape`, a structure, describes.
+/* Decode `body` into the struct that `shape`, a structure, describes; pauses where that takes long.
  *   STATUS_INVALID    *error: SerializationException
  *   STATUS_NO_MEMORY  *error: the arena is full */
 MUST_USE enum status model_decode(const struct model_shape *shape, struct bytes body,
-                                  struct arena *arena, struct model_input *input,
-                                  struct error *error);
+                                  struct arena *arena, const struct pause *pause,
+                                  struct model_input *input, struct error *error);
 
 /* Go through `body`, which model_decode has accepted, again and report the constraints that it
  * violates.
@@ -145,7 +146,8 @@ MUST_USE enum status model_decode(const struct model_shape *shape, struct bytes 
  *   STATUS_INVALID    *error: "N validation errors detected: ..."
  *   STATUS_NO_MEMORY  *error: the arena is full */
 MUST_USE enum status model_check(const struct model_shape *shape, struct bytes body,
-                                 struct arena *arena, struct error *error);
+                                 struct arena *arena, const struct pause *pause,
+                                 struct error *error);
 
 /* The error for legacy parameters beside expressions; returns STATUS_INVALID. */
 enum status model_mixed(const struct model_input *input, struct arena *arena, struct error *error);

@@ -474,13 +474,14 @@ static void check_any(struct checker *c, const struct model_shape *shape, struct
 }
 
 enum status model_check(const struct model_shape *shape, struct bytes body, struct arena *arena,
-                        struct error *error)
+                        const struct pause *pause, struct error *error)
 {
     struct checker c = {.arena = arena, .error = error};
     struct json_scanner json;
     *error = (struct error){0};
     buffer_init(&c.text, arena->heap, TEXT_BYTES_MAX);
     json_scanner_init(&json, body, arena);
+    json_scanner_pause(&json, pause);
     check_structure(&c, shape, &json, NULL);
     enum status status = STATUS_OK;
     if (error->code != ERROR_NONE)

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/compiler.h"
+#include "request/data.h"
 #include "wire/item_json.h"
 #include "wire/json.h"
 #include "wire/json_fault.h"
@@ -24,6 +25,9 @@
  */
 #define ITEM_BYTES_FACTOR 5u
 #define ITEM_BYTES_SPARE  128u
+
+/* No item that is stored takes more than this while it is written. */
+#define ITEM_ROOM_MAX (ITEM_BYTES_FACTOR * ITEM_STORED_BYTES_MAX + ITEM_BYTES_SPARE)
 
 struct decoder {
     struct json_scanner json;
@@ -233,13 +237,15 @@ static enum status decode_scalar(struct decoder *d, const struct model_shape *sh
 
 /* ---- Attribute values ---- */
 
-/* Room for the binary form of one more value, which the rest of the body bounds. */
-static enum status make_item_room(struct decoder *d)
+/* Room for the binary form of one more value, which the rest of the body bounds, or ITEM_ROOM_MAX when it
+ * is `bounded`; with as much again for those that follow. */
+static enum status make_item_room(struct decoder *d, bool bounded)
 {
-    size_t rest = (size_t)(d->json.end - d->json.at);
-    size_t bytes = rest * ITEM_BYTES_FACTOR + ITEM_BYTES_SPARE;
-    if (d->items.at != NULL && d->items.capacity - d->items.count >= bytes)
+    size_t rest = (size_t)(d->json.end - d->json.at) * ITEM_BYTES_FACTOR + ITEM_BYTES_SPARE;
+    size_t need = bounded ? MIN(rest, (size_t)ITEM_ROOM_MAX) : rest;
+    if (d->items.at != NULL && d->items.capacity - d->items.count >= need)
         return STATUS_OK;
+    size_t bytes = MIN(rest, 2 * need);
     uint8_t *at = arena_alloc(d->arena, bytes);
     if (at == NULL)
         return no_memory(d);
@@ -252,10 +258,12 @@ static enum status make_item_room(struct decoder *d)
 static enum status value_fault(struct decoder *d, enum status status,
                                const struct item_json_fault *fault, struct bytes variable)
 {
-    if (status == STATUS_TOO_LARGE) {
+    bool too_large = status == STATUS_TOO_LARGE ||
+                     (status == STATUS_NO_MEMORY && !d->arena->refused); /* over bytes_max */
+    if (too_large) {
         if (d->input->value_fault.at == NULL)
             d->input->value_fault = BYTES("Item size has exceeded the maximum allowed size");
-        return STATUS_OK;
+        return d->json.failed ? not_json(d) : STATUS_OK;
     }
     if (status != STATUS_INVALID)
         return no_memory(d);
@@ -301,10 +309,11 @@ static enum status decode_value(struct decoder *d, const struct model_shape *sha
         json_skip(&d->json);
         return d->json.failed ? not_json(d) : STATUS_OK;
     }
-    TRY(make_item_room(d));
+    TRY(make_item_room(d, true));
     struct value_writer writer;
     struct item_json_fault fault = {0};
     value_writer_init(&writer, &d->items);
+    writer.bytes_max = ITEM_STORED_BYTES_MAX;
     enum status status = shape->kind == MODEL_ITEM
                              ? item_json_read_map(&d->json, &writer, d->arena, &fault)
                              : item_json_read_value(&d->json, &writer, d->arena, &fault);
@@ -319,7 +328,7 @@ static enum status decode_variables(struct decoder *d, const struct model_shape 
 {
     if (type != JSON_OBJECT || to == NULL)
         return decode_value(d, shape, type, to);
-    TRY(make_item_room(d));
+    TRY(make_item_room(d, false));
     struct value_writer writer;
     value_writer_init(&writer, &d->items);
     value_write_begin(&writer, VALUE_M);
@@ -601,7 +610,7 @@ static enum status decode_any(struct decoder *d, const struct model_shape *shape
 }
 
 enum status model_decode(const struct model_shape *shape, struct bytes body, struct arena *arena,
-                         struct model_input *input, struct error *error)
+                         const struct pause *pause, struct model_input *input, struct error *error)
 {
     struct decoder d = {.arena = arena, .input = input, .error = error};
     *input = (struct model_input){0};
@@ -609,6 +618,7 @@ enum status model_decode(const struct model_shape *shape, struct bytes body, str
     if (input->at == NULL)
         return no_memory(&d);
     json_scanner_init(&d.json, body, arena);
+    json_scanner_pause(&d.json, pause);
     TRY(decode_structure(&d, shape, json_peek(&d.json), 0, input->at));
     return json_scanner_finish(&d.json) == STATUS_OK ? STATUS_OK : not_json(&d);
 }

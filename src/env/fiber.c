@@ -366,6 +366,16 @@ void context_yield(struct context *ctx)
     fiber_suspend(fiber, FIBER_WOKEN);
 }
 
+static void yield_of(void *ctx)
+{
+    context_yield(ctx);
+}
+
+struct pause context_pause(struct context *ctx)
+{
+    return (struct pause){.run = yield_of, .argument = ctx};
+}
+
 void context_cancel(struct context *ctx)
 {
     struct fiber *fiber = ctx->fiber;

@@ -22,6 +22,7 @@
 #include "base/arena.h"
 #include "base/bytes.h"
 #include "base/list.h"
+#include "base/pause.h"
 #include "base/status.h"
 #include "env/env.h"
 
@@ -102,6 +103,9 @@ MUST_USE enum status context_sleep(struct context *ctx, uint64_t delay_ns);
 /* Let the loop turn once: other events and fibers run before this returns.  It cannot be
  * interrupted. */
 void context_yield(struct context *ctx);
+
+/* What computations of `ctx` do that take a struct pause: yield. */
+struct pause context_pause(struct context *ctx);
 
 /* End the interruptible wait of `ctx` with STATUS_CANCELLED; from now on each such wait ends so at
  * once.  Called on any other fiber or outside. */

@@ -199,6 +199,16 @@ size_t number_format(const struct number *number, char *text)
 
 /* ---- Encoded ---- */
 
+size_t number_text_bytes_max(struct bytes encoded)
+{
+    if (encoded.count < 2)
+        return 1;
+    /* The exponent is biased, and mirrored for negative numbers. */
+    int exponent = encoded.at[0] == 0xc0 ? encoded.at[1] - 129 : 126 - encoded.at[1];
+    size_t zeros = (size_t)(exponent < 0 ? -exponent : exponent);
+    return 3 + zeros + 2 * (encoded.count - 2); /* sign, zero and point */
+}
+
 size_t number_encode(const struct number *number, uint8_t *to)
 {
     uint32_t count = number->digit_count;

@@ -61,6 +61,9 @@ MUST_USE enum status number_parse(struct bytes text, struct number *number,
  * length. */
 size_t number_format(const struct number *number, char *text);
 
+/* No less than number_format writes for a number that is encoded so, and at most twice as much. */
+size_t number_text_bytes_max(struct bytes encoded);
+
 /* Encode into NUMBER_ENCODED_BYTES_MAX bytes; returns the length. */
 size_t number_encode(const struct number *number, uint8_t *to);
 

@@ -534,12 +534,8 @@ size_t item_json_bytes_max(struct value value)
         return json_string_bytes_max(value_bytes(value)) + AROUND_BYTES;
     case VALUE_B:
         return value_bytes(value).count / 3 * 4 + 8 + AROUND_BYTES;
-    case VALUE_N: {
-        char text[NUMBER_TEXT_BYTES_MAX];
-        struct number number;
-        value_number(value, &number);
-        return number_format(&number, text) + 2 + AROUND_BYTES;
-    }
+    case VALUE_N:
+        return number_text_bytes_max(value_number_encoded(value)) + 2 + AROUND_BYTES;
     case VALUE_SS:
     case VALUE_NS:
     case VALUE_BS:

@@ -6,7 +6,20 @@
 void json_scanner_init(struct json_scanner *s, struct bytes body, struct arena *arena)
 {
     const uint8_t *at = body.count > 0 ? body.at : (const uint8_t *)"";
-    *s = (struct json_scanner){.at = at, .end = at + body.count, .arena = arena};
+    *s = (struct json_scanner){
+        .at = at, .end = at + body.count, .arena = arena, .pause_at = UINTPTR_MAX};
+}
+
+void json_scanner_pause(struct json_scanner *s, const struct pause *pause)
+{
+    s->pause = pause;
+    s->pause_at = pause != NULL ? (uintptr_t)s->at + PAUSE_BYTES : UINTPTR_MAX;
+}
+
+static COLD void take_pause(struct json_scanner *s)
+{
+    s->pause_at = (uintptr_t)s->at + PAUSE_BYTES;
+    pause_run(s->pause);
 }
 
 /* After this nothing is left to read, so that every function ends up in its own way out. */
@@ -97,6 +110,8 @@ void json_array_begin(struct json_scanner *s)
 /* Is there another member before `bracket`?  Takes the comma before it, or the bracket. */
 static inline bool more(struct json_scanner *s, uint8_t bracket)
 {
+    if (UNLIKELY((uintptr_t)s->at >= s->pause_at))
+        take_pause(s);
     bool first = s->first;
     s->first = false;
     if (take(s, bracket)) {

@@ -13,6 +13,7 @@
 #include "base/arena.h"
 #include "base/buffer.h"
 #include "base/bytes.h"
+#include "base/pause.h"
 #include "base/status.h"
 
 #define JSON_DEPTH_MAX 128u
@@ -32,6 +33,8 @@ struct json_scanner {
     const uint8_t *at;
     const uint8_t *end;
     struct arena *arena; /* for strings with escapes */
+    const struct pause *pause;
+    uintptr_t pause_at; /* the place in the body at which to pause next; UINTPTR_MAX: never */
     uint32_t depth;
     bool first;  /* the innermost object or array has had no member yet */
     bool taken;  /* a value was begun */
@@ -40,6 +43,9 @@ struct json_scanner {
 };
 
 void json_scanner_init(struct json_scanner *s, struct bytes body, struct arena *arena);
+
+/* Pause between members and elements; NULL: never, as after json_scanner_init. */
+void json_scanner_pause(struct json_scanner *s, const struct pause *pause);
 
 /* The type of the value that comes next, without taking it. */
 enum json_type json_peek(struct json_scanner *s);

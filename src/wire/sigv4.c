@@ -177,7 +177,7 @@ static bool signs_host(struct bytes signed_headers)
 }
 
 static enum status check_signature(struct sigv4_verifier *verifier, struct arena *arena,
-                                   const struct http_request *request,
+                                   const struct http_request *request, const struct pause *pause,
                                    const struct sigv4_claim *claim, struct sigv4_result *result)
 {
     const struct credential *credential = NULL;
@@ -190,6 +190,9 @@ static enum status check_signature(struct sigv4_verifier *verifier, struct arena
         return sigv4_deny(result, SIGV4_MISMATCH,
                           BYTES("'Host' or ':authority' must be a 'SignedHeader' in the AWS "
                                 "Authorization."));
+    /* Pauses: credentials stay as they are, the cache does not. */
+    uint8_t body_hash[SHA256_DIGEST_LENGTH];
+    sigv4_body_hash(request, pause, body_hash);
     struct cache_entry *set = set_of(verifier, claim->credential);
     const struct cache_entry *entry = cache_find(verifier, set, claim->credential);
     struct sigv4_key fresh;
@@ -198,8 +201,8 @@ static enum status check_signature(struct sigv4_verifier *verifier, struct arena
                          claim);
     uint8_t expected[SHA256_DIGEST_LENGTH];
     uint8_t hex[SIGV4_HEX_BYTES];
-    enum status status =
-        sigv4_sign(arena, entry != NULL ? &entry->key : &fresh, request, claim, expected);
+    enum status status = sigv4_sign(arena, entry != NULL ? &entry->key : &fresh, request, body_hash,
+                                    claim, expected);
     if (status == STATUS_NO_MEMORY)
         return status;
     if (status == STATUS_OK)
@@ -221,7 +224,7 @@ static enum status check_signature(struct sigv4_verifier *verifier, struct arena
 
 enum status sigv4_verify(struct sigv4_verifier *verifier, struct arena *arena,
                          const struct http_request *request, uint64_t wall_ns,
-                         struct sigv4_result *result)
+                         const struct pause *pause, struct sigv4_result *result)
 {
     struct sigv4_claim claim;
     *result = (struct sigv4_result){0};
@@ -237,7 +240,7 @@ enum status sigv4_verify(struct sigv4_verifier *verifier, struct arena *arena,
                              BYTES_ARGS(claim.timestamp)));
         TRY(check_scope(arena, &claim, result));
         TRY(check_time(arena, &claim, signed_s, wall_ns / 1000000000u, result));
-        TRY(check_signature(verifier, arena, request, &claim, result));
+        TRY(check_signature(verifier, arena, request, pause, &claim, result));
     }
     result->access_key = claim.access_key;
     result->region = claim.region;

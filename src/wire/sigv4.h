@@ -25,6 +25,7 @@
 #include "base/compiler.h"
 #include "base/hash_map.h"
 #include "base/heap.h"
+#include "base/pause.h"
 #include "base/status.h"
 #include "wire/http.h"
 
@@ -98,13 +99,13 @@ MUST_USE enum status sigv4_verifier_open(struct heap *heap, const struct credent
                                          uint64_t seed, struct sigv4_verifier **verifier);
 void sigv4_verifier_close(struct sigv4_verifier *verifier);
 
-/* Check the signature of `request` at the time wall_ns (nanoseconds since 1970).  *result is always
+/* Check the signature of `request` at the time wall_ns (nanoseconds since 1970); pauses over long bodies.  *result is always
  * filled in.
  *   STATUS_OK         accepted
  *   STATUS_DENIED     refused; result says how
  *   STATUS_NO_MEMORY  the text of the refusal did not fit the arena */
 MUST_USE enum status sigv4_verify(struct sigv4_verifier *verifier, struct arena *arena,
                                   const struct http_request *request, uint64_t wall_ns,
-                                  struct sigv4_result *result);
+                                  const struct pause *pause, struct sigv4_result *result);
 
 #endif

@@ -262,12 +262,26 @@ static void write_headers(struct writer *w, const struct http_request *request,
     }
 }
 
+void sigv4_body_hash(const struct http_request *request, const struct pause *pause,
+                     uint8_t hash[SHA256_DIGEST_LENGTH])
+{
+    struct bytes rest = request->raw_body;
+    SHA256_CTX context;
+    SHA256_Init(&context);
+    while (rest.count > PAUSE_BYTES) {
+        SHA256_Update(&context, rest.at, PAUSE_BYTES);
+        rest = bytes_after(rest, PAUSE_BYTES);
+        pause_run(pause);
+    }
+    SHA256_Update(&context, rest.at, rest.count);
+    SHA256_Final(hash, &context);
+}
+
 enum status sigv4_canonical_hash(struct arena *arena, const struct http_request *request,
+                                 const uint8_t body_hash[SHA256_DIGEST_LENGTH],
                                  const struct sigv4_claim *claim,
                                  uint8_t hash[SHA256_DIGEST_LENGTH])
 {
-    uint8_t body_hash[SHA256_DIGEST_LENGTH];
-    sha256(request->raw_body, body_hash);
     struct writer w;
     write_begin(&w);
     write_bytes(&w, request->method);
@@ -289,11 +303,12 @@ enum status sigv4_canonical_hash(struct arena *arena, const struct http_request 
 }
 
 enum status sigv4_sign(struct arena *arena, const struct sigv4_key *key,
-                       const struct http_request *request, const struct sigv4_claim *claim,
-                       uint8_t signature[SHA256_DIGEST_LENGTH])
+                       const struct http_request *request,
+                       const uint8_t body_hash[SHA256_DIGEST_LENGTH],
+                       const struct sigv4_claim *claim, uint8_t signature[SHA256_DIGEST_LENGTH])
 {
     uint8_t hash[SHA256_DIGEST_LENGTH];
-    TRY(sigv4_canonical_hash(arena, request, claim, hash));
+    TRY(sigv4_canonical_hash(arena, request, body_hash, claim, hash));
     struct writer w;
     w.hash = key->inner;
     w.count = 0;

@@ -93,14 +93,21 @@ void sigv4_hex(const uint8_t hash[SHA256_DIGEST_LENGTH], uint8_t hex[SIGV4_HEX_B
  */
 void sigv4_key_derive(struct sigv4_key *key, struct bytes secret, const struct sigv4_claim *claim);
 
-/* What the signature of `request` must be with `key`.
+/* The hash of the body as it came; pauses. */
+void sigv4_body_hash(const struct http_request *request, const struct pause *pause,
+                     uint8_t hash[SHA256_DIGEST_LENGTH]);
+
+/* What the signature of `request`, whose body has this hash, must be with `key`.
  *   STATUS_TOO_LARGE  the query has too many parameters     STATUS_NO_MEMORY */
 MUST_USE enum status sigv4_sign(struct arena *arena, const struct sigv4_key *key,
-                                const struct http_request *request, const struct sigv4_claim *claim,
+                                const struct http_request *request,
+                                const uint8_t body_hash[SHA256_DIGEST_LENGTH],
+                                const struct sigv4_claim *claim,
                                 uint8_t signature[SHA256_DIGEST_LENGTH]);
 
 /* The same, signed or not: the hash of the canonical request. */
 MUST_USE enum status sigv4_canonical_hash(struct arena *arena, const struct http_request *request,
+                                          const uint8_t body_hash[SHA256_DIGEST_LENGTH],
                                           const struct sigv4_claim *claim,
                                           uint8_t hash[SHA256_DIGEST_LENGTH]);
 

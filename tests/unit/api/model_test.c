@@ -35,9 +35,10 @@ static int teardown(void **state)
 static enum status decode(struct fixture *f, const struct model_shape *shape, const char *body)
 {
     arena_release(&f->arena);
-    enum status status = model_decode(shape, bytes_of_text(body), &f->arena, &f->input, &f->error);
+    enum status status =
+        model_decode(shape, bytes_of_text(body), &f->arena, NULL, &f->input, &f->error);
     if (status == STATUS_OK && f->input.doubtful)
-        status = model_check(shape, bytes_of_text(body), &f->arena, &f->error);
+        status = model_check(shape, bytes_of_text(body), &f->arena, NULL, &f->error);
     return status;
 }
 
@@ -574,9 +575,74 @@ static void shapes_are_well_formed(void **state)
         check_shape(inputs[i], 0);
 }
 
+/* ---- Large bodies ---- */
+
+static void count_pause(void *count)
+{
+    ++*(uint32_t *)count;
+}
+
+/* A body of many parts, decoded with pauses, in memory that is a small multiple of it. */
+static void large_bodies_pause(void **state)
+{
+    struct fixture *f = *state;
+    struct heap heap;
+    struct buffer body;
+    heap_init(&heap, false);
+    buffer_init(&body, &heap, 16u << 20);
+    buffer_append_format(&body, "{\"RequestItems\":{\"table\":{\"Keys\":[");
+    for (int i = 0; i < 60000; i++)
+        buffer_append_format(&body, "%s{\"pk\":{\"S\":\"%d\"}}", i > 0 ? "," : "", i);
+    buffer_append_format(&body, "]}}}");
+    arena_release(&f->arena);
+    uint32_t pauses = 0;
+    struct pause pause = {.run = count_pause, .argument = &pauses};
+    assert_int_equal(model_decode(&shape_BatchGetItemInput, buffer_bytes(&body), &f->arena, &pause,
+                                  &f->input, &f->error),
+                     STATUS_OK);
+    assert_in_range(pauses, body.count / PAUSE_BYTES - 1, body.count / PAUSE_BYTES + 1);
+    assert_in_range(f->arena.bytes_used, 0, 12u << 20);
+    pauses = 0;
+    assert_int_equal(
+        model_check(&shape_BatchGetItemInput, buffer_bytes(&body), &f->arena, &pause, &f->error),
+        STATUS_INVALID);
+    assert_true(pauses >= body.count / PAUSE_BYTES - 1);
+    buffer_release(&body);
+    arena_release(&f->arena);
+}
+
+/* An item that is far too long is not sorted and not kept, but its JSON is checked to the end. */
+static void items_that_are_too_long_are_not_built(void **state)
+{
+    struct fixture *f = *state;
+    struct heap heap;
+    struct buffer body;
+    heap_init(&heap, false);
+    buffer_init(&body, &heap, 16u << 20);
+    for (int broken = 0; broken < 2; broken++) {
+        buffer_clear(&body);
+        buffer_append_format(&body, "{\"TableName\":\"table\",\"Item\":{\"a\":{\"NS\":[");
+        for (int i = 0; i < 200000; i++)
+            buffer_append_format(&body, "%s\"%d\"", i > 0 ? "," : "", i ^ 0x155);
+        buffer_append_format(&body, broken ? "]},\"b\":{\"S\":1}}}" : "]}}}");
+        arena_release(&f->arena);
+        enum status status = model_decode(&shape_PutItemInput, buffer_bytes(&body), &f->arena, NULL,
+                                          &f->input, &f->error);
+        assert_int_equal(status, broken ? STATUS_INVALID : STATUS_OK);
+        if (broken)
+            assert_int_equal(f->error.code, ERROR_SERIALIZATION);
+        else
+            assert_text(f->input.value_fault, "Item size has exceeded the maximum allowed size");
+    }
+    buffer_release(&body);
+    arena_release(&f->arena);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(large_bodies_pause),
+        cmocka_unit_test(items_that_are_too_long_are_not_built),
         cmocka_unit_test(puts_members_into_their_places),
         cmocka_unit_test(what_is_not_given_is_empty),
         cmocka_unit_test(unknown_members_are_ignored),

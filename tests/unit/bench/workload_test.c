@@ -61,7 +61,7 @@ static struct bytes accepted_body(struct fixture *f, struct bytes text)
     http_parse_fill(&parse, text.at, headers, &request);
     request.raw_body = request.body = bytes_of(text.at + parse.body.at, parse.body.count);
     enum status status =
-        sigv4_verify(f->verifier, &f->arena, &request, NOW_S * 1000000000, &result);
+        sigv4_verify(f->verifier, &f->arena, &request, NOW_S * 1000000000, NULL, &result);
     if (status != STATUS_OK)
         fail_msg("refused: %.*s", BYTES_ARGS(result.message));
     return request.body;
@@ -113,8 +113,9 @@ static void a_changed_body_is_refused(void **state)
     assert_int_equal(http_parse_run(&parse, buffer_bytes(&text)), HTTP_PARSE_DONE);
     http_parse_fill(&parse, text.at, headers, &request);
     request.raw_body = request.body = BYTES("[]");
-    assert_int_equal(sigv4_verify(f.verifier, &f.arena, &request, NOW_S * 1000000000, &result),
-                     STATUS_DENIED);
+    assert_int_equal(
+        sigv4_verify(f.verifier, &f.arena, &request, NOW_S * 1000000000, NULL, &result),
+        STATUS_DENIED);
     buffer_release(&text);
     close_all(&f);
 }
