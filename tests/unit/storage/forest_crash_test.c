@@ -144,8 +144,11 @@ static void survives_a_crash_at_every_change_of_the_file(void **state)
     }
 }
 
-/* Damage the newer or the older of two superblocks that verify; false when there are not two. */
-static bool damage_superblock(struct crash *crash, bool the_newer)
+enum target { NEWER, OLDER, FREE_LIST_OF_NEWER };
+
+/* Damage one of two superblocks of two checkpoints, or what only the newer one refers to; false when
+ * there are not two. */
+static bool damage_superblock(struct crash *crash, enum target target)
 {
     struct superblock supers[2];
     static uint8_t block[SUPERBLOCK_BYTES];
@@ -156,10 +159,14 @@ static bool damage_superblock(struct crash *crash, bool the_newer)
             return false;
     }
     uint32_t newer = supers[1].epoch > supers[0].epoch ? 1 : 0;
-    uint32_t which = the_newer ? newer : 1 - newer;
-    assert_int_equal(
-        sim_disk_flip(crash->fixture.node, FIXTURE_PATH, which * SUPERBLOCK_SPACING + 60, 0x40),
-        STATUS_OK);
+    uint32_t which = target == OLDER ? 1 - newer : newer;
+    uint64_t at = (uint64_t)which * SUPERBLOCK_SPACING + 60;
+    if (target == FREE_LIST_OF_NEWER) {
+        if (supers[0].epoch == supers[1].epoch)
+            return false;
+        at = (uint64_t)supers[newer].free_list.number * PAGE_BYTES + 100;
+    }
+    assert_int_equal(sim_disk_flip(crash->fixture.node, FIXTURE_PATH, at, 0x40), STATUS_OK);
     return true;
 }
 
@@ -190,7 +197,7 @@ static void opens_from_either_superblock_at_every_moment(void **state)
         if (finished)
             sim_node_crash(crash.fixture.node, SIM_CRASH_POWER);
         crash.durable = 0;
-        if (damage_superblock(&crash, true)) {
+        if (damage_superblock(&crash, at % 3 == 0 ? FREE_LIST_OF_NEWER : NEWER)) {
             opened++;
             fixture_start(&crash.fixture);
             assert_true(fixture_run(&crash.fixture, look, &crash));
@@ -324,7 +331,7 @@ static void survives_power_loss_on_a_failing_disk(void **state)
 
 /* Run until power is lost during change `changes`, or to the end; damage one superblock, when there
  * are two.  The other is enough. */
-static bool either_is_enough(struct crash *crash, uint64_t changes, bool the_newer)
+static bool either_is_enough(struct crash *crash, uint64_t changes, enum target target)
 {
     fixture_start(&crash->fixture);
     sim_node_crash_at(crash->fixture.node, SIM_CRASH_POWER, changes);
@@ -332,7 +339,7 @@ static bool either_is_enough(struct crash *crash, uint64_t changes, bool the_new
         sim_node_crash(crash->fixture.node, SIM_CRASH_POWER);
     sim_node_crash_at(crash->fixture.node, SIM_CRASH_POWER, 0);
     crash->durable = 0;
-    bool damaged = damage_superblock(crash, the_newer);
+    bool damaged = damage_superblock(crash, target);
     fixture_start(&crash->fixture);
     assert_true(fixture_run(&crash->fixture, damaged ? look : work, crash));
     sim_node_crash(crash->fixture.node, SIM_CRASH_POWER);
@@ -368,7 +375,7 @@ static void either_superblock_is_enough_after_a_kill_and_a_power_loss(void **sta
             sim_node_crash_at(crash.fixture.node, SIM_CRASH_KILL, at);
             finished = fixture_run(&crash.fixture, work, &crash);
             if (!finished)
-                damaged += either_is_enough(&crash, changes, changes % 4 != 0) ? 1 : 0;
+                damaged += either_is_enough(&crash, changes, (enum target)(at % 3)) ? 1 : 0;
             fixture_close(&crash.fixture);
         }
     }
@@ -388,7 +395,7 @@ static void either_superblock_is_enough_after_failed_syncs_and_a_kill(void **sta
         assert_false(fixture_run(&crash.fixture, errors_then_crash, &crash));
         sim_set_rates(crash.fixture.sim, &none);
         crash.slot_end = crash.applied + 12;
-        damaged += either_is_enough(&crash, 1 + seed % 16, seed % 4 != 0) ? 1 : 0;
+        damaged += either_is_enough(&crash, 1 + seed % 16, (enum target)(seed % 3)) ? 1 : 0;
         fixture_close(&crash.fixture);
     }
     assert_true(damaged > 50);
