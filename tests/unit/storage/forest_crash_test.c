@@ -84,9 +84,8 @@ static void release_log(struct crash *crash)
     crash->released = MAX(crash->released, forest_log_needed(crash->forest).value);
 }
 
-static void open_tree(struct context *ctx, struct crash *crash)
+static void find_tree(struct crash *crash)
 {
-    assert_int_equal(forest_open(ctx, &crash->fixture.options, &crash->forest), STATUS_OK);
     crash->tree = forest_tree(crash->forest, fixture_replica(5));
     if (crash->tree == NULL)
         assert_int_equal(tree_create(crash->forest, fixture_replica(5), BYTES("c"), &crash->tree),
@@ -94,6 +93,12 @@ static void open_tree(struct context *ctx, struct crash *crash)
     crash->applied = tree_row(crash->tree).applied;
     assert_true(forest_recovered(crash->forest).log_from.value >= crash->released);
     release_log(crash);
+}
+
+static void open_tree(struct context *ctx, struct crash *crash)
+{
+    assert_int_equal(forest_open(ctx, &crash->fixture.options, &crash->forest), STATUS_OK);
+    find_tree(crash);
 }
 
 static void work(struct context *ctx, void *argument)
@@ -401,6 +406,87 @@ static void either_superblock_is_enough_after_failed_syncs_and_a_kill(void **sta
     assert_true(damaged > 50);
 }
 
+/* ---- All of it, at random ---- */
+
+#define LIVES 12u
+
+struct lives {
+    struct crash crash;
+    struct prng prng;
+    bool damaged; /* since it was opened last */
+};
+
+/* One life of the process, which may end by a crash anywhere. */
+static void live(struct context *ctx, void *argument)
+{
+    struct lives *lives = argument;
+    struct crash *crash = &lives->crash;
+    struct prng *prng = &lives->prng;
+    enum status status = forest_open(ctx, &crash->fixture.options, &crash->forest);
+    if (status != STATUS_OK) {
+        assert_true(status == STATUS_IO || status == STATUS_NO_SPACE);
+        return;
+    }
+    lives->damaged = false;
+    find_tree(crash);
+    assert_true(crash->applied >= crash->durable);
+    /* A batch may be in the tree in part; the log gives it once more. */
+    if (apply_slot(ctx, crash, crash->applied + 1) == STATUS_OK)
+        check_content(ctx, crash);
+    uint64_t slots_max = 1 + prng_below(prng, 20);
+    for (uint64_t turns = prng_below(prng, 20); turns > 0; turns--) {
+        for (uint64_t i = prng_below(prng, slots_max); i > 0; i--)
+            (void)!apply_slot(ctx, crash, crash->applied + 1);
+        uint64_t covered = crash->applied;
+        if (forest_checkpoint(ctx, crash->forest, (struct lsn){covered}) == STATUS_OK)
+            crash->durable = covered;
+        release_log(crash);
+    }
+    uint64_t covered = crash->applied;
+    if (prng_one_in(prng, 3) &&
+        forest_close(ctx, crash->forest, (struct lsn){covered}) == STATUS_OK)
+        crash->durable = covered;
+}
+
+static void run_lives(uint64_t seed)
+{
+    struct lives lives = {0};
+    struct crash *crash = &lives.crash;
+    struct prng *prng = &lives.prng;
+    prng_init(prng, seed);
+    fixture_open(&crash->fixture, seed);
+    for (unsigned life = 0; life < LIVES; life++) {
+        struct sim_rates rates = {0};
+        if (life + 1 < LIVES && prng_one_in(prng, 2))
+            rates = (struct sim_rates){.write_error = 30, .sync_error = 15, .no_space = 60};
+        sim_set_rates(crash->fixture.sim, &rates);
+        if (sim_node_env(crash->fixture.node) == NULL)
+            fixture_start(&crash->fixture);
+        bool power = prng_one_in(prng, 2);
+        uint64_t at = prng_one_in(prng, 3) ? 0 : 1 + prng_below(prng, 60);
+        sim_node_crash_at(crash->fixture.node, power ? SIM_CRASH_POWER : SIM_CRASH_KILL, at);
+        if (fixture_run(&crash->fixture, live, &lives))
+            sim_node_crash(crash->fixture.node, power ? SIM_CRASH_POWER : SIM_CRASH_KILL);
+        sim_node_crash_at(crash->fixture.node, SIM_CRASH_KILL, 0);
+        if (!lives.damaged && prng_one_in(prng, 2) &&
+            sim_disk_durable(crash->fixture.node, FIXTURE_PATH))
+            lives.damaged = damage_superblock(crash, (enum target)prng_below(prng, 3));
+        if (lives.damaged)
+            crash->durable = 0; /* the log has it */
+    }
+    fixture_close(&crash->fixture);
+}
+
+/* TRINE_TEST_SEEDS asks for more seeds. */
+static void opens_what_the_log_continues_life_after_life(void **state)
+{
+    (void)state;
+    const char *wanted = getenv("TRINE_TEST_SEEDS");
+    uint64_t seeds = wanted != NULL ? strtoull(wanted, NULL, 10) : 40;
+    for (uint64_t seed = 1; seed <= seeds; seed++)
+        run_lives(20000 + seed);
+}
+
 /* ---- Full disks ---- */
 
 static void fill_and_empty(struct context *ctx, void *argument)
@@ -485,6 +571,7 @@ int main(void)
         cmocka_unit_test(keeps_the_file_that_was_made_before_a_kill),
         cmocka_unit_test(either_superblock_is_enough_after_a_kill_and_a_power_loss),
         cmocka_unit_test(either_superblock_is_enough_after_failed_syncs_and_a_kill),
+        cmocka_unit_test(opens_what_the_log_continues_life_after_life),
         cmocka_unit_test(deletes_make_room_on_a_full_disk),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
