@@ -134,6 +134,17 @@ def test_more_connections_than_open_files(start):
     eventually(served, "it does not accept connections again")
 
 
+def test_clients_leave_files_for_the_log(start):
+    """However many connections come, what is written finds the files that it needs."""
+    server = start(limits=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64)))
+    server.create("items")
+    open_now = [connect(server) for _ in range(100)]
+    for i in range(60):  # several segments of the log, checkpoints
+        server.put("items", f"item {i}", a="x" * 350000)
+    for connection in open_now:
+        connection.close()
+
+
 # ---- Slow ----
 
 def test_silent_connections_are_closed(start):

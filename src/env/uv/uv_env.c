@@ -178,10 +178,13 @@ static enum status signals_open(struct env_uv *uv)
     return STATUS_OK;
 }
 
+#define FILES_KEPT 32u /* of those that the process may open: not for connections */
+
 /* A broken connection and a file at its limit are answers of the call, not deaths; a connection
  * takes a file descriptor; and threads that hardly allocate need no arenas of malloc's own. */
-static void process_prepare(void)
+static void process_prepare(struct env_uv *uv)
 {
+    uv->streams_max = UINT64_MAX;
 #ifdef M_ARENA_MAX
     mallopt(M_ARENA_MAX, 1);
 #endif
@@ -192,6 +195,8 @@ static void process_prepare(void)
         files.rlim_cur = files.rlim_max;
         (void)setrlimit(RLIMIT_NOFILE, &files); /* what it is, it stays */
     }
+    if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur != RLIM_INFINITY)
+        uv->streams_max = files.rlim_cur - MIN(files.rlim_cur / 2, (rlim_t)FILES_KEPT);
 }
 
 /* ---- Open and close ---- */
@@ -268,7 +273,6 @@ static void loop_close(struct env_uv *uv)
 
 enum status env_uv_open(const struct env_uv_options *options, struct env **env)
 {
-    process_prepare();
     struct env_uv *uv = calloc(1, sizeof(*uv));
     if (uv == NULL)
         return STATUS_NO_MEMORY;
@@ -276,6 +280,7 @@ enum status env_uv_open(const struct env_uv_options *options, struct env **env)
     heap_init(&uv->heap, false);
     list_init(&uv->tasks);
     list_init(&uv->streams);
+    process_prepare(uv);
     list_init(&uv->listeners);
     uv->loop_thread = uv_thread_self();
     uv->env = (struct env){

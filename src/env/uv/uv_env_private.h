@@ -59,6 +59,9 @@ struct env_uv {
     struct ram_files *ram; /* NULL: the system's files */
 
     struct list streams;
+    uint64_t stream_count;
+    uint64_t
+        streams_max; /* more wait to be accepted: files need some of what the process may open */
     struct list listeners;
     bool closing; /* env_uv_close runs: no callback of an owner any more */
 

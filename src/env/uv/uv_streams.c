@@ -217,6 +217,7 @@ static void stream_closed(uv_handle_t *handle)
     const struct env_stream_events *events = stream->events;
     void *owner = stream->owner;
     list_remove(&stream->link);
+    uv->stream_count--;
     heap_free(uv->env.heap, stream, sizeof(*stream));
     if (events != NULL && !uv->closing)
         events->on_closed(owner);
@@ -232,12 +233,14 @@ void env_uv_stream_close(struct env *env, struct env_stream *stream)
 
 /* ---- Listening ---- */
 
-/* Accept the connection that waits at the socket; later, when there is no memory now. */
+/* Accept the connection that waits at the socket; later, when there is no memory or no place now. */
 static void accept_one(struct listener_socket *socket)
 {
     struct env_listener *listener = socket->listener;
     struct env_uv *uv = listener->uv;
-    struct env_stream *stream = heap_alloc_zero(uv->env.heap, sizeof(*stream));
+    struct env_stream *stream = NULL;
+    if (uv->stream_count < uv->streams_max)
+        stream = heap_alloc_zero(uv->env.heap, sizeof(*stream));
     socket->waits = stream == NULL;
     if (stream == NULL) {
         env_timer_start(&uv->env, &listener->retry, ACCEPT_RETRY_NS);
@@ -245,6 +248,7 @@ static void accept_one(struct listener_socket *socket)
     }
     stream->uv = uv;
     list_push_back(&uv->streams, &stream->link);
+    uv->stream_count++;
     uv_tcp_init(&uv->loop, &stream->tcp);
     if (uv_accept((uv_stream_t *)&socket->tcp, (uv_stream_t *)&stream->tcp) != 0) {
         env_uv_stream_close(&uv->env, stream);
