@@ -513,6 +513,8 @@ static void a_full_disk_refuses_and_resumes(void **state)
     assert_int_equal(status, STATUS_NO_SPACE);
     status = append_record(f, WAL_PROMISE, 1, 0, true);
     assert_int_equal(status, STATUS_OK);
+    status = append_record(f, WAL_ENTRY, 1, 0, true); /* the barrier that follows the promise */
+    assert_int_equal(status, STATUS_OK);
     run_for(f, SECOND);
     assert_true(f->durable_count < f->model_count); /* every write fails */
     sim_set_rates(f->sim, &(struct sim_rates){0});
