@@ -33,6 +33,8 @@ struct api_options {
     struct bytes account;                  /* "000000000000": 12 digits; in ARNs; likewise */
     const struct credentials *credentials; /* NULL: any key and signature; outlives the api */
     struct router *router;                 /* outlives the api */
+    uint64_t
+        settle_ns; /* how long DescribeTable waits for a change of the table that is under way */
 };
 
 /* How requests of one operation ended. */

@@ -356,11 +356,29 @@ enum status api_update_table(struct api_call *call)
 
 /* ---- DescribeTable, DeleteTable, ListTables ---- */
 
+#define SETTLE_POLL_NS UINT64_C(2000000)
+
+/* Wait while the table is created, changed or deleted.  A client that waits for that asks again after
+ * 20 s (boto3, the AWS CLI), so an answer just before the end of a few milliseconds of work would cost
+ * it all of that. */
+static enum status settle(struct api_call *call, struct bytes name)
+{
+    uint64_t until_ns = env_now_ns(call->api->env) + call->api->options.settle_ns;
+    for (;;) {
+        const struct table *table;
+        TRY(router_describe_table(call->ctx, call_router(call), name, &table, &call->error));
+        if (table->status == TABLE_ACTIVE || env_now_ns(call->api->env) >= until_ns ||
+            context_sleep(call->ctx, SETTLE_POLL_NS) != STATUS_OK)
+            return STATUS_OK;
+    }
+}
+
 enum status api_describe_table(struct api_call *call)
 {
     const struct table_input *input = call->input.at;
     struct bytes name;
     TRY(call_table_name(call, input->table, &name));
+    TRY(settle(call, name));
     return answer_description(call, "Table", name);
 }
 

@@ -17,6 +17,7 @@
 #define ADMIN_CONNECTIONS 64u
 #define METRICS_BYTES_MAX (UINT64_C(8) << 20)
 #define REQUEST_BYTES     (UINT64_C(512) << 20)
+#define SETTLE_NS         UINT64_C(1000000000) /* much less than clients wait before they ask again */
 #define ADMIN_BYTES       (UINT64_C(32) << 20) /* as much for the admin endpoint, of its own */
 #define ADMIN_BODY_BYTES  (UINT64_C(64) << 10)
 
@@ -249,7 +250,8 @@ static enum status open_endpoint(struct server *s)
     struct api_options api_options = {.region = s->options.region,
                                       .account = s->options.account,
                                       .credentials = s->credentials_set ? &s->credentials : NULL,
-                                      .router = s->router};
+                                      .router = s->router,
+                                      .settle_ns = s->options.status_delay_ns > 0 ? 0 : SETTLE_NS};
     enum status status = api_open(s->env, &api_options, &s->api);
     if (status != STATUS_OK)
         return status;

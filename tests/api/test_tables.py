@@ -312,3 +312,19 @@ def test_boto3_waits_for_a_table(boto):
     boto.get_waiter("table_exists").wait(TableName=name)
     boto.delete_table(TableName=name)
     boto.get_waiter("table_not_exists").wait(TableName=name)
+
+
+def test_describe_waits_for_what_is_under_way(tmp_path):
+    """A waiter of boto3 or the AWS CLI that sees CREATING once asks again after 20 s."""
+    server = Server("--data", str(tmp_path / "data"))
+    try:
+        for _ in range(10):
+            name = new_name()
+            assert server.call("CreateTable", definition(name))["TableDescription"]["TableStatus"] == "CREATING"
+            assert server.call("DescribeTable", TableName=name)["Table"]["TableStatus"] == "ACTIVE"
+            assert server.call("UpdateTable", TableName=name, TableClass="STANDARD")["TableDescription"]["TableStatus"] == "UPDATING"
+            assert server.call("DescribeTable", TableName=name)["Table"]["TableStatus"] == "ACTIVE"
+            assert server.call("DeleteTable", TableName=name)["TableDescription"]["TableStatus"] == "DELETING"
+            assert server.error("DescribeTable", TableName=name)[0] == "ResourceNotFoundException"
+    finally:
+        server.stop()
