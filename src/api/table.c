@@ -66,20 +66,39 @@ static int64_t maximum(const struct model_number *given)
     return given->given ? given->value : -1;
 }
 
+/* One maximum of OnDemandThroughput; -1 takes it away. */
+static enum status check_maximum(struct api_call *call, const char *member, const char *limit,
+                                 const struct model_number *given, enum billing_mode billing)
+{
+    if (!given->given)
+        return STATUS_OK;
+    if (billing != BILLING_ON_DEMAND)
+        return error_format(&call->error, call_arena(call), ERROR_VALIDATION,
+                            INVALID_VALUES "%s for OnDemandThroughput cannot be specified when the "
+                                           "table BillingMode is PROVISIONED",
+                            member);
+    if (given->value < -1 || given->value == 0)
+        return error_format(&call->error, call_arena(call), ERROR_VALIDATION,
+                            INVALID_VALUES "Requested %s for OnDemandThroughput for table is "
+                                           "outside of valid range",
+                            member);
+    if (given->value <= TABLE_UNITS_MAX)
+        return STATUS_OK;
+    return error_format(&call->error, call_arena(call), ERROR_LIMIT_EXCEEDED,
+                        "Subscriber limit exceeded: Requested %s for OnDemandThroughput for table "
+                        "exceeds %s of the account in region %.*s",
+                        member, limit, BYTES_ARGS(call->api->options.region));
+}
+
 static enum status read_on_demand(struct api_call *call, const struct on_demand_input *given,
                                   enum billing_mode billing, int64_t *read, int64_t *write)
 {
     *read = maximum(&given->read);
     *write = maximum(&given->write);
-    if (billing != BILLING_ON_DEMAND)
-        return call_invalid(call, INVALID_VALUES
-                            "OnDemandThroughput can only be specified when BillingMode is "
-                            "PAY_PER_REQUEST");
-    if (*read < -1 || *read == 0 || *write < -1 || *write == 0)
-        return call_invalid(call, INVALID_VALUES
-                            "MaxReadRequestUnits and MaxWriteRequestUnits must be -1 or greater "
-                            "than or equal to 1");
-    return STATUS_OK;
+    TRY(check_maximum(call, "MaxReadRequestUnits", "TableMaxReadCapacityUnits", &given->read,
+                      billing));
+    return check_maximum(call, "MaxWriteRequestUnits", "TableMaxWriteCapacityUnits", &given->write,
+                         billing);
 }
 
 /* ---- What is accepted of streams and encryption: what a table has anyway ---- */
@@ -299,6 +318,20 @@ static enum status check_definitions(struct api_call *call, const struct model_l
                                              "AttributeDefinitions");
 }
 
+/* Deletion protection and the table class are each changed by a request of their own. */
+static enum status check_alone(struct api_call *call, const struct update_table_request *request)
+{
+    bool capacity =
+        request->billing_given || request->throughput_given || request->on_demand_maximum_given;
+    if (request->deletion_protection_given && (capacity || request->table_class_given))
+        return call_invalid(call, INVALID_VALUES "DeletionProtection modification must be the only "
+                                                 "operation in the request");
+    if (request->table_class_given && capacity)
+        return call_invalid(call, INVALID_VALUES
+                            "TableClass modification must be the only operation in the request");
+    return STATUS_OK;
+}
+
 static enum status read_update(struct api_call *call, struct update_table_request *request)
 {
     const struct update_table_input *input = call->input.at;
@@ -318,9 +351,13 @@ static enum status read_update(struct api_call *call, struct update_table_reques
                request->on_demand_maximum_given || request->deletion_protection_given ||
                request->table_class_given || input->stream != NULL || input->sse != NULL;
     if (!any)
-        return call_invalid(call, "At least one of ProvisionedThroughput, BillingMode, "
-                                  "UpdateStreamEnabled, GlobalSecondaryIndexUpdates or "
-                                  "SSESpecification or ReplicaUpdates is required");
+        return call_invalid(
+            call, "At least one of ProvisionedThroughput, BillingMode, UpdateStreamEnabled, "
+                  "GlobalSecondaryIndexUpdates, SSESpecification, ReplicaUpdates, "
+                  "MultiAccountReplicaReady, ReplicaTransitRoleArn, MultiRegionConsistency, "
+                  "DeletionProtectionEnabled, OnDemandThroughput, WarmThroughput or TableClass is "
+                  "required");
+    TRY(check_alone(call, request));
     if (request->billing_given)
         TRY(check_billing(call, request->billing, request->throughput_given));
     if (request->throughput_given)

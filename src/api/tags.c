@@ -11,6 +11,25 @@ static enum status not_found(struct api_call *call, enum status status, struct b
                         BYTES_ARGS(arn));
 }
 
+#define TAG_PREFIX_RESERVED "aws:"
+
+static enum status check_tag(struct api_call *call, const struct tag_input *given, uint32_t index)
+{
+    struct bytes key = given[index].key;
+    if (bytes_start_with(key, BYTES(TAG_PREFIX_RESERVED)))
+        return error_format(&call->error, call_arena(call), ERROR_VALIDATION,
+                            "Tag Key cannot be prefixed with " TAG_PREFIX_RESERVED ", Key: %.*s",
+                            BYTES_ARGS(key));
+    for (uint32_t i = 0; i < index; i++) {
+        if (bytes_equal(given[i].key, key))
+            return error_format(
+                &call->error, call_arena(call), ERROR_VALIDATION,
+                "Duplicate Tag Keys provided as input: Duplicate Tag Key found %.*s",
+                BYTES_ARGS(key));
+    }
+    return STATUS_OK;
+}
+
 enum status call_read_tags(struct api_call *call, const struct model_list *given, struct tag **tags,
                            uint32_t *count)
 {
@@ -20,17 +39,13 @@ enum status call_read_tags(struct api_call *call, const struct model_list *given
     if (given->count == 0)
         return STATUS_OK;
     if (given->count > TAGS_MAX)
-        return error_format(&call->error, call_arena(call), ERROR_VALIDATION,
-                            "One or more parameter values were invalid: Too many tags: %u, the "
-                            "limit is %u",
-                            given->count, TAGS_MAX);
+        return call_invalid(call,
+                            "Number of Tags exceed the current limit for the provided ResourceArn");
     struct tag *read = arena_alloc_array(call_arena(call), given->count, sizeof(*read));
     if (read == NULL)
         return call_no_memory(call);
     for (uint32_t i = 0; i < given->count; i++) {
-        if (bytes_start_with(inputs[i].key, BYTES("aws:")))
-            return call_invalid(call, "One or more parameter values were invalid: Tag keys that "
-                                      "begin with aws: are reserved");
+        TRY(check_tag(call, inputs, i));
         read[i] = (struct tag){.key = inputs[i].key, .value = inputs[i].value};
     }
     *tags = read;
@@ -61,7 +76,8 @@ enum status api_untag_resource(struct api_call *call)
     if (input->keys.count == 0)
         return call_invalid(call, "Atleast one Tag Key needs to be provided as Input.");
     if (input->keys.count > MODEL_STORED_MAX)
-        return call_invalid(call, "One or more parameter values were invalid: Too many tag keys");
+        return call_invalid(call,
+                            "Number of Tags exceed the current limit for the provided ResourceArn");
     enum status status = router_untag_table(call->ctx, call_router(call), name, input->keys.at,
                                             input->keys.count, &call->error);
     return status == STATUS_OK ? status : not_found(call, status, input->resource);

@@ -372,8 +372,7 @@ static enum status change_tags(struct context *ctx, const struct table *table,
     }
     if (total > TAGS_MAX)
         return error_set(error, ERROR_VALIDATION,
-                         "One or more parameter values were invalid: Too many tags: The maximum "
-                         "number of tags for a resource is 50");
+                         "Number of Tags exceed the current limit for the provided ResourceArn");
     *tags = made;
     *count = total;
     return STATUS_OK;

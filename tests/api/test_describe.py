@@ -28,8 +28,9 @@ def test_tags(server, arn):
 def test_limits_of_tags(server, arn):
     server.call("TagResource", ResourceArn=arn, Tags=[{"Key": f"k{n}", "Value": "v" * 256} for n in range(50)])
     assert len(tags(server, arn)) == 50
-    assert server.error("TagResource", ResourceArn=arn, Tags=[{"Key": "one more", "Value": ""}])[0] in (VALIDATION, "LimitExceededException")
-    assert server.error("TagResource", ResourceArn=arn, Tags=[{"Key": f"k{n}", "Value": ""} for n in range(51)])[0] == VALIDATION
+    too_many = (VALIDATION, "Number of Tags exceed the current limit for the provided ResourceArn")
+    assert server.error("TagResource", ResourceArn=arn, Tags=[{"Key": "one more", "Value": ""}]) == too_many
+    assert server.error("TagResource", ResourceArn=arn, Tags=[{"Key": f"k{n}", "Value": ""} for n in range(51)]) == too_many
     assert server.error("TagResource", ResourceArn=arn, Tags=[{"Key": "", "Value": "v" * 257}]) == (VALIDATION, (
         "2 validation errors detected: Value '' at 'tags.1.member.key' failed to satisfy constraint: Member must have length greater than or equal to 1; "
         f"Value '{'v' * 257}' at 'tags.1.member.value' failed to satisfy constraint: Member must have length less than or equal to 256"))
@@ -37,6 +38,9 @@ def test_limits_of_tags(server, arn):
 
 @pytest.mark.parametrize("operation,more,message", [
     ("TagResource", {"Tags": []}, "Atleast one Tag needs to be provided as Input."),
+    ("TagResource", {"Tags": [{"Key": "aws:x", "Value": "v"}]}, "Tag Key cannot be prefixed with aws:, Key: aws:x"),
+    ("TagResource", {"Tags": [{"Key": "k", "Value": "v"}, {"Key": "k", "Value": "w"}]},
+     "Duplicate Tag Keys provided as input: Duplicate Tag Key found k"),
     ("UntagResource", {"TagKeys": []}, "Atleast one Tag Key needs to be provided as Input."),
     ("ListTagsOfResource", {"NextToken": "x"}, "Invalid NextToken")])
 def test_errors_of_tags(server, arn, operation, more, message):

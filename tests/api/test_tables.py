@@ -237,8 +237,19 @@ def test_deletion_protection(server, make_table):
 
 
 @pytest.mark.parametrize("members,message", [
-    ({}, "At least one of ProvisionedThroughput, BillingMode, UpdateStreamEnabled, GlobalSecondaryIndexUpdates or SSESpecification "
-         "or ReplicaUpdates is required"),
+    ({}, "At least one of ProvisionedThroughput, BillingMode, UpdateStreamEnabled, GlobalSecondaryIndexUpdates, SSESpecification, "
+         "ReplicaUpdates, MultiAccountReplicaReady, ReplicaTransitRoleArn, MultiRegionConsistency, DeletionProtectionEnabled, "
+         "OnDemandThroughput, WarmThroughput or TableClass is required"),
+    ({"DeletionProtectionEnabled": True, "TableClass": "STANDARD"},
+     INVALID + "DeletionProtection modification must be the only operation in the request"),
+    ({"DeletionProtectionEnabled": True, "ProvisionedThroughput": provisioned(5, 6)},
+     INVALID + "DeletionProtection modification must be the only operation in the request"),
+    ({"BillingMode": "PAY_PER_REQUEST", "TableClass": "STANDARD"},
+     INVALID + "TableClass modification must be the only operation in the request"),
+    ({"OnDemandThroughput": {"MaxReadRequestUnits": 5}},
+     INVALID + "MaxReadRequestUnits for OnDemandThroughput cannot be specified when the table BillingMode is PROVISIONED"),
+    ({"BillingMode": "PAY_PER_REQUEST", "OnDemandThroughput": {"MaxWriteRequestUnits": 0}},
+     INVALID + "Requested MaxWriteRequestUnits for OnDemandThroughput for table is outside of valid range"),
     ({"ProvisionedThroughput": provisioned(5, 5)},
      "The provisioned throughput for the table will not change. The requested value equals the current value. Current ReadCapacityUnits "
      "provisioned for the table: 5. Requested ReadCapacityUnits: 5. Current WriteCapacityUnits provisioned for the table: 5. Requested "
