@@ -11,6 +11,7 @@ struct batch {
     struct tree_mutation *mutations; /* in the applier's arena */
     size_t count;
     uint64_t last_slot;
+    int64_t item_bytes; /* of all entries */
 };
 
 static bool has_committed(const struct replica *replica)
@@ -68,6 +69,7 @@ static size_t measure(const struct replica *replica, uint64_t slot_max, struct b
         bytes += entry->bytes;
         batch->count += entry->version_count;
         batch->last_slot = entry->slot;
+        batch->item_bytes += entry->item_bytes;
     }
     return entries;
 }
@@ -129,6 +131,7 @@ static enum status apply_batch(struct context *ctx, struct replica *replica)
     TRY(gather(ctx, replica, slot_max, &batch));
     replica->apply_failed_slot = batch.last_slot;
     TRY(tree_apply(ctx, replica->tree, batch.mutations, batch.count, batch.last_slot));
+    tree_add_item_bytes(replica->tree, batch.item_bytes);
     replica->apply_failed_slot = 0;
     fiber_no_wait_begin(ctx);
     forget(replica, batch.last_slot);

@@ -1,5 +1,7 @@
 #include "node/entry.h"
 
+#include "request/data.h"
+
 #define FLAG_BEFORE 1u
 
 void entry_header_write(uint8_t *to, const struct entry_header *header)
@@ -14,6 +16,7 @@ void entry_header_write(uint8_t *to, const struct entry_header *header)
     put_u64(to + 24, header->schema_version);
     put_u64(to + 32, header->request_id[0]);
     put_u64(to + 40, header->request_id[1]);
+    put_u64(to + 48, (uint64_t)header->item_bytes);
 }
 
 static uint8_t *append(uint8_t *to, struct bytes bytes)
@@ -72,13 +75,16 @@ enum status entry_read(struct bytes payload, struct entry_header *header)
         .table_id = get_u64(at + 16),
         .schema_version = get_u64(at + 24),
         .request_id = {get_u64(at + 32), get_u64(at + 40)},
+        .item_bytes = (int64_t)get_u64(at + 48),
     };
     struct reader r = reader_of(bytes_after(payload, ENTRY_HEADER_BYTES));
     struct mutation mutation;
     uint32_t count = 0;
     while (mutation_next(&r, &mutation))
         count++;
-    if (r.failed || count == 0 || count != header->mutation_count || get_u64(at + 48) != 0)
+    int64_t most = (int64_t)count * ITEM_BYTES_MAX;
+    if (r.failed || count == 0 || count != header->mutation_count || header->item_bytes > most ||
+        header->item_bytes < -most)
         return STATUS_CORRUPT;
     return STATUS_OK;
 }

@@ -4,7 +4,7 @@
  * Little-endian:
  *
  *   offset size  meaning
- *        0    1  format: 1
+ *        0    1  format: 2
  *        1    1  actor: 0 a client's request
  *        2    2  origin region
  *        4    4  count of mutations, at least 1
@@ -12,7 +12,8 @@
  *       16    8  table id
  *       24    8  schema version of the table when it was written
  *       32   16  request id
- *       48    8  reserved, zero
+ *       48    8  what the sum of the items' sizes changes by, signed; at most ITEM_BYTES_MAX a
+ *                mutation
  *       56    -  mutations, one after the other:
  *                  0    1  kind: 1 put, 2 delete
  *                  1    1  flags: 1 = a before-image follows
@@ -34,7 +35,7 @@
 #include "base/codec.h"
 #include "base/status.h"
 
-#define ENTRY_FORMAT         1u
+#define ENTRY_FORMAT         2u
 #define ENTRY_HEADER_BYTES   56u
 #define ENTRY_MUTATION_BYTES 12u
 #define ENTRY_BYTES_MAX      (8u * 1024u * 1024u)
@@ -49,6 +50,7 @@ struct entry_header {
     uint64_t table_id;
     uint64_t schema_version;
     uint64_t request_id[2];
+    int64_t item_bytes; /* that the mutations add to the sizes of all items; negative: take away */
 };
 
 struct mutation {

@@ -39,6 +39,7 @@ struct log_entry {
     struct wait_queue committed; /* who waits for its commit */
     size_t bytes;                /* of the allocation */
     struct bytes payload;        /* empty: a barrier */
+    int64_t item_bytes;          /* as an entry_header's */
     uint32_t version_count;
     struct version versions[];
 };

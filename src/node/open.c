@@ -42,6 +42,7 @@ static enum status recover_entry(struct node *node, const struct wal_record *rec
     entry->slot = record->slot;
     entry->ballot = record->ballot;
     entry->lsn = lsn;
+    entry->item_bytes = header.item_bytes;
     replica_accept(replica, entry);
     replica->recovered_last_slot = record->slot;
     return STATUS_OK;
@@ -491,5 +492,5 @@ void node_size(struct replica_service *service, uint64_t group_id, uint64_t *ite
         return;
     struct forest_row row = tree_row(replica->tree);
     *items = row.items;
-    *bytes = row.bytes;
+    *bytes = row.item_bytes;
 }

@@ -312,6 +312,8 @@ const struct wal_events node_wal_events = {
 /* The replica gives up its place; whoever waits for a commit learns that the outcome is unknown. */
 static void replica_fail(struct replica *replica, enum status why)
 {
+    if (replica->state == REPLICA_CLOSING)
+        replica_set_state(replica, REPLICA_CLOSING); /* wakes who waits in it */
     if (replica->state == REPLICA_FAILED || replica->state == REPLICA_CLOSING)
         return;
     log_line(replica->node->env->log, LOG_ERROR, "node", "group %llu stops serving: %s",
@@ -325,7 +327,8 @@ static void replica_fail(struct replica *replica, enum status why)
 enum status replica_wait_commit(struct context *ctx, struct replica *replica, uint64_t slot)
 {
     while (replica->commit_slot < slot && !BUG(ctx->env, BUG_ACK_BEFORE_COMMIT)) {
-        bool lost = replica->state != REPLICA_SERVING && replica->state != REPLICA_STARTING;
+        /* One that closes still commits what it has accepted. */
+        bool lost = replica->state == REPLICA_FAILED || wal_state(replica->node->wal) == WAL_FAILED;
         if (lost || replica->node->stalled) {
             replica->node->stats.unknown_outcomes++;
             return STATUS_UNKNOWN_OUTCOME;

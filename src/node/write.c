@@ -177,8 +177,10 @@ static enum status propose(struct context *ctx, struct writing *w, struct value 
         .table_id = w->target->table_id,
         .schema_version = w->target->schema_version,
         .request_id = {ctx->trace_id[0], ctx->trace_id[1]},
+        .item_bytes = (int64_t)w->result->new_bytes - (int64_t)w->result->old_bytes,
     };
     uint8_t *payload = log_entry_payload(entry);
+    entry->item_bytes = header.item_bytes;
     entry_header_write(payload, &header);
     struct mutation mutation = {.kind = is_delete ? MUTATION_DELETE : MUTATION_PUT,
                                 .key = w->write->key};

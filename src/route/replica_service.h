@@ -87,7 +87,7 @@ struct replica_service {
                          struct item_sink *sink, struct replica_range_result *result,
                          struct error *error);
 
-    /* Items and bytes that the replica's tree holds; zeros when it is not here. */
+    /* The items that the replica's tree holds, and the sum of their sizes; zeros when it is not here. */
     void (*size)(struct replica_service *service, uint64_t group_id, uint64_t *items,
                  uint64_t *bytes);
 

@@ -1,8 +1,8 @@
 /* directory.c - the tree of trees: its rows, and the trees in memory that they stand for.
  *
  * Key: u8 kind, then big-endian: LIVE group u64, added u64, node u32; DROPPED tree id u64.
- * Value: u8 format 1 | u64 tree id | u32 height | ref of the root | u64 applied slot | u64 log start
- *        | u64 items | u64 bytes | the owner's bytes.
+ * Value: u8 format 2 | u64 tree id | u32 height | ref of the root | u64 applied slot | u64 log start
+ *        | u64 items | u64 bytes | u64 item bytes | the owner's bytes.
  *
  * A tree that was dropped, or staged and not installed, keeps a DROPPED row until its pages are
  * freed; a restart goes on with that.  Rows are written by checkpoints only.
@@ -12,10 +12,10 @@
 #include "base/assert.h"
 #include "storage/forest_private.h"
 
-#define ROW_FORMAT      1u
+#define ROW_FORMAT      2u
 #define ROW_LIVE        0u
 #define ROW_DROPPED     2u
-#define ROW_FIXED_BYTES (1u + 8u + 4u + PAGE_REF_BYTES + 4u * 8u)
+#define ROW_FIXED_BYTES (1u + 8u + 4u + PAGE_REF_BYTES + 5u * 8u)
 #define UPDATE_TRIES    1000u
 
 /* ---- Trees in memory ---- */
@@ -210,6 +210,15 @@ void tree_set_log_start(struct tree *tree, uint64_t slot)
     tree->row_dirty = true;
 }
 
+void tree_add_item_bytes(struct tree *tree, int64_t change)
+{
+    uint64_t less = change < 0 ? (uint64_t)-change : 0;
+    if (!EXPECT(less <= tree->item_bytes))
+        less = tree->item_bytes;
+    tree->item_bytes += (change > 0 ? (uint64_t)change : 0) - less;
+    tree->row_dirty = true;
+}
+
 struct forest_row tree_row(const struct tree *tree)
 {
     return (struct forest_row){.replica = tree->replica,
@@ -217,6 +226,7 @@ struct forest_row tree_row(const struct tree *tree)
                                .log_start = tree->log_start,
                                .items = tree->items,
                                .bytes = tree->bytes,
+                               .item_bytes = tree->item_bytes,
                                .blob = bytes_of(tree->blob, tree->blob_bytes)};
 }
 
@@ -265,7 +275,8 @@ static uint32_t encode_value(const struct tree *tree, uint8_t *to)
     put_u64(at + 8, tree->log_start);
     put_u64(at + 16, tree->items);
     put_u64(at + 24, tree->bytes);
-    at += 32;
+    put_u64(at + 32, tree->item_bytes);
+    at += 40;
     if (tree->blob_bytes > 0)
         memcpy(at, tree->blob, tree->blob_bytes);
     return (uint32_t)(at - to) + tree->blob_bytes;
@@ -284,6 +295,7 @@ static enum status decode_row(struct forest *forest, struct bytes key, struct by
     uint64_t log_start = read_u64(&r);
     uint64_t items = read_u64(&r);
     uint64_t bytes = read_u64(&r);
+    uint64_t item_bytes = read_u64(&r);
     bool live = key.count == 21 && key.at[0] == ROW_LIVE;
     bool dropped = key.count == 9 && key.at[0] == ROW_DROPPED;
     if (r.failed || (!live && !dropped) || root.height > TREE_HEIGHT_MAX ||
@@ -303,6 +315,7 @@ static enum status decode_row(struct forest *forest, struct bytes key, struct by
     tree->log_start = log_start;
     tree->items = items;
     tree->bytes = bytes;
+    tree->item_bytes = item_bytes;
     set_blob(tree, blob, reader_left(&r));
     if (live)
         row_insert(tree, (struct replica_id){.group = get_u64_be(key.at + 1),

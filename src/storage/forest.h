@@ -141,11 +141,12 @@ bool forest_has_space(const struct forest *forest);
 /* A row of the directory; see forest_rows. */
 struct forest_row {
     struct replica_id replica;
-    uint64_t applied;   /* slot: entries up to here are in the tree */
-    uint64_t log_start; /* slot: the group's log on this node starts after it */
-    uint64_t items;     /* keys in the tree */
-    uint64_t bytes;     /* of their keys and values */
-    struct bytes blob;  /* the owner's (configuration); borrowed from the forest until the row is
+    uint64_t applied;    /* slot: entries up to here are in the tree */
+    uint64_t log_start;  /* slot: the group's log on this node starts after it */
+    uint64_t items;      /* keys in the tree */
+    uint64_t bytes;      /* of their keys and values */
+    uint64_t item_bytes; /* as the owner counts them: tree_add_item_bytes */
+    struct bytes blob;   /* the owner's (configuration); borrowed from the forest until the row is
                          * changed */
 };
 
@@ -181,6 +182,10 @@ void tree_drop(struct tree *tree);
  *   STATUS_TOO_LARGE, STATUS_NO_MEMORY: nothing changed */
 MUST_USE enum status tree_set_blob(struct tree *tree, struct bytes blob);
 void tree_set_log_start(struct tree *tree, uint64_t slot);
+
+/* The sizes of the items in the tree, as the owner counts them, change by so much.  Called for a batch
+ * right behind its tree_apply, without a wait: then every checkpoint has both or neither. */
+void tree_add_item_bytes(struct tree *tree, int64_t change);
 
 struct forest_row tree_row(const struct tree *tree);
 

@@ -54,7 +54,7 @@ struct tree {
     uint8_t stored_key[FOREST_ROW_KEY_MAX];
     uint32_t users; /* fibers that wait inside */
     struct tree_root root;
-    uint64_t applied, log_start, items, bytes;
+    uint64_t applied, log_start, items, bytes, item_bytes;
     uint64_t partial_slot; /* a large batch of this slot was applied in part; 0 = none */
     uint64_t change;       /* counts changes, from 1 */
     uint8_t *blob;

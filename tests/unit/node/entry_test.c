@@ -9,7 +9,8 @@ static size_t build(uint8_t *payload, bool with_before)
                                   .hlc = 0x1122334455667788,
                                   .table_id = 7,
                                   .schema_version = 9,
-                                  .request_id = {1, 2}};
+                                  .request_id = {1, 2},
+                                  .item_bytes = -5};
     struct mutation put = {.kind = MUTATION_PUT, .key = BYTES("key-1"), .row = BYTES("row")};
     struct mutation delete = {.kind = MUTATION_DELETE, .key = BYTES("key-2")};
     if (with_before) {
@@ -33,6 +34,7 @@ static void reads_what_it_wrote(void **state)
     assert_int_equal(header.origin_region, 3);
     assert_true(header.hlc == 0x1122334455667788 && header.table_id == 7);
     assert_true(header.schema_version == 9 && header.request_id[1] == 2);
+    assert_int_equal(header.item_bytes, -5);
 
     struct reader r = reader_of(bytes_of(payload + ENTRY_HEADER_BYTES, bytes - ENTRY_HEADER_BYTES));
     struct mutation mutation;
@@ -75,6 +77,9 @@ static void refuses_what_it_does_not_know(void **state)
     assert_int_equal(entry_read(bytes_of(payload, bytes), &header), STATUS_CORRUPT);
     bytes = build(payload, false);
     put_u32(payload + 4, 3); /* the count */
+    assert_int_equal(entry_read(bytes_of(payload, bytes), &header), STATUS_CORRUPT);
+    bytes = build(payload, false);
+    put_u64(payload + 48, UINT64_MAX - 400000000); /* what the sizes change by */
     assert_int_equal(entry_read(bytes_of(payload, bytes), &header), STATUS_CORRUPT);
 }
 
