@@ -103,7 +103,7 @@ static bool grow(struct arena *arena, size_t bytes)
 
 void *arena_alloc(struct arena *arena, size_t bytes)
 {
-    size_t rounded = (bytes + ALIGNMENT - 1) & ~(size_t)(ALIGNMENT - 1);
+    size_t rounded = (MAX(bytes, (size_t)1) + ALIGNMENT - 1) & ~(size_t)(ALIGNMENT - 1);
     if (UNLIKELY(bytes > arena->bytes_max) ||
         (UNLIKELY(rounded > (size_t)(arena->end - arena->next)) && !grow(arena, rounded))) {
         arena->refused = true;
@@ -132,7 +132,7 @@ void *arena_alloc_array(struct arena *arena, size_t count, size_t bytes)
 
 struct bytes arena_copy(struct arena *arena, struct bytes bytes)
 {
-    uint8_t *at = arena_alloc(arena, MAX(bytes.count, (size_t)1));
+    uint8_t *at = arena_alloc(arena, bytes.count);
     if (at == NULL)
         return (struct bytes){0};
     if (bytes.count > 0)

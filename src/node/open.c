@@ -140,6 +140,11 @@ static enum status open_forest(struct context *ctx, struct node *node)
     struct forest_row row = {0};
     while (forest_rows(node->forest, row.replica, &row)) {
         struct replica *replica;
+        if (node_replica(node, row.replica.group) != NULL) {
+            log_line(node->env->log, LOG_ERROR, "node", "the tree file has two trees of group %llu",
+                     (unsigned long long)row.replica.group);
+            return STATUS_CORRUPT;
+        }
         TRY(replica_open(node, row.replica, row.blob, &replica));
     }
     return STATUS_OK;

@@ -59,6 +59,7 @@ static void an_arena_keeps_its_cap_and_runs_its_cleanups(void **state)
     struct arena_cleanup cleanups[2];
     arena_on_release(&arena, &cleanups[0], note, &end);
     arena_on_release(&arena, &cleanups[1], note, &end);
+    assert_non_null(arena_alloc(&arena, 0));
     size_t total = 0;
     for (size_t bytes = 1;; bytes = bytes * 3 / 2 + 1) {
         uint8_t *at = arena_alloc(&arena, bytes);

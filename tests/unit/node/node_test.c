@@ -634,6 +634,32 @@ static void a_long_walk_lets_others_run(void **state)
     fixture_free(f);
 }
 
+/* Write a second row of the group into the tree file, as only damage or an enemy would. */
+static void second_row_body(struct context *ctx, struct fixture *f)
+{
+    struct forest_options options = {.path = "data/tree", .node_id = f->options.node_id};
+    struct forest *forest;
+    CHECK(f, forest_open(ctx, &options, &forest) == STATUS_OK);
+    struct forest_row row;
+    CHECK(f, forest_rows(forest, (struct replica_id){0}, &row) && row.replica.group == GROUP);
+    struct replica_id other = {.group = GROUP, .node = f->options.node_id + 1};
+    struct tree *tree;
+    CHECK(f, tree_create(forest, other, row.blob, &tree) == STATUS_OK);
+    CHECK(f, forest_close(ctx, forest, forest_recovered(forest).log_from) == STATUS_OK);
+}
+
+static void two_trees_of_one_group_are_damage(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_create_open(19);
+    fixture_close(f);
+    assert_true(fixture_run(f, second_row_body));
+    assert_true(fixture_run(f, open_body));
+    assert_int_equal(f->status, STATUS_CORRUPT);
+    assert_non_null(strstr(f->log_text, "two trees of group 7"));
+    fixture_free(f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -649,6 +675,7 @@ int main(void)
         cmocka_unit_test(checkpoints_follow_what_the_log_takes_on_disk),
         cmocka_unit_test(an_idle_node_stays_idle),
         cmocka_unit_test(the_overlay_is_bounded),
+        cmocka_unit_test(two_trees_of_one_group_are_damage),
         cmocka_unit_test(a_start_without_memory_leaves_nothing),
         cmocka_unit_test(calls_without_memory_change_nothing),
     };
