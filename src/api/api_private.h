@@ -79,6 +79,13 @@ enum status call_invalid(struct api_call *call, const char *message);
 /* Returns STATUS_NO_MEMORY, with its error. */
 enum status call_no_memory(struct api_call *call);
 
+/* ---- table.c ---- */
+
+/* Wait while the table is created, changed or deleted, for settle_ns at most.  A client that waits for
+ * that asks again after 20 s (boto3, the AWS CLI), so an answer just before the end of a few
+ * milliseconds of work would cost it all of that. */
+MUST_USE enum status call_settle(struct api_call *call, struct bytes name);
+
 /* ---- names.c: tables by name or ARN ---- */
 
 /* The name of the table that `text` (the member TableName) names by itself or by its ARN; a view.

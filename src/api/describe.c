@@ -15,7 +15,13 @@ enum status api_describe_time_to_live(struct api_call *call)
     const struct table *table;
     struct bytes name;
     TRY(call_table_name(call, input->table, &name));
+    TRY(call_settle(call, name));
     TRY(router_describe_table(call->ctx, call_router(call), name, &table, &call->error));
+    if (table->status == TABLE_CREATING || table->status == TABLE_DELETING)
+        return error_format(
+            &call->error, call_arena(call), ERROR_VALIDATION,
+            "Cannot describe time to live while table is in %s state: Current table state is %s",
+            table_status_name(table->status), table_status_name(table->status));
     json_write_object_begin(&call->json);
     begin(&call->json, "TimeToLiveDescription");
     write_text(&call->json, "TimeToLiveStatus", BYTES("DISABLED"));

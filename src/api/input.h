@@ -27,7 +27,6 @@ enum {
 enum { BILLING_NOT_GIVEN, BILLING_GIVEN_PROVISIONED, BILLING_GIVEN_PAY_PER_REQUEST };
 enum { KEY_TYPE_NOT_GIVEN, KEY_TYPE_HASH, KEY_TYPE_RANGE };
 enum { ATTRIBUTE_NOT_GIVEN, ATTRIBUTE_B, ATTRIBUTE_N, ATTRIBUTE_S };
-enum { CLASS_NOT_GIVEN, CLASS_STANDARD, CLASS_STANDARD_INFREQUENT_ACCESS };
 
 struct get_item_input {
     struct bytes table;
@@ -145,8 +144,8 @@ struct create_table_input {
     struct stream_input *stream;
     struct sse_input *sse;
     struct model_list tags; /* of struct tag_input */
+    struct bytes table_class;
     uint8_t billing_mode;
-    uint8_t table_class;
     uint8_t deletion_protection;
 };
 
@@ -157,8 +156,8 @@ struct update_table_input {
     struct on_demand_input *on_demand;
     struct stream_input *stream;
     struct sse_input *sse;
+    struct bytes table_class;
     uint8_t billing_mode;
-    uint8_t table_class;
     uint8_t deletion_protection;
 };
 

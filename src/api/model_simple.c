@@ -104,7 +104,7 @@ PLAIN(StreamEnabled, BOOLEAN);
 ENUMERATION(StreamViewType, "NEW_IMAGE", "OLD_IMAGE", "NEW_AND_OLD_IMAGES", "KEYS_ONLY");
 PLAIN(String, STRING);
 BOUNDED(TableArn, STRING, 1, 1024);
-ENUMERATION(TableClass, "STANDARD", "STANDARD_INFREQUENT_ACCESS");
+PLAIN(TableClass, STRING); /* the service checks it itself, with a text of its own */
 PATTERNED(TableName, 3, 255, "[a-zA-Z0-9_.-]+");
 BOUNDED(TagKeyString, STRING, 1, 128);
 BOUNDED(TagValueString, STRING, 0, 256);

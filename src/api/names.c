@@ -2,6 +2,7 @@
 #include "api/api_private.h"
 
 #define TABLE_NAME_LENGTH_MIN 3u
+#define INVALID_VALUES        "One or more parameter values were invalid: "
 
 enum arn_part { ARN_ARN, ARN_PARTITION, ARN_SERVICE, ARN_REGION, ARN_ACCOUNT, ARN_RESOURCE };
 
@@ -34,9 +35,9 @@ static bool parse(struct bytes text, struct bytes parts[ARN_PARTS], struct bytes
            name->count <= TABLE_NAME_BYTES_MAX;
 }
 
-/* Tables of another account are not ours to give; those of another region are not here. */
-static enum status check_owner(struct api_call *call, struct bytes arn,
-                               const struct bytes parts[ARN_PARTS])
+/* Tables of another account are not ours to give. */
+static enum status check_account(struct api_call *call, struct bytes arn,
+                                 const struct bytes parts[ARN_PARTS])
 {
     struct bytes account = call->api->options.account;
     if (!bytes_equal(parts[ARN_ACCOUNT], account))
@@ -46,9 +47,12 @@ static enum status check_owner(struct api_call *call, struct bytes arn,
             "resource: %.*s because no resource-based policy allows the dynamodb:%.*s action",
             BYTES_ARGS(account), BYTES_ARGS(call->operation->name), BYTES_ARGS(arn),
             BYTES_ARGS(call->operation->name));
-    if (!bytes_equal(parts[ARN_REGION], call->api->options.region))
-        return error_set(&call->error, ERROR_RESOURCE_NOT_FOUND, "Requested resource not found");
     return STATUS_OK;
+}
+
+static bool is_here(const struct api_call *call, const struct bytes parts[ARN_PARTS])
+{
+    return bytes_equal(parts[ARN_REGION], call->api->options.region);
 }
 
 #define VIOLATION "Value '%.*s' at 'tableName' failed to satisfy constraint: Member must "
@@ -86,15 +90,34 @@ enum status call_table_name(struct api_call *call, struct bytes text, struct byt
                             "1 validation error detected: " VIOLATION
                             "satisfy regular expression pattern: " MODEL_NAME_PATTERN,
                             BYTES_ARGS(text));
-    return check_owner(call, text, parts);
+    TRY(check_account(call, text, parts));
+    if (!is_here(call, parts))
+        return error_format(&call->error, call_arena(call), ERROR_VALIDATION,
+                            "1 validation error detected: Invalid AWS region in '%.*s'",
+                            BYTES_ARGS(text));
+    return STATUS_OK;
 }
 
 enum status call_resource_name(struct api_call *call, struct bytes arn, struct bytes *name)
 {
     struct bytes parts[ARN_PARTS];
+    struct arena *arena = call_arena(call);
+    if (!bytes_start_with(arn, BYTES("arn:")))
+        return error_format(&call->error, arena, ERROR_VALIDATION,
+                            INVALID_VALUES "ARNs must start with 'arn:': %.*s", BYTES_ARGS(arn));
+    if (!split(arn, parts) || !bytes_equal(parts[ARN_SERVICE], BYTES("dynamodb")))
+        return error_format(&call->error, arena, ERROR_VALIDATION,
+                            INVALID_VALUES "Provided Arn is not a DynamoDB resource arn: %.*s",
+                            BYTES_ARGS(arn));
     if (!parse(arn, parts, name))
-        return error_format(&call->error, call_arena(call), ERROR_VALIDATION,
+        return error_format(&call->error, arena, ERROR_VALIDATION,
+                            INVALID_VALUES "Invalid resource arn provided, only table or stream is "
+                                           "accepted. Provided resource arn: %.*s",
+                            BYTES_ARGS(arn));
+    TRY(check_account(call, arn, parts));
+    if (!is_here(call, parts))
+        return error_format(&call->error, arena, ERROR_VALIDATION,
                             "Invalid TableArn: Invalid ResourceArn provided as input %.*s",
                             BYTES_ARGS(arn));
-    return check_owner(call, arn, parts);
+    return STATUS_OK;
 }

@@ -7,16 +7,25 @@
 #define UNITS_BOUND         INT64_C(1000000000000) /* what the service calls out of bounds */
 #define LIST_TABLES_DEFAULT 100u
 
-/* What members are when they are not given: PROVISIONED, STANDARD. */
+/* What the member is when it is not given: PROVISIONED. */
 static enum billing_mode billing_mode(uint8_t given)
 {
     return given == BILLING_GIVEN_PAY_PER_REQUEST ? BILLING_ON_DEMAND : BILLING_PROVISIONED;
 }
 
-static enum table_class table_class(uint8_t given)
+/* TableClass; not given it is STANDARD. */
+static enum status read_class(struct api_call *call, struct bytes given, bool *is_given,
+                              enum table_class *class)
 {
-    return given == CLASS_STANDARD_INFREQUENT_ACCESS ? TABLE_CLASS_INFREQUENT_ACCESS
-                                                     : TABLE_CLASS_STANDARD;
+    *is_given = given.at != NULL;
+    *class = TABLE_CLASS_STANDARD;
+    if (bytes_equal(given, BYTES("STANDARD_INFREQUENT_ACCESS")))
+        *class = TABLE_CLASS_INFREQUENT_ACCESS;
+    else if (*is_given && !bytes_equal(given, BYTES("STANDARD")))
+        return call_invalid(call,
+                            "Invalid table-class parameter provided. Please try again with a valid "
+                            "table-class value: [STANDARD, STANDARD_INFREQUENT_ACCESS].");
+    return STATUS_OK;
 }
 
 /* ---- Throughput ---- */
@@ -183,6 +192,18 @@ static const struct attribute_definition_input *find_definition(const struct mod
     return NULL;
 }
 
+static enum status check_definitions_differ(struct api_call *call, const struct model_list *list)
+{
+    const struct attribute_definition_input *definitions = list->at;
+    for (uint32_t i = 0; i < MIN(list->count, MODEL_STORED_MAX); i++) {
+        if (find_definition(list, definitions[i].name) != &definitions[i])
+            return error_format(&call->error, call_arena(call), ERROR_VALIDATION,
+                                "Attribute Name is duplicated: %.*s",
+                                BYTES_ARGS(definitions[i].name));
+    }
+    return STATUS_OK;
+}
+
 static enum status read_key(struct api_call *call, const struct create_table_input *input,
                             uint32_t index, struct key_attribute *attribute)
 {
@@ -204,6 +225,7 @@ static enum status read_schema(struct api_call *call, const struct create_table_
     uint32_t defined = input->attribute_definitions.count;
     TRY(check_key_count(call));
     TRY(check_key_types(call, keys, count));
+    TRY(check_definitions_differ(call, &input->attribute_definitions));
     *schema = (struct key_schema){0};
     TRY(read_key(call, input, 0, &schema->partition));
     if (count > 1)
@@ -242,10 +264,9 @@ static enum status read_create(struct api_call *call, struct create_table_reques
         .name = input->table,
         .billing = billing_mode(input->billing_mode),
         .deletion_protection = input->deletion_protection == MODEL_TRUE,
-        .table_class = table_class(input->table_class),
-        .table_class_given = input->table_class != CLASS_NOT_GIVEN,
     };
     TRY(call_check_table_name(call, input->table));
+    TRY(read_class(call, input->table_class, &request->table_class_given, &request->table_class));
     TRY(check_billing(call, request->billing, input->provisioned != NULL));
     if (input->provisioned != NULL)
         TRY(read_provisioned(call, input->provisioned, &request->read_units,
@@ -342,10 +363,9 @@ static enum status read_update(struct api_call *call, struct update_table_reques
         .on_demand_maximum_given = input->on_demand != NULL,
         .deletion_protection_given = input->deletion_protection != MODEL_NOT_GIVEN,
         .deletion_protection = input->deletion_protection == MODEL_TRUE,
-        .table_class_given = input->table_class != CLASS_NOT_GIVEN,
-        .table_class = table_class(input->table_class),
     };
     TRY(call_table_name(call, input->table, &request->name));
+    TRY(read_class(call, input->table_class, &request->table_class_given, &request->table_class));
     TRY(check_stream_and_sse(call, input->stream, input->sse));
     bool any = request->billing_given || request->throughput_given ||
                request->on_demand_maximum_given || request->deletion_protection_given ||
@@ -373,6 +393,12 @@ static enum status check_update(struct api_call *call, struct update_table_reque
     const struct table *table;
     TRY(router_describe_table(call->ctx, call_router(call), request->name, &table, &call->error));
     enum billing_mode billing = request->billing_given ? request->billing : table->billing;
+    if (input->stream != NULL) /* StreamEnabled false */
+        return error_format(&call->error, call_arena(call), ERROR_VALIDATION,
+                            "Table has no stream to disable: TableName: %.*s",
+                            BYTES_ARGS(table->name));
+    if (input->sse != NULL) /* Enabled false */
+        return call_invalid(call, INVALID_VALUES "Table is already encrypted by default");
     TRY(check_definitions(call, &input->attribute_definitions, &table->schema));
     if (request->throughput_given)
         TRY(check_billing(call, billing, true));
@@ -395,10 +421,7 @@ enum status api_update_table(struct api_call *call)
 
 #define SETTLE_POLL_NS UINT64_C(2000000)
 
-/* Wait while the table is created, changed or deleted.  A client that waits for that asks again after
- * 20 s (boto3, the AWS CLI), so an answer just before the end of a few milliseconds of work would cost
- * it all of that. */
-static enum status settle(struct api_call *call, struct bytes name)
+enum status call_settle(struct api_call *call, struct bytes name)
 {
     uint64_t until_ns = env_now_ns(call->api->env) + call->api->options.settle_ns;
     for (;;) {
@@ -415,7 +438,7 @@ enum status api_describe_table(struct api_call *call)
     const struct table_input *input = call->input.at;
     struct bytes name;
     TRY(call_table_name(call, input->table, &name));
-    TRY(settle(call, name));
+    TRY(call_settle(call, name));
     return answer_description(call, "Table", name);
 }
 

@@ -2,6 +2,8 @@
 
 import pytest
 
+from conftest import Server, definition, new_name
+
 VALIDATION = "ValidationException"
 
 
@@ -51,12 +53,31 @@ def test_errors_of_tags(server, arn, operation, more, message):
     ("TagResource", {"Tags": [{"Key": "a", "Value": "b"}]}), ("UntagResource", {"TagKeys": ["a"]}), ("ListTagsOfResource", {})])
 def test_resources_of_tags(server, operation, more):
     assert server.error(operation, {"ResourceArn": "no-arn", **more}) == (
-        VALIDATION, "Invalid TableArn: Invalid ResourceArn provided as input no-arn")
+        VALIDATION, "One or more parameter values were invalid: ARNs must start with 'arn:': no-arn")
+    for arn, text in (("arn:aws:s3:us-east-1:000000000000:table/abc", "Provided Arn is not a DynamoDB resource arn: {}"),
+                      ("arn:aws:dynamodb:us-east-1:000000000000:table/abc/index/i",
+                       "Invalid resource arn provided, only table or stream is accepted. Provided resource arn: {}")):
+        assert server.error(operation, {"ResourceArn": arn, **more}) == (
+            VALIDATION, "One or more parameter values were invalid: " + text.format(arn))
+    away = "arn:aws:dynamodb:eu-west-1:000000000000:table/abc"
+    assert server.error(operation, {"ResourceArn": away, **more}) == (
+        VALIDATION, f"Invalid TableArn: Invalid ResourceArn provided as input {away}")
     missing = "arn:aws:dynamodb:us-east-1:000000000000:table/no-such-table"
     assert server.error(operation, {"ResourceArn": missing, **more}) == (
         "ResourceNotFoundException", f"Requested resource not found: ResourcArn: {missing} not found")
     other = "arn:aws:dynamodb:us-east-1:111111111111:table/table"
     assert server.error(operation, {"ResourceArn": other, **more})[0] == "AccessDeniedException"
+
+
+def test_time_to_live_of_a_table_in_the_making():
+    server = Server("--in-memory", "--status-delay", "60000")
+    try:
+        name = new_name()
+        server.call("CreateTable", definition(name))
+        assert server.error("DescribeTimeToLive", TableName=name) == (
+            VALIDATION, "Cannot describe time to live while table is in CREATING state: Current table state is CREATING")
+    finally:
+        server.stop()
 
 
 def test_time_to_live(server, table):

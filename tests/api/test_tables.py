@@ -113,6 +113,9 @@ THREE = "KeySchemaElement(attributeName=a, keyType=HASH), KeySchemaElement(attri
     ({"LocalSecondaryIndexes": []}, INVALID + "List of LocalSecondaryIndexes is empty"),
     ({"GlobalSecondaryIndexes": [{"IndexName": "index", "KeySchema": [element("pk", "HASH")], "Projection": {"ProjectionType": "ALL"}}]},
      INVALID + "GlobalSecondaryIndexes is not supported"),
+    ({"AttributeDefinitions": [attribute("pk"), attribute("pk")]}, "Attribute Name is duplicated: pk"),
+    ({"TableClass": "FAST"}, "Invalid table-class parameter provided. Please try again with a valid table-class value: "
+                             "[STANDARD, STANDARD_INFREQUENT_ACCESS]."),
     ({"StreamSpecification": {"StreamEnabled": True, "StreamViewType": "NEW_IMAGE"}}, INVALID + "StreamSpecification is not supported"),
     ({"SSESpecification": {"Enabled": True}}, INVALID + "SSESpecification is not supported"),
     ({"WarmThroughput": {"ReadUnitsPerSecond": 1}}, INVALID + "WarmThroughput is not supported"),
@@ -259,6 +262,9 @@ def test_deletion_protection(server, make_table):
     ({"ProvisionedThroughput": provisioned(0, 5)},
      "1 validation error detected: Value '0' at 'provisionedThroughput.readCapacityUnits' failed to satisfy constraint: "
      "Member must have value greater than or equal to 1"),
+    ({"TableClass": "FAST"}, "Invalid table-class parameter provided. Please try again with a valid table-class value: "
+                             "[STANDARD, STANDARD_INFREQUENT_ACCESS]."),
+    ({"SSESpecification": {"Enabled": False}}, INVALID + "Table is already encrypted by default"),
     ({"GlobalSecondaryIndexUpdates": []}, INVALID + "GlobalSecondaryIndexUpdates is not supported"),
     ({"ReplicaUpdates": [{"Create": {"RegionName": "eu-west-1"}}]}, INVALID + "ReplicaUpdates is not supported"),
     ({"StreamSpecification": {"StreamEnabled": True, "StreamViewType": "KEYS_ONLY"}}, INVALID + "StreamSpecification is not supported"),
