@@ -830,6 +830,40 @@ static enum status make_sure_of_tail(struct recovery *r)
 
 /* ---- wal_open ---- */
 
+/* Say what is dropped behind the cut although it is intact: nobody knows of which groups entries are lost. */
+static enum status report_dropped(struct recovery *r)
+{
+    struct wal_batch_header header;
+    const uint8_t *at;
+    enum status status;
+    uint64_t records = 0;
+    for (uint32_t i = 0; r->cut && i < r->found_count; i++) {
+        const struct found *found = &r->found[i];
+        if (found != r->tail_file && !is_lost(r, found))
+            continue;
+        TRY(reader_open(r, found));
+        uint64_t offset = found == r->tail_file ? r->tail_end : WAL_BLOCK_BYTES;
+        while ((status = read_at(r, offset, WAL_BLOCK_BYTES, &at)) == STATUS_OK) {
+            bool intact = wal_batch_header_decode(at, r->wal->log_id, &header) &&
+                          header.sequence == found->sequence &&
+                          (!found->used || header.nonce == found->header.nonce) &&
+                          read_at(r, offset, header.length, &at) == STATUS_OK &&
+                          wal_batch_verify(&header, at);
+            records += intact ? header.records : 0;
+            offset += intact ? wal_padded(header.length) : WAL_BLOCK_BYTES;
+        }
+        if (status != STATUS_END)
+            return status;
+    }
+    if (r->cut)
+        log_line(
+            r->wal->env->log, LOG_WARNING, "storage",
+            "the log in %s goes on at position %" PRIu64 ": %" PRIu64
+            " intact records behind the damage are dropped, since what they rest on may be lost",
+            r->wal->dir, r->end, records);
+    return reader_close(r);
+}
+
 static enum status put_lost_aside(struct recovery *r)
 {
     for (uint32_t i = 0; i < r->found_count; i++) {
@@ -860,6 +894,7 @@ static enum status recover(struct recovery *r)
     }
     TRY(check_identity(r));
     TRY(scan(r));
+    TRY(report_dropped(r));
 
     uint64_t last_used = 0;
     for (uint32_t i = 0; i < r->found_count; i++) {

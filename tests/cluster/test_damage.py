@@ -103,6 +103,10 @@ def test_damage_before_intact_records(start, killed, where):
 
     server = start("--accept-loss")
     assert server.find(r"error storage: the log is damaged: .* is lost \(accepted\)$")
+    intact = sum(batch.records for batch in batches[middle + 1:])
+    assert intact > 0 and server.find(
+        rf"warning storage: the log in {data} goes on at position {damaged.previous}: {intact} intact records behind "
+        r"the damage are dropped, since what they rest on may be lost$")
     items = check(server, keys_in(batches[:middle], acknowledged))
     lost = keys_in(batches[middle:], acknowledged)
     assert lost and not any(key in items for key in lost)
