@@ -10,8 +10,8 @@
 
 #include "base/buffer.h"
 #include "base/bytes.h"
+#include "base/date.h"
 #include "base/status.h"
-#include "wire/date.h"
 
 #define SIGN_HOST_MAX   256u
 #define SIGN_KEY_MAX    128u /* bytes of an access key, of a secret key */

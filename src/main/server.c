@@ -11,7 +11,7 @@
 #include "wire/tls.h"
 
 #define NODE_ID           1u
-#define DECREASES_PER_DAY 27u
+#define DECREASES_AT_ONCE 4u
 #define WHY_BYTES         512
 #define LIFE_ARENA_BYTES  (UINT64_C(64) << 20)
 #define ADMIN_CONNECTIONS 64u
@@ -174,7 +174,7 @@ static enum status open_router(struct context *ctx, struct server *s)
 {
     struct router_options options = {.service = node_service(s->node),
                                      .on_demand_partitions = s->options.on_demand_partitions,
-                                     .decreases_per_day_max = DECREASES_PER_DAY,
+                                     .decreases_at_once = DECREASES_AT_ONCE,
                                      .on_tables_changed = on_tables_changed,
                                      .owner = s};
     enum status status = router_open(ctx, &options, &s->router);

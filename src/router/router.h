@@ -20,7 +20,9 @@ struct router_options {
     struct replica_service *service; /* outlives the router */
     uint32_t
         on_demand_partitions; /* that a new on-demand table begins with; 1..TABLE_PARTITIONS_MAX */
-    uint64_t decreases_per_day_max;         /* of provisioned throughput; the service allows 27 */
+    /* Decreases of a table's provisioned throughput in a day (UTC) of which each can follow the other
+     * at once; after those, one an hour.  The service allows 4. */
+    uint32_t decreases_at_once;
     void (*on_tables_changed)(void *owner); /* the catalog asks for work: admin/ reconciles */
     void *owner;
 };

@@ -2,6 +2,7 @@
 #include "router/router_private.h"
 
 #include "base/assert.h"
+#include "base/date.h"
 
 #define IN_USE "Attempt to change a resource which is still in use: "
 
@@ -228,7 +229,46 @@ static enum status check_settled(struct context *ctx, const struct table *table,
                         doing[table->status], BYTES_ARGS(table->name));
 }
 
-#define DAY_MS UINT64_C(86400000)
+#define DAY_MS  UINT64_C(86400000)
+#define HOUR_MS UINT64_C(3600000)
+
+/* "Friday, October 9, 2026 at 1:21:34 AM Coordinated Universal Time" */
+static struct bytes format_moment(struct arena *arena, uint64_t ms)
+{
+    static const char *const days[] = {"Sunday",   "Monday", "Tuesday", "Wednesday",
+                                       "Thursday", "Friday", "Saturday"};
+    static const char *const months[] = {"January",   "February", "March",    "April",
+                                         "May",       "June",     "July",     "August",
+                                         "September", "October",  "November", "December"};
+    struct date date = date_from_seconds(ms / 1000);
+    return arena_format(arena, "%s, %s %u, %u at %u:%02u:%02u %s Coordinated Universal Time",
+                        days[(ms / DAY_MS + 4) % 7], months[date.month - 1], date.day, date.year,
+                        (date.hour + 11) % 12 + 1, date.minute, date.second,
+                        date.hour < 12 ? "AM" : "PM");
+}
+
+/* May the throughput decrease now?  After the first few of a day (UTC) one an hour may. */
+static enum status check_decrease(struct context *ctx, const struct router *router,
+                                  struct table *table, uint64_t ms, struct error *error)
+{
+    uint64_t last_ms = table->last_decrease_ms;
+    if (last_ms / DAY_MS != ms / DAY_MS)
+        table->decreases_today = 0;
+    if (table->decreases_today < router->options.decreases_at_once || ms >= last_ms + HOUR_MS)
+        return STATUS_OK;
+    struct bytes last = format_moment(&ctx->arena, last_ms);
+    struct bytes next = format_moment(&ctx->arena, last_ms + HOUR_MS);
+    return error_format(
+        error, &ctx->arena, ERROR_LIMIT_EXCEEDED,
+        "Subscriber limit exceeded: Provisioned throughput decreases are limited within a given "
+        "UTC "
+        "day. After the first %u decreases, each subsequent decrease in the same UTC day can be "
+        "performed at most once every 3600 seconds. Number of decreases today: %u. Last decrease "
+        "at "
+        "%.*s. Next decrease can be made at %.*s",
+        router->options.decreases_at_once, table->decreases_today, BYTES_ARGS(last),
+        BYTES_ARGS(next));
+}
 
 static enum status change_throughput(struct context *ctx, struct router *router,
                                      struct table *table, uint64_t read_units, uint64_t write_units,
@@ -236,15 +276,8 @@ static enum status change_throughput(struct context *ctx, struct router *router,
 {
     uint64_t ms = now_ms(router);
     bool decreases = read_units < table->read_units || write_units < table->write_units;
-    if (decreases && table->billing == BILLING_PROVISIONED && table->last_decrease_ms > 0) {
-        if (table->last_decrease_ms / DAY_MS != ms / DAY_MS)
-            table->decreases_today = 0; /* counted by UTC day */
-        if (table->decreases_today >= router->options.decreases_per_day_max)
-            return error_format(error, &ctx->arena, ERROR_LIMIT_EXCEEDED,
-                                "Subscriber limit exceeded: Provisioned throughput decreases are "
-                                "limited within a given UTC day. Number of decreases today: %u.",
-                                table->decreases_today);
-    }
+    if (decreases && table->billing == BILLING_PROVISIONED && table->last_decrease_ms > 0)
+        TRY(check_decrease(ctx, router, table, ms, error));
     if (decreases) {
         table->last_decrease_ms = ms;
         table->decreases_today++;

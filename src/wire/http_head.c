@@ -3,7 +3,7 @@
 
 #include "base/assert.h"
 #include "base/codec.h"
-#include "wire/date.h"
+#include "base/date.h"
 #include "wire/http_private.h"
 
 /* What the server answers by itself: AWS API references, "Common Error Types". */

@@ -4,7 +4,7 @@
 
 #include "base/assert.h"
 #include "base/checksum.h"
-#include "wire/date.h"
+#include "base/date.h"
 #include "wire/sigv4_private.h"
 
 #define CACHE_WAYS 4u /* entries that one credential may be in */

@@ -203,6 +203,28 @@ def test_update_throughput(server, make_table):
     assert got["LastIncreaseDateTime"] > 1.6e9 and got["LastDecreaseDateTime"] > 1.6e9
 
 
+def test_decreases_are_limited(server, make_table):
+    """Four in a day at once, then one an hour; what increases is not limited."""
+    name = make_table(ProvisionedThroughput=provisioned(10, 10))
+
+    def update(read, write):
+        answer = server.signed("UpdateTable", {"TableName": name, "ProvisionedThroughput": provisioned(read, write)})
+        server.wait_active(name)
+        return answer
+
+    for read in (9, 8, 7, 6):
+        assert update(read, 10).status == 200
+    error, text = update(5, 10).error
+    assert error == "LimitExceededException"
+    moment = r"[A-Z][a-z]+day, [A-Z][a-z]+ \d{1,2}, 20\d\d at \d{1,2}:\d\d:\d\d [AP]M Coordinated Universal Time"
+    assert re.fullmatch("Subscriber limit exceeded: Provisioned throughput decreases are limited within a given UTC day. After the first 4 "
+                        "decreases, each subsequent decrease in the same UTC day can be performed at most once every 3600 seconds. Number of "
+                        f"decreases today: 4. Last decrease at {moment}. Next decrease can be made at {moment}", text), text
+    assert update(5, 11).error[0] == "LimitExceededException"
+    assert update(6, 11).status == 200
+    assert server.call("DescribeTable", TableName=name)["Table"]["ProvisionedThroughput"]["NumberOfDecreasesToday"] == 4
+
+
 def test_update_billing_mode(server, make_table):
     name = make_table(ProvisionedThroughput=provisioned(5, 5))
     server.call("UpdateTable", TableName=name, BillingMode="PAY_PER_REQUEST")

@@ -311,7 +311,7 @@ static void fake_open_router(struct context *ctx, struct fake *f)
 {
     struct router_options options = {.service = &f->service,
                                      .on_demand_partitions = 5,
-                                     .decreases_per_day_max = 2,
+                                     .decreases_at_once = 2,
                                      .on_tables_changed = fake_tables_changed,
                                      .owner = f};
     CHECK(f, router_open(ctx, &options, &f->router) == STATUS_OK);

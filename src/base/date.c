@@ -1,4 +1,4 @@
-#include "wire/date.h"
+#include "base/date.h"
 
 /* Both conversions count years from March, so that the leap day is the last of a year: Howard
  * Hinnant, "chrono-Compatible Low-Level Date Algorithms", civil_from_days and days_from_civil. */

@@ -1,6 +1,6 @@
 /* date.h - seconds since 1970 to and from dates of the Gregorian calendar, UTC. */
-#ifndef WIRE_DATE_H
-#define WIRE_DATE_H
+#ifndef BASE_DATE_H
+#define BASE_DATE_H
 
 #include <stdbool.h>
 #include <stdint.h>
