@@ -206,5 +206,5 @@ uint64_t wal_segment_sequence(const char *name)
         else
             return 0;
     }
-    return sequence;
+    return sequence <= WAL_SEQUENCE_MAX ? sequence : 0;
 }

@@ -152,6 +152,9 @@ MUST_USE enum status wal_record_decode(struct bytes *rest, uint64_t log_id,
 /* The name of the segment with this sequence, with its terminating zero. */
 void wal_segment_name(uint64_t sequence, char name[WAL_NAME_BYTES]);
 
+#define WAL_SEQUENCE_MAX                                                                           \
+    (UINT64_MAX / 2) /* no log comes to it: a file with a higher one is not the log's */
+
 /* The sequence in `name`; 0 when it is not a segment's name. */
 uint64_t wal_segment_sequence(const char *name);
 

@@ -1,5 +1,6 @@
 """Damage on the disk: told, never served, and never passed over in silence."""
 
+import os
 import signal
 import threading
 import http.client
@@ -131,6 +132,26 @@ def test_a_segment_that_is_gone(start, data):
     assert server.wait() == 1
     assert server.find(rf"error storage: the log is damaged: {disk.segments(data)[0]} at offset \d+: what was written "
                        r"from position \d+ to at least \d+, and all after it, is lost$")
+
+
+def test_what_is_no_file_of_the_log(start, data):
+    """A FIFO in the place of a segment is refused at once; names that no segment has are left alone."""
+    server = start()
+    server.create("items")
+    server.put("items", "a", v="1")
+    server.stop()
+    (data / "log-ffffffffffffffff").write_bytes(b"")
+    server = start()
+    for i in range(40):
+        server.put("items", f"k{i}", v="x" * 300_000)
+    server.stop()
+    assert (data / "log-ffffffffffffffff").exists()
+    last = sorted(disk.segments(data))[-1]
+    last.unlink()
+    os.mkfifo(last)
+    server = start(ready=False)
+    assert server.wait() == 1
+    assert server.lines[-1] == f"trine: cannot open the data directory {data}: no permission to read and write it\n"
 
 
 # ---- The tree ----

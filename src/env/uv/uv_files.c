@@ -75,9 +75,18 @@ static int open_retrying(const char *path, int flags)
 {
     int fd;
     do
-        fd = open(path, flags | O_CLOEXEC, FILE_MODE);
+        fd = open(path, flags | O_CLOEXEC | O_NONBLOCK, FILE_MODE); /* a FIFO would wait for ever */
     while (fd < 0 && errno == EINTR);
     return fd;
+}
+
+/* STATUS_DENIED: it is a FIFO. */
+static enum status check_kind(int fd)
+{
+    struct stat about;
+    if (fstat(fd, &about) != 0)
+        return env_uv_status_of_errno(errno);
+    return S_ISFIFO(about.st_mode) ? STATUS_DENIED : STATUS_OK;
 }
 
 enum status env_uv_file_open(struct env *env, const char *path, unsigned flags,
@@ -95,6 +104,8 @@ enum status env_uv_file_open(struct env *env, const char *path, unsigned flags,
         return STATUS_NO_MEMORY;
     int fd = open_retrying(path, how);
     enum status status = fd < 0 ? env_uv_status_of_errno(errno) : STATUS_OK;
+    if (status == STATUS_OK)
+        status = check_kind(fd);
     if (status == STATUS_OK && (flags & ENV_FILE_LOCK) != 0)
         status = lock(fd);
     if (status != STATUS_OK) {

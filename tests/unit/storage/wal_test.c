@@ -746,6 +746,9 @@ static void names_of_segments(void **state)
     assert_int_equal(wal_segment_sequence(name), 0x1234567890abcdef);
     assert_int_equal(wal_segment_sequence("log-1234567890abcdeF"), 0);
     assert_int_equal(wal_segment_sequence("log-1234567890abcde"), 0);
+    assert_int_equal(wal_segment_sequence("log-7fffffffffffffff"), WAL_SEQUENCE_MAX);
+    assert_int_equal(wal_segment_sequence("log-8000000000000000"), 0);
+    assert_int_equal(wal_segment_sequence("log-ffffffffffffffff"), 0);
     assert_int_equal(wal_segment_sequence("lost-log-0000000000000001"), 0);
 }
 
