@@ -38,6 +38,8 @@ struct get_request {
     struct bytes table; /* its name */
     struct value key;   /* a map, as the client sent it */
     bool consistent;
+    struct bytes encoded; /* the key, once a batch was checked; in the request's arena */
+    uint64_t encoded_for; /* the id of the table that it was encoded for; 0 = not yet */
 };
 
 struct get_result {

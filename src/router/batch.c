@@ -27,8 +27,7 @@ static enum status add_key(struct batch_key *keys, uint32_t count, uint64_t tabl
 }
 
 enum status router_check_gets(struct context *ctx, struct router *router,
-                              const struct get_request *requests, uint32_t count,
-                              struct error *error)
+                              struct get_request *requests, uint32_t count, struct error *error)
 {
     struct batch_key keys[BATCH_GET_MAX];
     struct replica_point points[BATCH_GET_MAX];
@@ -40,6 +39,8 @@ enum status router_check_gets(struct context *ctx, struct router *router,
         TRY(keys_encode(table, requests[i].key, &ctx->arena, &key, error));
         TRY(add_key(keys, i, table->id, &key, &ctx->arena, error));
         points[i] = (struct replica_point){router_target(table, keys[i].key).group_id, keys[i].key};
+        requests[i].encoded = keys[i].key;
+        requests[i].encoded_for = table->id;
     }
     router->service->prefetch(router->service, points, count);
     return STATUS_OK;

@@ -77,10 +77,14 @@ enum status router_get(struct context *ctx, struct router *router,
     for (uint32_t moves = 0; status == STATUS_MOVED && moves < MOVES_MAX; moves++) {
         const struct table *table = NULL;
         struct key key;
+        struct bytes encoded = request->encoded;
         TRY(router_table(router, request->table, &table, error));
-        TRY(keys_encode(table, request->key, &ctx->arena, &key, error));
-        struct replica_target target = router_target(table, key_bytes(&key));
-        struct replica_get get = {.key = key_bytes(&key), .consistent = request->consistent};
+        if (request->encoded_for != table->id) {
+            TRY(keys_encode(table, request->key, &ctx->arena, &key, error));
+            encoded = key_bytes(&key);
+        }
+        struct replica_target target = router_target(table, encoded);
+        struct replica_get get = {.key = encoded, .consistent = request->consistent};
         status = router->service->get(ctx, router->service, &target, &get, result);
     }
     return router_replica_error(error, status);

@@ -60,9 +60,9 @@ MUST_USE enum status router_range(struct context *ctx, struct router *router,
                                   struct range_result *result, struct error *error);
 
 /* Check the keys of a batch before any of it runs: each against its table, and that none comes twice.
- * For gets, also begin to fetch what they will read.  At most BATCH_GET_MAX, BATCH_WRITE_MAX. */
+ * For gets, also begin to fetch what they will read, and note the encoded keys in them.  At most BATCH_GET_MAX, BATCH_WRITE_MAX. */
 MUST_USE enum status router_check_gets(struct context *ctx, struct router *router,
-                                       const struct get_request *requests, uint32_t count,
+                                       struct get_request *requests, uint32_t count,
                                        struct error *error);
 MUST_USE enum status router_check_writes(struct context *ctx, struct router *router,
                                          const struct write_request *requests, uint32_t count,

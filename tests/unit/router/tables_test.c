@@ -483,6 +483,41 @@ static void so_many_tables_change_at_once(void **state)
     fake_close(f);
 }
 
+/* A checked batch has its keys encoded; for another table of the same name they are encoded anew. */
+static void checked_body(struct context *ctx, struct fake *f)
+{
+    struct error error;
+    struct write_result written;
+    struct get_result got;
+    struct write_request put = {
+        .kind = WRITE_PUT, .table = BYTES("t"), .item = make_key(ctx, 1, "more")};
+    struct get_request get = {.table = BYTES("t"), .key = make_key(ctx, 1, NULL)};
+    CHECK(f, create(ctx, f, "t", &error) == STATUS_OK);
+    fake_settle(ctx, f);
+    CHECK(f, router_write(ctx, f->router, &put, &written, &error) == STATUS_OK);
+    CHECK(f, router_check_gets(ctx, f->router, &get, 1, &error) == STATUS_OK);
+    CHECK(f, get.encoded.count > 0 && get.encoded_for == describe(ctx, f, "t")->id);
+    CHECK(f, router_get(ctx, f->router, &get, &got, &error) == STATUS_OK);
+    CHECK(f, value_equal(got.item, put.item));
+    CHECK(f, router_delete_table(ctx, f->router, BYTES("t"), &error) == STATUS_OK);
+    fake_settle(ctx, f);
+    CHECK(f, create(ctx, f, "t", &error) == STATUS_OK);
+    fake_settle(ctx, f);
+    CHECK(f, router_get(ctx, f->router, &get, &got, &error) == STATUS_OK);
+    CHECK(f, value_type(got.item) == VALUE_NONE);
+    CHECK(f, router_write(ctx, f->router, &put, &written, &error) == STATUS_OK);
+    CHECK(f, router_get(ctx, f->router, &get, &got, &error) == STATUS_OK);
+    CHECK(f, value_equal(got.item, put.item));
+}
+
+static void encoded_keys_are_of_their_table(void **state)
+{
+    (void)state;
+    struct fake *f = fake_open();
+    fake_run(f, checked_body);
+    fake_close(f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -493,6 +528,7 @@ int main(void)
         cmocka_unit_test(tables_have_a_bound),
         cmocka_unit_test(so_many_tables_change_at_once),
         cmocka_unit_test(a_large_catalog_is_loaded_in_pages),
+        cmocka_unit_test(encoded_keys_are_of_their_table),
         cmocka_unit_test(batches_go_to_all_partitions_side_by_side),
         cmocka_unit_test(keys_are_checked_with_the_services_texts),
     };
