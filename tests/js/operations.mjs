@@ -42,7 +42,9 @@ assert.equal(described.TableStatus, "ACTIVE");
 
 await assert.rejects(send("DeleteTable", { TableName }), (error) =>
   error.name === "ValidationException" && /deletion protection/i.test(error.message));
-const updated = await send("UpdateTable", { TableName, BillingMode: "PAY_PER_REQUEST", DeletionProtectionEnabled: false });
+await send("UpdateTable", { TableName, DeletionProtectionEnabled: false });
+await active();
+const updated = await send("UpdateTable", { TableName, BillingMode: "PAY_PER_REQUEST" });
 assert.equal(updated.TableDescription.TableStatus, "UPDATING");
 await active();
 assert.equal((await send("DescribeTable", { TableName })).Table.BillingModeSummary.BillingMode, "PAY_PER_REQUEST");
