@@ -119,6 +119,7 @@ static bool rename_unsaved(struct forest *forest, struct page_ref *ref)
         return false;
     struct page_ref fresh = {.number = space_take(&forest->space), .epoch = forest->epoch};
     space_give(&forest->space, ref->number, ref->epoch, forest->epoch);
+    frames_forget(&forest->frames, fresh.number); /* what a snapshot has read of it before */
     frames_rename_dirty(&forest->frames, frame, fresh);
     page_rename(frame->page, fresh);
     *ref = fresh;

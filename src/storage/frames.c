@@ -16,6 +16,7 @@ struct frame_load {
     struct env_job job;
     struct frames *frames;
     struct frame *frame;
+    struct page_ref ref; /* what is read, also when the frame has let go of it */
     uint64_t tree_id;
     uint64_t started_ns;
     enum status status;
@@ -274,6 +275,10 @@ static struct frame *take_background(struct frames *frames)
         if (node == NULL)
             break;
         struct frame *frame = LIST_ITEM(node, struct frame, link);
+        if (frame->ref.number == 0) { /* stale, and still being read */
+            list_push_back(&frames->background, &frame->link);
+            continue;
+        }
         struct frames_slot *slot = frames_slot_find(frames, frame->ref.number);
         if (slot->referenced) { /* others read it too: no longer private */
             frame->background = false;
@@ -314,12 +319,12 @@ static void load_run(struct env_job *job)
     struct frame_load *load = CONTAINER_OF(job, struct frame_load, job);
     struct frames *frames = load->frames;
     struct frame *frame = load->frame;
-    load->status = env_file_read(job->env, frames->file, (uint64_t)frame->ref.number * PAGE_BYTES,
+    load->status = env_file_read(job->env, frames->file, (uint64_t)load->ref.number * PAGE_BYTES,
                                  frame->page, PAGE_BYTES);
     if (load->status == STATUS_END)
         load->status = STATUS_CORRUPT; /* the file is shorter than its pages */
     if (load->status == STATUS_OK && !BUG(job->env, BUG_IGNORE_CHECKSUM))
-        load->status = page_verify(frame->page, frames->forest_id, load->tree_id, frame->ref);
+        load->status = page_verify(frame->page, frames->forest_id, load->tree_id, load->ref);
     if (load->status == STATUS_OK)
         load->status = page_check(frame->page);
 }
@@ -335,7 +340,7 @@ static void load_done(struct env_job *job)
     frame->load_status = load->status;
     if (load->status != STATUS_OK) {
         frames->read_failures++;
-        frames->bad = frame->ref;
+        frames->bad = load->ref;
         frames->bad_found = (struct page_ref){0};
         if (load->status != STATUS_IO)
             frames->bad_found = (struct page_ref){.number = page_number(frame->page),
@@ -375,6 +380,7 @@ enum status frames_load(struct frames *frames, uint64_t tree_id, struct page_ref
     *load = (struct frame_load){.job = {.lane = ENV_LANE_READ, .run = load_run, .done = load_done},
                                 .frames = frames,
                                 .frame = frame,
+                                .ref = ref,
                                 .tree_id = tree_id,
                                 .started_ns = env_now_ns(frames->env)};
     list_init(&load->job.link);
@@ -471,6 +477,10 @@ void frames_forget(struct frames *frames, uint32_t number)
         return;
     if (frame->state == FRAME_LOADING || frame->state == FRAME_WRITING) {
         frame->stale = true;
+        if (frame->state == FRAME_LOADING) { /* its number may be used again before it is read */
+            table_remove(frames, number);
+            frame->ref = (struct page_ref){0};
+        }
         return;
     }
     detach(frames, frame);

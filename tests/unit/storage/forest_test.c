@@ -191,6 +191,93 @@ static void snapshots(struct context *ctx, void *argument)
     assert_int_equal(forest_close(ctx, many->forest, (struct lsn){2}), STATUS_OK);
 }
 
+/* Write everything again, so that what the tree referred to is free, and used again. */
+static void renew(struct context *ctx, struct many *many, struct tree *tree, unsigned rounds)
+{
+    for (unsigned round = 0; round < rounds; round++) {
+        put_many(ctx, tree, 0, 300, 300, (uint8_t)round);
+        checkpoint(ctx, many);
+    }
+}
+
+static void read_then_reuse(struct context *ctx, void *argument)
+{
+    struct many *many = argument;
+    struct tree *tree;
+    struct snapshot *snapshot;
+    open_forest(ctx, many);
+    assert_int_equal(tree_create(many->forest, fixture_replica(1), BYTES(""), &tree), STATUS_OK);
+    put_many(ctx, tree, 0, 300, 300, 'a');
+    checkpoint(ctx, many);
+    assert_int_equal(snapshot_open(tree, &snapshot), STATUS_OK);
+    renew(ctx, many, tree, 1);
+    struct tree_cursor cursor;
+    struct bytes key;
+    struct bytes value;
+    assert_int_equal(snapshot_cursor_open(ctx, snapshot, 0, (struct bytes){0}, true, &cursor),
+                     STATUS_OK);
+    while (tree_cursor_next(&cursor, &key, &value) == STATUS_OK)
+        assert_int_equal(value.at[0], 'a');
+    snapshot_close(snapshot);
+    renew(ctx, many, tree, 1);
+    /* Their numbers are free now, and are what pages of a failed checkpoint get. */
+    put_many(ctx, tree, 0, 1, 300, 'z');
+    struct sim_rates bad = {.write_error = 1};
+    struct sim_rates none = {0};
+    sim_set_rates(many->fixture.sim, &bad);
+    assert_int_equal(forest_checkpoint(ctx, many->forest, (struct lsn){1}), STATUS_IO);
+    sim_set_rates(many->fixture.sim, &none);
+    checkpoint(ctx, many);
+    assert_int_equal(forest_verify(ctx, many->forest), STATUS_OK);
+    assert_int_equal(forest_close(ctx, many->forest, (struct lsn){1}), STATUS_OK);
+}
+
+/* A snapshot that is read from a slow disk while it is taken away. */
+struct slow_reader {
+    struct snapshot *snapshot;
+    enum status status;
+    bool done;
+};
+
+static void read_slowly(struct context *ctx, void *argument)
+{
+    struct slow_reader *reader = argument;
+    struct bytes value;
+    reader->status = snapshot_get(ctx, reader->snapshot, BYTES("00000000"), &value);
+    reader->done = true;
+}
+
+static void reuse_while_read(struct context *ctx, void *argument)
+{
+    struct many *many = argument;
+    struct slow_reader reader = {0};
+    struct tree *tree;
+    struct sim *sim = many->fixture.sim;
+    many->fixture.options.snapshot_bytes = 1;
+    open_forest(ctx, many);
+    assert_int_equal(tree_create(many->forest, fixture_replica(1), BYTES(""), &tree), STATUS_OK);
+    put_many(ctx, tree, 0, 300, 300, 'a');
+    checkpoint(ctx, many);
+    assert_int_equal(snapshot_open(tree, &reader.snapshot), STATUS_OK);
+    put_many(ctx, tree, 0, 300, 300, 'b'); /* the snapshot's pages leave their frames */
+    struct sim_rates slow = {.stall = 1, .stall_ns_max = UINT64_C(1000000000000)};
+    struct sim_rates none = {0};
+    sim_set_rates(sim, &slow);
+    struct fiber_options options = {.arena_bytes_max = 1u << 20, .deadline_ns = UINT64_MAX};
+    assert_int_equal(fiber_spawn(ctx->env, &options, read_slowly, &reader), STATUS_OK);
+    while (sim_fault_count(sim, SIM_FAULT_STALL) == 0)
+        assert_int_equal(context_sleep(ctx, 1000000), STATUS_OK);
+    sim_set_rates(sim, &none);
+    renew(ctx, many, tree, 6);
+    assert_false(reader.done);
+    while (!reader.done)
+        assert_int_equal(context_sleep(ctx, UINT64_C(10000000000)), STATUS_OK);
+    assert_int_equal(reader.status, STATUS_CLOSED);
+    snapshot_close(reader.snapshot);
+    assert_int_equal(forest_verify(ctx, many->forest), STATUS_OK);
+    assert_int_equal(forest_close(ctx, many->forest, (struct lsn){1}), STATUS_OK);
+}
+
 /* ---- Fibers beside each other ---- */
 
 #define SHARED_KEYS 3000u
@@ -477,6 +564,18 @@ static void snapshots_stay_as_they_are(void **state)
     run(snapshots, 43);
 }
 
+static void pages_that_a_snapshot_brought_in_are_used_again(void **state)
+{
+    (void)state;
+    run(read_then_reuse, 44);
+}
+
+static void pages_are_used_again_while_a_reader_waits_for_what_they_were(void **state)
+{
+    (void)state;
+    run(reuse_while_read, 45);
+}
+
 static void readers_scanners_and_an_applier_go_together(void **state)
 {
     (void)state;
@@ -514,6 +613,8 @@ int main(void)
         cmocka_unit_test(keeps_rows),
         cmocka_unit_test(installs_copies),
         cmocka_unit_test(snapshots_stay_as_they_are),
+        cmocka_unit_test(pages_that_a_snapshot_brought_in_are_used_again),
+        cmocka_unit_test(pages_are_used_again_while_a_reader_waits_for_what_they_were),
         cmocka_unit_test(readers_scanners_and_an_applier_go_together),
         cmocka_unit_test(drops_a_tree_under_its_readers),
         cmocka_unit_test(gives_the_end_of_the_file_back),
