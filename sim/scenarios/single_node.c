@@ -189,6 +189,18 @@ static enum sim_crash choose_crash(struct run *run)
     return power ? SIM_CRASH_POWER : SIM_CRASH_KILL;
 }
 
+/* Now, or in the middle of a change of the disk. */
+static void attack(struct run *run)
+{
+    struct prng *prng = sim_prng(run->sim);
+    bool in_change = run->crash_in_changes && prng_one_in(prng, 2);
+    enum sim_crash crash = choose_crash(run);
+    if (in_change)
+        sim_node_crash_at(run->node, crash, 1 + prng_below(prng, 60));
+    else
+        crash_now(run, crash);
+}
+
 /* For some time there is hardly any room on the disk. */
 static void fill_disk(struct run *run)
 {
@@ -216,12 +228,8 @@ static void adversary(struct sim_event *event)
         fill_disk(run);
     if (!spare)
         sim_set_rates(run->sim, prng_one_in(prng, 3) ? &none : &run->rates);
-    if (spare)
-        ; /* a start is attacked once at most between two times of service */
-    else if (run->crash_in_changes && prng_one_in(prng, 2))
-        sim_node_crash_at(run->node, choose_crash(run), 1 + prng_below(prng, 60));
-    else
-        crash_now(run, choose_crash(run));
+    if (!spare) /* a start is attacked once at most between two times of service */
+        attack(run);
     plan_attack(run);
 }
 
