@@ -276,7 +276,7 @@ static int find_seeded_bugs(void)
         BUG_MAP(BUG_NAME)
 #undef BUG_NAME
     };
-    static const char *const scenarios[] = {"single_node", "damage"};
+    static const char *const scenarios[] = {"single_node", "damage", "storage"};
     uint64_t first = (uint64_t)time(NULL) * 1000;
     int found = 0, missed = 0;
     for (int bug = 0; bug < BUG_COUNT; bug++) {
@@ -284,8 +284,8 @@ static int find_seeded_bugs(void)
         bool seen = false;
         uint64_t tried = 0;
         for (; tried < BUG_SEEDS_MAX && !seen; tried++) {
-            struct options o = {.scenario = find_scenario(scenarios[tried % 2]), .bugs = 1u << bug};
-            seen = run_apart(&o, first + tried / 2) == EXIT_WRONG;
+            struct options o = {.scenario = find_scenario(scenarios[tried % 3]), .bugs = 1u << bug};
+            seen = run_apart(&o, first + tried / 3) == EXIT_WRONG;
         }
         printf("  %s in %" PRIu64 " runs\n", seen ? "found" : "NOT FOUND", tried);
         found += seen;
