@@ -349,7 +349,8 @@ def test_failed_syncs(start, data):
     eventually(lambda: server.admin("/ready") == (503, "not writable: input/output error\n"),
                lambda: server.admin("/ready"))
     assert server.admin("/live") == (200, "live\n")
-    assert server.find("error storage: the log has failed: nothing more is acknowledged until a restart$")
+    eventually(lambda: server.find("error storage: the log has failed: nothing more is acknowledged until a restart$"),
+               lambda: server.output)
     with pytest.raises(Refused):
         server.put("items", "late", v="1")
     server.kill()
@@ -427,8 +428,8 @@ def test_corrupt_pages(start, stored):
 
 
 def test_failed_checkpoints(start, stored):
-    """The tree's file cannot be synced: the log keeps all, and it is counted."""
-    server = start("--admin", "0", "--cache", "2", prefix=injected("fdatasync", "error=EIO", stored / "tree"))
+    """The tree's file cannot be synced after the start: the log keeps all, and it is counted."""
+    server = start("--admin", "0", "--cache", "2", prefix=injected("fdatasync", "error=EIO:when=2+", stored / "tree"))
     acknowledged = []
     with Moves(server, "checkpoint_failures_total", "apply_failures_total"):
         try:
