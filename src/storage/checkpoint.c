@@ -14,7 +14,8 @@
 #include "base/assert.h"
 #include "storage/forest_private.h"
 
-#define CHUNK_PAGES   64u /* written by one job */
+#define CHUNK_PAGES   64u  /* written by one job */
+#define TURN_FRAMES   128u /* looked at before others run */
 #define SUBMIT_TRIES  10000u
 #define PENDING_SHARE 8u /* of the file's pages, waiting for the epoch's end: time for one */
 /* So that a tree that fits in the cache is written once an epoch, however often it changes: what
@@ -213,15 +214,25 @@ static enum status save_unsaved(struct context *ctx, struct forest *forest)
 struct chunk_job {
     struct env_job job;
     struct forest *forest;
-    uint8_t *const *pages;
+    uint8_t **pages;
     unsigned count;
+    unsigned sort_count; /* of the pages from there on, to be put in order first */
     enum status status;
 };
+
+static int compare_pages(const void *a, const void *b)
+{
+    uint32_t x = page_number(*(uint8_t *const *)a);
+    uint32_t y = page_number(*(uint8_t *const *)b);
+    return x < y ? -1 : x > y;
+}
 
 static void chunk_run(struct env_job *job)
 {
     struct chunk_job *chunk = CONTAINER_OF(job, struct chunk_job, job);
     struct bytes runs[CHUNK_PAGES];
+    if (chunk->sort_count > 0)
+        qsort(chunk->pages, chunk->sort_count, sizeof(*chunk->pages), compare_pages);
     chunk->status = STATUS_OK;
     for (unsigned at = 0; at < chunk->count && chunk->status == STATUS_OK;) {
         uint32_t first = page_number(chunk->pages[at]);
@@ -257,16 +268,9 @@ static void sync_run(struct env_job *job)
         sync->status = env_file_sync(job->env, sync->file);
 }
 
-static int compare_pages(const void *a, const void *b)
-{
-    uint32_t x = page_number(*(uint8_t *const *)a);
-    uint32_t y = page_number(*(uint8_t *const *)b);
-    return x < y ? -1 : x > y;
-}
-
 /* What one checkpoint writes. */
 struct batch {
-    uint8_t **pages; /* of the writing frames and of the free list, by number */
+    uint8_t **pages; /* of the writing frames and of the free list; the first job sorts them */
     uint32_t count, capacity;
     uint8_t *list_pages; /* memory of the free list's pages */
     struct page_ref *list;
@@ -301,13 +305,28 @@ enum status forest_write_super(struct context *ctx, struct forest *forest,
     return sync.status;
 }
 
+/* List the pages of the frames that are being written.  These stay on their list and as they are, so
+ * others may run meanwhile. */
+static void gather_pages(struct context *ctx, struct forest *forest, struct batch *batch)
+{
+    unsigned seen = 0;
+    LIST_FOR_EACH (node, &forest->frames.writing) {
+        ASSERT(batch->count < batch->capacity);
+        batch->pages[batch->count++] = LIST_ITEM(node, struct frame, link)->page;
+        if (++seen % TURN_FRAMES == 0)
+            context_yield(ctx);
+    }
+}
+
 static enum status write_batch(struct context *ctx, struct forest *forest, struct batch *batch)
 {
+    gather_pages(ctx, forest, batch);
     for (uint32_t at = 0; at < batch->count; at += CHUNK_PAGES) {
         struct chunk_job chunk = {.job = {.lane = ENV_LANE_BACKGROUND, .run = chunk_run},
                                   .forest = forest,
                                   .pages = batch->pages + at,
-                                  .count = MIN(CHUNK_PAGES, batch->count - at)};
+                                  .count = MIN(CHUNK_PAGES, batch->count - at),
+                                  .sort_count = at == 0 ? batch->count : 0};
         list_init(&chunk.job.link);
         TRY(forest_run_job(ctx, &chunk.job));
         TRY(chunk.status);
@@ -418,12 +437,7 @@ static enum status freeze(struct forest *forest, struct batch *batch, struct lsn
         struct tree *tree = LIST_ITEM(node, struct tree, link);
         tree->saving = (struct tree_saved){tree->root, tree->applied, tree->live};
     }
-    frames_begin_writing(&forest->frames);
-    LIST_FOR_EACH (node, &forest->frames.writing) {
-        ASSERT(batch->count < batch->capacity);
-        batch->pages[batch->count++] = LIST_ITEM(node, struct frame, link)->page;
-    }
-    qsort(batch->pages, batch->count, sizeof(*batch->pages), compare_pages);
+    frames_begin_writing(&forest->frames, forest->epoch);
     space_end_epoch(&forest->space);
     batch->referred_before = forest->space.referred;
     forest->space.referred = forest->epoch;
@@ -432,12 +446,22 @@ static enum status freeze(struct forest *forest, struct batch *batch, struct lsn
     return STATUS_OK;
 }
 
-static void conclude(struct forest *forest, const struct batch *batch, bool ok)
+/* A failed one ends without waiting: nothing may meet its pages between two states.  Otherwise each
+ * frame is clean, or still counts as being written, whoever looks. */
+static void end_writing(struct context *ctx, struct frames *frames, bool ok)
 {
-    LIST_FOR_EACH_SAFE (node, &forest->frames.writing) {
-        frames_end_writing(&forest->frames, LIST_ITEM(node, struct frame, link), ok);
+    for (unsigned ended = 1; !list_empty(&frames->writing); ended++) {
+        frames_end_writing(frames, LIST_ITEM(frames->writing.next, struct frame, link), ok);
+        if (ok && ended % TURN_FRAMES == 0)
+            context_yield(ctx);
     }
+    frames_stop_writing(frames);
+}
+
+static void conclude(struct context *ctx, struct forest *forest, const struct batch *batch, bool ok)
+{
     if (!ok) {
+        end_writing(ctx, &forest->frames, false);
         if (forest->unsaved_since == 0)
             forest->unsaved_since = batch->super.epoch;
         if (!batch->super_begun)
@@ -455,6 +479,7 @@ static void conclude(struct forest *forest, const struct batch *batch, bool ok)
         tree->saving.valid = false;
     }
     forest_settle(forest);
+    end_writing(ctx, &forest->frames, true);
 }
 
 /* ---- In memory ---- */
@@ -504,7 +529,7 @@ static enum status checkpoint(struct context *ctx, struct forest *forest, struct
     enum status status = freeze(forest, &batch, covered);
     if (status == STATUS_OK) {
         status = write_batch(ctx, forest, &batch);
-        conclude(forest, &batch, status == STATUS_OK);
+        conclude(ctx, forest, &batch, status == STATUS_OK);
     }
     batch_release(forest, &batch);
     return status;

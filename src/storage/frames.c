@@ -217,7 +217,7 @@ static void detach(struct frames *frames, struct frame *frame)
         frame->background = false;
         frames->background_count--;
     }
-    if (frame->state == FRAME_DIRTY || frame->state == FRAME_WRITING)
+    if (frame->state == FRAME_DIRTY)
         frames->dirty_count--;
     list_remove(&frame->link);
     frame->state = FRAME_EMPTY;
@@ -466,6 +466,7 @@ void frames_insert_dirty(struct frames *frames, struct frame *frame, struct page
 void frames_rename_dirty(struct frames *frames, struct frame *frame, struct page_ref ref)
 {
     ASSERT(frame->state == FRAME_CLEAN || frame->state == FRAME_DIRTY);
+    ASSERT(!frame_is_being_written(frames, frame)); /* (5) */
     detach(frames, frame);
     make_dirty(frames, frame, ref);
 }
@@ -475,7 +476,7 @@ void frames_forget(struct frames *frames, uint32_t number)
     struct frame *frame = frames_find(frames, number);
     if (frame == NULL)
         return;
-    if (frame->state == FRAME_LOADING || frame->state == FRAME_WRITING) {
+    if (frame->state == FRAME_LOADING || frame_is_being_written(frames, frame)) {
         frame->stale = true;
         if (frame->state == FRAME_LOADING) { /* its number may be used again before it is read */
             table_remove(frames, number);
@@ -488,19 +489,16 @@ void frames_forget(struct frames *frames, uint32_t number)
         frames_give_empty(frames, frame);
 }
 
-void frames_begin_writing(struct frames *frames)
+void frames_begin_writing(struct frames *frames, uint64_t epoch)
 {
-    LIST_FOR_EACH (node, &frames->dirty) {
-        LIST_ITEM(node, struct frame, link)->state = FRAME_WRITING;
-    }
     list_append_all(&frames->writing, &frames->dirty);
+    frames->writing_epoch = epoch;
 }
 
 void frames_end_writing(struct frames *frames, struct frame *frame, bool ok)
 {
-    ASSERT(frame->state == FRAME_WRITING);
+    ASSERT(frame_is_being_written(frames, frame));
     if (!ok && !frame->stale) {
-        frame->state = FRAME_DIRTY;
         list_remove(&frame->link);
         list_push_back(&frames->dirty, &frame->link);
         return;
@@ -514,4 +512,10 @@ void frames_end_writing(struct frames *frames, struct frame *frame, bool ok)
     list_remove(&frame->link);
     frame->state = FRAME_CLEAN;
     frames->dirty_count--;
+}
+
+void frames_stop_writing(struct frames *frames)
+{
+    ASSERT(list_empty(&frames->writing));
+    frames->writing_epoch = 0;
 }

@@ -9,13 +9,15 @@
  *
  *   EMPTY -> LOADING -> CLEAN -> EMPTY (evicted)        a page that was read
  *            LOADING -> EMPTY                           it could not be read, or was freed meanwhile
- *   EMPTY -> DIRTY -> WRITING -> CLEAN                  a page that was made or changed
- *                     WRITING -> DIRTY                  the checkpoint failed
+ *   EMPTY -> DIRTY -> CLEAN                             a page that was made or changed, and written
  *   CLEAN -> DIRTY                                      it got a new name to be changed under
  *
+ * A DIRTY frame is *being written* when its page's epoch has ended and a checkpoint runs: so all of
+ * them are from one moment to the next, without a look at each.
+ *
  * Invariants: (1) each number is in the table at most once, (2) only CLEAN frames without pins are
- * evicted, (3) dirty_count is the number of frames that are DIRTY or WRITING, (4) a frame that is
- * in no table has number 0.
+ * evicted, (3) dirty_count is the number of frames that are DIRTY, (4) a frame that is in no table has
+ * number 0, (5) what is being written stays on `writing` until frames_end_writing.
  */
 #ifndef STORAGE_FRAMES_H
 #define STORAGE_FRAMES_H
@@ -32,7 +34,7 @@
 #include "env/fiber.h"
 #include "storage/page.h"
 
-enum frame_state { FRAME_EMPTY, FRAME_LOADING, FRAME_CLEAN, FRAME_DIRTY, FRAME_WRITING };
+enum frame_state { FRAME_EMPTY, FRAME_LOADING, FRAME_CLEAN, FRAME_DIRTY };
 
 enum frame_use { FRAME_FOREGROUND, FRAME_BACKGROUND };
 
@@ -79,6 +81,7 @@ struct frames {
     struct frames_slot *table; /* open addressing, linear probing */
     uint32_t table_bits;       /* 2^table_bits slots */
     struct list empty, dirty, writing, background;
+    uint64_t writing_epoch; /* dirty pages up to this epoch are being written; 0 = none are */
     struct wait_queue room; /* a frame may have become available, or a load has ended */
     struct page_ref bad,
         bad_found; /* the last page that failed its check, and what it said it is */
@@ -113,6 +116,11 @@ static inline struct frame *frames_find(const struct frames *frames, uint32_t nu
 static inline bool frame_is_ready(const struct frame *frame)
 {
     return frame->state >= FRAME_CLEAN;
+}
+
+static inline bool frame_is_being_written(const struct frames *frames, const struct frame *frame)
+{
+    return frame->state == FRAME_DIRTY && frame->ref.epoch <= frames->writing_epoch;
 }
 
 /* Where the page that `ref` names lies, when it can be read now; NULL otherwise.  A hit of the
@@ -173,10 +181,15 @@ void frames_rename_dirty(struct frames *frames, struct frame *frame, struct page
 /* The page of this number was freed: forget the frame, now or as soon as it is let go. */
 void frames_forget(struct frames *frames, uint32_t number);
 
-/* All dirty frames are being written from now on (on `writing`). */
-void frames_begin_writing(struct frames *frames);
+/* All dirty frames are being written from now on (on `writing`); their pages are of this epoch or an
+ * older one, and pages that are made or changed from now on are of a newer one. */
+void frames_begin_writing(struct frames *frames, uint64_t epoch);
 
-/* This one was written, or (not ok) is dirty as before. */
+/* This one was written, or (not ok) is dirty as before; then all others follow at once, and
+ * frames_stop_writing. */
 void frames_end_writing(struct frames *frames, struct frame *frame, bool ok);
+
+/* `writing` is empty. */
+void frames_stop_writing(struct frames *frames);
 
 #endif

@@ -154,7 +154,8 @@ static void count_pins(const struct plan *plan, uint32_t *copies, uint32_t *name
         if (frame->ref.epoch == forest->epoch)
             continue;
         ++*names;
-        if (frame->state == FRAME_WRITING || frame->pins > 1 || forest_keeps(forest, frame->ref))
+        if (frame_is_being_written(&forest->frames, frame) || frame->pins > 1 ||
+            forest_keeps(forest, frame->ref))
             ++*copies;
     }
 }

@@ -81,7 +81,7 @@ struct frame *change_own(struct plan *plan, struct frame *frame)
     uint32_t own_pins = frame->plan == plan ? 1 : 0;
     bool keeps = forest_keeps(forest, old);
     bool give_at_once = false;
-    if (frame->state != FRAME_WRITING && frame->pins == own_pins && !keeps) {
+    if (!frame_is_being_written(&forest->frames, frame) && frame->pins == own_pins && !keeps) {
         frames_rename_dirty(&forest->frames, frame, ref);
         give_at_once = BUG(forest->env, BUG_REUSE_PAGE_EARLY);
     } else {
