@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/codec.h"
+#include "base/compiler.h"
 #include "engine.h"
 #include "env/fiber.h"
 #include "env/uv/uv_env.h"
@@ -16,6 +17,7 @@
 #define STACK_BYTES  (256u << 10)
 #define ARENA_BYTES  (64u << 20)
 #define LOAD_BATCH   128u
+#define PREFETCH     16u
 #define RECORD_BYTES 1024u /* of a change in the log, at most */
 #define REPLICA      ((struct replica_id){.group = 1, .node = 1})
 
@@ -326,6 +328,16 @@ static struct lsn append(struct engine *engine, const struct engine_change *chan
     return lsn;
 }
 
+/* Leaves that are not in frames come in during the sync; a few at a time, as the server's writers, each of
+ * which reads its item first. */
+static void prefetch(struct session *session, unsigned count)
+{
+    for (unsigned i = 0; i < count; i += PREFETCH) {
+        tree_prefetch_many(session->points + i, MIN(PREFETCH, count - i));
+        context_yield(session->ctx);
+    }
+}
+
 static void group(struct session *session, const struct engine_change *changes, unsigned count)
 {
     struct engine *engine = session->engine;
@@ -339,7 +351,7 @@ static void group(struct session *session, const struct engine_change *changes, 
                                    .value = change->value};
         session->points[i] = (struct tree_point){.tree = engine->tree, .key = change->key};
     }
-    tree_prefetch_many(session->points, count); /* leaves that are not in frames: during the sync */
+    prefetch(session, count);
     while (!lsn_before(last, wal_durable(engine->wal)))
         must(wait_queue_wait(session->ctx, &engine->durable), "trine wait");
     struct lsn durable = wal_durable(engine->wal); /* there is one writer: all below is its own */
