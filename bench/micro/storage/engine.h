@@ -44,6 +44,10 @@ typedef bool engine_source(void *argument, struct bytes *key, struct bytes *valu
 
 struct engine_type {
     const char *name;
+    unsigned
+        wait_readers; /* that share the reads whose waits are measured, as serves it best: a thread
+                            * that is always awake, or fibers, one of which waits for a page while others
+                            * go on */
 
     /* Run `body` on the first worker, and return when it has. */
     void (*run)(const struct engine_type *type, worker_body *body, void *argument);

@@ -366,6 +366,7 @@ static void group(struct session *session, const struct engine_change *changes, 
 
 const struct engine_type engine_trine = {
     .name = "trine",
+    .wait_readers = 16,
     .run = run,
     .fork = fork_workers,
     .wait = wait_until,

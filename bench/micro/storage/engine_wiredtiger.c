@@ -189,6 +189,7 @@ static void group(struct session *session, const struct engine_change *changes, 
 
 const struct engine_type engine_wiredtiger = {
     .name = "wiredtiger",
+    .wait_readers = 1,
     .run = threads_run,
     .fork = threads_fork,
     .wait = threads_wait,

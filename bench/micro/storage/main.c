@@ -50,6 +50,7 @@ struct bench {
     uint64_t until_ns, operations;
     uint64_t *waits;
     uint64_t wait_count, wait_count_max, updates;
+    uint64_t wait_from_ns; /* when the next reader's first read is due */
     bool reading;
 };
 
@@ -342,8 +343,10 @@ static void wait_reader(struct worker *worker, void *argument)
     struct bench *bench = argument;
     struct session *session = worker->type->session_open(worker, bench->engine);
     struct prng prng;
-    prng_init(&prng, 77);
-    for (uint64_t due_ns = bench_now_ns(); due_ns < bench->until_ns; due_ns += WAIT_READ_NS) {
+    uint64_t due_ns = bench->wait_from_ns;
+    bench->wait_from_ns += WAIT_READ_NS;
+    prng_init(&prng, due_ns);
+    for (; due_ns < bench->until_ns; due_ns += WAIT_READ_NS * worker->type->wait_readers) {
         if (bench_now_ns() < due_ns)
             worker->type->wait(worker, due_ns, false);
         get_one(bench, session, &prng);
@@ -378,13 +381,18 @@ static int compare_waits(const void *a, const void *b)
 
 static void measure_waits(struct worker *worker, struct bench *bench)
 {
-    worker_body *bodies[] = {wait_reader, wait_writer};
+    worker_body *bodies[READERS_MAX + 1];
+    unsigned readers = worker->type->wait_readers;
+    for (unsigned i = 0; i < readers; i++)
+        bodies[i] = wait_reader;
+    bodies[readers] = wait_writer;
     uint64_t ns = (uint64_t)(4 * bench->options.seconds * 1e9);
     bench->wait_count_max = ns / WAIT_READ_NS + 1;
     bench->waits = must_alloc(bench->wait_count_max, sizeof(uint64_t));
     memset(bench->waits, 1, bench->wait_count_max * sizeof(uint64_t)); /* no page fault later */
-    bench->until_ns = bench_now_ns() + ns;
-    worker->type->fork(worker, bodies, 2, bench);
+    bench->wait_from_ns = bench_now_ns();
+    bench->until_ns = bench->wait_from_ns + ns;
+    worker->type->fork(worker, bodies, readers + 1, bench);
     uint64_t count = bench->wait_count;
     qsort(bench->waits, count, sizeof(uint64_t), compare_waits);
     printf(", \"wait\": {\"reads\": %" PRIu64 ", \"updates_per_s\": %.0f, \"p50_us\": %.2f, "
