@@ -340,8 +340,12 @@ static void count_writes(struct api_call *call, struct batch_write *batch)
 static enum status reserve_answer(struct api_call *call, const struct batch_write *batch)
 {
     size_t bytes = 0;
-    for (uint32_t i = 0; i < batch->count; i++)
-        bytes += item_json_bytes_max(batch->requests[i].item);
+    for (uint32_t i = 0; i < batch->count; i++) {
+        struct value item = batch->requests[i].item;
+        bytes += item_json_bytes_max(item);
+        if (item.bytes >= PAUSE_BYTES)
+            context_yield(call->ctx);
+    }
     if (bytes > call->json.to->bytes_max / 2 || arena_reserve(call_arena(call), bytes) != STATUS_OK)
         return call_no_memory(call);
     return STATUS_OK;
