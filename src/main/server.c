@@ -136,7 +136,8 @@ static const char *data_fault(enum status status)
     case STATUS_NOT_FOUND:
         return "its parent directory does not exist, or a file in it is missing";
     case STATUS_VERSION:
-        return "it was written by a newer version of trine";
+        return "it was written by another version of trine, in a format that this one does not "
+               "know";
     case STATUS_INVALID:
         return "it is not a data directory of trine";
     case STATUS_CORRUPT:

@@ -104,7 +104,7 @@ def test_directory_with_other_files(start, data):
 def test_directory_of_a_newer_version(start, filled, make_newer):
     make_newer(filled)
     before = content(filled)
-    refuses(start(ready=False), f"cannot open the data directory {filled}: it was written by a newer version of trine")
+    refuses(start(ready=False), f"cannot open the data directory {filled}: it was written by another version of trine, in a format that this one does not know")
     assert content(filled) == before
 
 
