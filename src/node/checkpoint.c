@@ -120,7 +120,10 @@ void checkpointer_run(struct context *ctx, void *argument)
 {
     struct node *node = argument;
     uint64_t last_ns = env_now_ns(ctx->env);
-    while (wait_due(ctx, node, last_ns)) {
+    /* After a failure the forest refuses what is to be applied until one succeeds: it is not waited for
+     * until more is written, which may be never. */
+    while (!node->closing &&
+           (node->checkpoint_status != STATUS_OK || wait_due(ctx, node, last_ns))) {
         last_ns = env_now_ns(ctx->env);
         enum status status = checkpoint(ctx, node);
         if (status != STATUS_OK && status != node->checkpoint_status)
