@@ -95,9 +95,11 @@ static void flip_somewhere(struct run *run)
     if (files.count > 2 && prng_one_in(prng, 3))
         path = files.paths[prng_below(prng, files.count - 2)];
     uint64_t bytes;
-    if (sim_disk_size(run->node, path, &bytes) == STATUS_OK && bytes > 0 &&
-        sim_disk_flip(run->node, path, prng_below(prng, bytes),
-                      (uint8_t)(1u << prng_below(prng, 8))) == STATUS_OK)
+    if (sim_disk_size(run->node, path, &bytes) != STATUS_OK || bytes == 0)
+        return;
+    uint64_t at = prng_below(prng, bytes);
+    uint8_t mask = (uint8_t)(1u << prng_below(prng, 8));
+    if (sim_disk_flip(run->node, path, at, mask) == STATUS_OK)
         sim_trace(run->sim, "flipped a bit of %s", path);
 }
 
