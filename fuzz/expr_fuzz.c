@@ -1,9 +1,9 @@
 /* Expressions from any text, of each kind, against a fixed scope and item; and programs from any
  * bytes.
  *
- * The first byte chooses: 0 to 4 a kind, whose text follows; 5 to 9 a kind, whose program follows.  A
- * text that compiles makes a program that checks out; a program that checks out runs, and an update
- * makes an item that checks out or says why not.
+ * The first byte chooses: 0 to 4 a kind, whose text follows; 5 to 9 a kind, whose program follows.
+ * A text that compiles makes a program that checks out; a program that checks out runs, and an
+ * update makes an item that checks out or says why not.
  */
 #include <stdint.h>
 #include <stdlib.h>

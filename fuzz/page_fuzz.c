@@ -1,5 +1,5 @@
-/* Any bytes as what a forest reads from its file: a page (searched, changed and closed up again when
- * page_check lets it through), a free list, a superblock.  The first byte chooses. */
+/* Any bytes as what a forest reads from its file: a page (searched, changed and closed up again
+ * when page_check lets it through), a free list, a superblock.  The first byte chooses. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>

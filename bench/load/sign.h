@@ -1,8 +1,8 @@
 /* sign.h - a client's side of Signature Version 4: whole HTTP requests, signed.
  *
  * The signing key is derived once and kept as the two SHA-256 states that its HMAC starts from, so
- * that a request costs three hashes.  Source: AWS IAM User Guide, "Create a signed AWS API request".
- */
+ * that a request costs three hashes.  Source: AWS IAM User Guide, "Create a signed AWS API
+ * request". */
 #ifndef LOAD_SIGN_H
 #define LOAD_SIGN_H
 

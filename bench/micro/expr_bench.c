@@ -1,5 +1,5 @@
-/* What an expression costs: a scope, one compilation, one run on an item of 200 bytes; ns a call, best
- * of rounds. */
+/* What an expression costs: a scope, one compilation, one run on an item of 200 bytes; ns a call,
+ * best of rounds. */
 #include <stdio.h>
 #include <string.h>
 #include <time.h>

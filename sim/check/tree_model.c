@@ -1,7 +1,7 @@
 /* tree_model.c - see tree_model.h.
  *
- * A key: its group (4 bytes), what the group shares, its place in the group (1 byte), a tail.  So two
- * neighbours in a group are told apart far behind, and two groups at once. */
+ * A key: its group (4 bytes), what the group shares, its place in the group (1 byte), a tail.  So
+ * two neighbours in a group are told apart far behind, and two groups at once. */
 #include "sim/check/tree_model.h"
 
 #include <string.h>

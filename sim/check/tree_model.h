@@ -1,8 +1,9 @@
 /* tree_model.h - what one tree must hold after each slot of its group's log.
  *
  * Keys are numbers below the count that the model was made with, values are *tokens*; both have
- * bytes that follow from the number and the model's shape, and keys sort as their numbers do.  Every
- * mutation is kept, chained to the one before it on the same key, so that any slot can be looked at.
+ * bytes that follow from the number and the model's shape, and keys sort as their numbers do.
+ * Every mutation is kept, chained to the one before it on the same key, so that any slot can be
+ * looked at.
  *
  * Slots are consecutive from 1.  Pure memory; the heap is the scenario's, which outlives crashes.
  */

@@ -288,8 +288,8 @@ static bool enough(const struct run *run, uint64_t wanted)
     return run->items.requests >= wanted && faults >= SCENARIO_FAULTS_MIN + 2;
 }
 
-/* It answers, but what is damaged hinders what the run waits for, as a table that can never be made:
- * that is a refusal too. */
+/* It answers, but what is damaged hinders what the run waits for, as a table that can never be
+ * made: that is a refusal too. */
 static bool refuses(const struct run *run, uint64_t wanted)
 {
     return run->damage == DAMAGE_FATAL && damaged(run) && run->items.requests >= wanted &&

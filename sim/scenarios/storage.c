@@ -1,9 +1,10 @@
 /* storage.c - log and forest alone, through crashes, a bad disk and a full one, beside a model.
  *
- * The program (workload/storage_program.h) is started whenever it is down.  An adversary crashes it, at a
- * moment or in the middle of a change of the disk, stops it in good order now and then, and lets the
- * disk fail or be full for some time.  In the end the faults stop: the program must start, show what the
- * model says, stop in good order, leave nothing in memory, start again and show the same. */
+ * The program (workload/storage_program.h) is started whenever it is down.  An adversary crashes
+ * it, at a moment or in the middle of a change of the disk, stops it in good order now and then,
+ * and lets the disk fail or be full for some time.  In the end the faults stop: the program must
+ * start, show what the model says, stop in good order, leave nothing in memory, start again and
+ * show the same. */
 #include "base/assert.h"
 #include "env/fiber.h"
 #include "sim/server_adapter.h"

@@ -2,8 +2,8 @@
  *
  * Each actor has a connection and does one request after the other: reads (strong and eventually
  * consistent), puts, updates and deletes with and without conditions, queries and scans with
- * paging.  An item's state is its `tok` (unique per write) and `n` (counted by updates); its `filler`
- * follows from tok, so that every byte read back is checked.
+ * paging.  An item's state is its `tok` (unique per write) and `n` (counted by updates); its
+ * `filler` follows from tok, so that every byte read back is checked.
  */
 #ifndef SIM_WORKLOAD_ITEMS_H
 #define SIM_WORKLOAD_ITEMS_H

@@ -225,8 +225,8 @@ static void done_batch_get(struct items_actor *actor, const struct json *json)
     end_many(actor);
 }
 
-/* What comes back unprocessed may be done all the same: the service names an internal failure as one
- * of the reasons, and a client is to send it again. */
+/* What comes back unprocessed may be done all the same: the service names an internal failure as
+ * one of the reasons, and a client is to send it again. */
 static void done_batch_write(struct items_actor *actor, const struct json *json)
 {
     struct items *items = actor->items;

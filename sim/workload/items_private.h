@@ -1,7 +1,7 @@
 /* items_private.h - the inside of the workload of items: an actor, and what its parts share.
  *
- * items.c        the actors' life and phases       items_ask.c  requests, and the operations they are
- * items_answer.c what answers say of the operations
+ * items.c        the actors' life and phases       items_ask.c  requests, and the operations they
+ * are items_answer.c what answers say of the operations
  */
 #ifndef SIM_WORKLOAD_ITEMS_PRIVATE_H
 #define SIM_WORKLOAD_ITEMS_PRIVATE_H

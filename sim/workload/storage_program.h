@@ -1,17 +1,17 @@
-/* storage_program.h - a program on a node's log and forest alone: what src/node does with them, with
- * everything that src/storage offers and the server does not use yet.
+/* storage_program.h - a program on a node's log and forest alone: what src/node does with them,
+ * with everything that src/storage offers and the server does not use yet.
  *
  * It keeps a few trees, each with a writer that appends batches to the log, waits until they are
  * durable, and applies them; that removes its tree and makes a new one; and that installs a copy,
- * made from a snapshot, in its tree's place.  A checkpointer runs, and readers, which compare points, ranges
- * and whole snapshots with the model (check/tree_model.h).  The log says what trees there are:
- * CONFIGURATION makes one, ENTRY changes it, REMOVAL drops it.
+ * made from a snapshot, in its tree's place.  A checkpointer runs, and readers, which compare
+ * points, ranges and whole snapshots with the model (check/tree_model.h).  The log says what trees
+ * there are: CONFIGURATION makes one, ENTRY changes it, REMOVAL drops it.
  *
- * What must hold after any crash: every tree that the log confirmed is there, with every slot that it
- * confirmed, in order, and what it holds is the model's at its last slot.
+ * What must hold after any crash: every tree that the log confirmed is there, with every slot that
+ * it confirmed, in order, and what it holds is the model's at its last slot.
  *
- * The struct outlives the node's incarnations; a life begins with storage_program_start and ends with
- * a crash or when `state` is STOPPED or GAVE_UP.
+ * The struct outlives the node's incarnations; a life begins with storage_program_start and ends
+ * with a crash or when `state` is STOPPED or GAVE_UP.
  */
 #ifndef SIM_WORKLOAD_STORAGE_PROGRAM_H
 #define SIM_WORKLOAD_STORAGE_PROGRAM_H

@@ -1,8 +1,8 @@
-/* storage_readers.c - what the storage program reads: points, ranges, snapshots, each compared with the
- * model.
+/* storage_readers.c - what the storage program reads: points, ranges, snapshots, each compared with
+ * the model.
  *
- * A batch may go into a tree in steps, which readers, checkpoints and so snapshots fall between: each key
- * is as after the last slot or as after the one that is being applied. */
+ * A batch may go into a tree in steps, which readers, checkpoints and so snapshots fall between:
+ * each key is as after the last slot or as after the one that is being applied. */
 #include "base/assert.h"
 #include "sim/workload/storage_private.h"
 
@@ -72,8 +72,8 @@ static void read_point(struct context *ctx, struct storage_tree *tree)
     program->operations++;
 }
 
-/* One step of a cursor; `next` is the key that is due at the earliest (or latest), and becomes that of
- * the step after it.  false: the end, or something is wrong. */
+/* One step of a cursor; `next` is the key that is due at the earliest (or latest), and becomes that
+ * of the step after it.  false: the end, or something is wrong. */
 static bool step(struct tree_cursor *cursor, struct view *view, bool backward, uint32_t *next)
 {
     struct storage_tree *tree = view->tree;

@@ -5,8 +5,10 @@
 
 #define DISPATCHER_ARENA_BYTES (UINT64_C(16) << 20)
 #define CHANGE_ARENA_BYTES     (UINT64_C(16) << 20)
-#define RETRY_NS               UINT64_C(250000000) /* after the first failure; twice that after the next */
-#define RETRY_DOUBLINGS        5u                  /* 8 s at most */
+#define RETRY_NS                                                                                   \
+    UINT64_C(250000000)    /* after the first failure; twice that after the
+                                                    * next */
+#define RETRY_DOUBLINGS 5u /* 8 s at most */
 
 /* One table on its way to what the catalog asks for. */
 struct change {

@@ -27,8 +27,8 @@ struct api_operation {
      * operation's own, run it, and write the answer into call->json.  On another status than
      * STATUS_OK call->error is filled in.  NULL: not built. */
     enum status (*run)(struct api_call *call);
-    /* It changes nothing and may answer much: the budget may refuse its answer.  Others answer little, or
-     * reserve room before they change anything. */
+    /* It changes nothing and may answer much: the budget may refuse its answer.  Others answer
+     * little, or reserve room before they change anything. */
     bool reads;
 };
 
@@ -81,8 +81,8 @@ enum status call_no_memory(struct api_call *call);
 
 /* ---- table.c ---- */
 
-/* Wait while the table is created, changed or deleted, for settle_ns at most.  A client that waits for
- * that asks again after 20 s (boto3, the AWS CLI), so an answer just before the end of a few
+/* Wait while the table is created, changed or deleted, for settle_ns at most.  A client that waits
+ * for that asks again after 20 s (boto3, the AWS CLI), so an answer just before the end of a few
  * milliseconds of work would cost it all of that. */
 MUST_USE enum status call_settle(struct api_call *call, struct bytes name);
 

@@ -104,8 +104,8 @@ static enum status get_one(struct api_call *call, struct batch_get *batch, uint3
     return call->json.to->failed ? call_no_memory(call) : STATUS_OK;
 }
 
-/* An answer that grows large waits for its turn: many at once would take turns at growing, and no bound
- * would hold what they take together. */
+/* An answer that grows large waits for its turn: many at once would take turns at growing, and no
+ * bound would hold what they take together. */
 static enum status begin_large(struct api_call *call, struct batch_get *batch)
 {
     struct api *api = call->api;

@@ -237,8 +237,8 @@ static enum status decode_scalar(struct decoder *d, const struct model_shape *sh
 
 /* ---- Attribute values ---- */
 
-/* Room for the binary form of one more value, which the rest of the body bounds, or ITEM_ROOM_MAX when it
- * is `bounded`; with as much again for those that follow. */
+/* Room for the binary form of one more value, which the rest of the body bounds, or ITEM_ROOM_MAX
+ * when it is `bounded`; with as much again for those that follow. */
 static enum status make_item_room(struct decoder *d, bool bounded)
 {
     size_t rest = (size_t)(d->json.end - d->json.at) * ITEM_BYTES_FACTOR + ITEM_BYTES_SPARE;

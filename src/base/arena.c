@@ -74,8 +74,8 @@ void arena_reset(struct arena *arena)
     }
 }
 
-/* Chunks double up to a bound, so that a request of n bytes costs few heap calls and is not charged with
- * much that it does not use. */
+/* Chunks double up to a bound, so that a request of n bytes costs few heap calls and is not charged
+ * with much that it does not use. */
 static bool grow(struct arena *arena, size_t bytes)
 {
     size_t room = arena->bytes_max - arena->bytes_used;

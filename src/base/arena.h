@@ -4,8 +4,8 @@
  * asked otherwise, never move, and live until arena_release or arena_reset.  Resources that outlive
  * their memory (a pin, a file) register a cleanup, which runs at release in reverse order.
  *
- * Chunks of more than ARENA_FREE_BYTES, and what is reserved, are drawn from a budget, when there is one:
- * so nearly all requests never look at it.
+ * Chunks of more than ARENA_FREE_BYTES, and what is reserved, are drawn from a budget, when there
+ * is one: so nearly all requests never look at it.
  *
  * Invariants: (1) bytes_used <= bytes_max.
  */
@@ -54,8 +54,8 @@ void arena_release(struct arena *arena);
 /* As arena_release, but keeps one chunk for the next use. */
 void arena_reset(struct arena *arena);
 
-/* `bytes` of uninitialised memory, aligned to 8; NULL at the cap, or when the budget or the heap has none.
- */
+/* `bytes` of uninitialised memory, aligned to 8; NULL at the cap, or when the budget or the heap
+ * has none. */
 MUST_USE void *arena_alloc(struct arena *arena, size_t bytes);
 
 /* As arena_alloc, set to zero. */

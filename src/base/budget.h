@@ -1,14 +1,16 @@
 /* budget.h - how many bytes may be in use at one time, by all who draw on it.
  *
- * What a node's requests need together is unknown until they come, and each of them is bounded alone;
- * the budget bounds the sum.  Whoever takes memory for a request draws its bytes first and gives them
- * back with the memory.  A draw that does not fit is refused, and the request is answered so, before it
- * has changed anything.
+ * What a node's requests need together is unknown until they come, and each of them is bounded
+ * alone; the budget bounds the sum.  Whoever takes memory for a request draws its bytes first and
+ * gives them back with the memory.  A draw that does not fit is refused, and the request is
+ * answered so, before it has changed anything.
  *
- * The last eighth is for small draws: requests that need much cannot keep out those that need little.
+ * The last eighth is for small draws: requests that need much cannot keep out those that need
+ * little.
  *
- * What is owed cannot be refused any more, such as the answer of a write that was made, or the bytes of
- * an answer that its client has not taken.  It is counted all the same, so that it keeps out what is new.
+ * What is owed cannot be refused any more, such as the answer of a write that was made, or the
+ * bytes of an answer that its client has not taken.  It is counted all the same, so that it keeps
+ * out what is new.
  *
  * A budget of NULL has no bound and counts nothing.  Not thread-safe: owned by one loop.
  */

@@ -1,7 +1,7 @@
 /* pause.h - long computations let others run now and then, without knowing who that is.
  *
- * What takes a `const struct pause *` calls pause_run after each PAUSE_BYTES or so of its input, and
- * holds nothing then that others may change.  NULL: it does not pause.
+ * What takes a `const struct pause *` calls pause_run after each PAUSE_BYTES or so of its input,
+ * and holds nothing then that others may change.  NULL: it does not pause.
  */
 #ifndef BASE_PAUSE_H
 #define BASE_PAUSE_H

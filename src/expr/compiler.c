@@ -1,4 +1,5 @@
-/* The compiler's state, and what all grammars share: faults, names and values, paths, code and pool. */
+/* The compiler's state, and what all grammars share: faults, names and values, paths, code and
+ * pool. */
 #include "base/assert.h"
 #include "expr/expr_private.h"
 

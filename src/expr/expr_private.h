@@ -275,8 +275,8 @@ MUST_USE enum status compiler_refuse(struct compiler *c, struct bytes message);
 /* "Syntax error; token: ..." at the token that is next. */
 COLD MUST_USE enum status compiler_syntax(struct compiler *c);
 
-/* How deep functions may stand in functions: a bound of ours, so that no text makes the parser recurse
- * without end; what has a meaning needs three or four. */
+/* How deep functions may stand in functions: a bound of ours, so that no text makes the parser
+ * recurse without end; what has a meaning needs three or four. */
 #define FUNCTION_DEPTH_MAX 32u
 COLD MUST_USE enum status compiler_too_deep(struct compiler *c);
 

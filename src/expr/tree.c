@@ -105,8 +105,8 @@ static bool same_element(const struct compiler *c, const struct action *a, const
     return compare_elements(&c->elements[a->first + level], &c->elements[b->first + level]) == 0;
 }
 
-/* Among actions [low, high), whose paths have `level` elements in common: those that end there overlap
- * with all; those that go on with a name conflict with those that go on with an index. */
+/* Among actions [low, high), whose paths have `level` elements in common: those that end there
+ * overlap with all; those that go on with a name conflict with those that go on with an index. */
 static void find_clash(const struct compiler *c, const struct action *actions, uint32_t low,
                        uint32_t high, uint32_t level, struct clash *clash)
 {

@@ -132,7 +132,8 @@ static int serve(const struct arguments *arguments)
 
 #define FILE_BYTES_MAX (UINT64_C(4) << 20)
 
-/* Read a whole file; `secret`: others must not be able to read it.  Says what is wrong and returns false. */
+/* Read a whole file; `secret`: others must not be able to read it.  Says what is wrong and returns
+ * false. */
 static bool read_file(const char *path, bool secret, struct bytes *content)
 {
     if (path == NULL)

@@ -17,9 +17,11 @@
 #define ADMIN_CONNECTIONS 64u
 #define METRICS_BYTES_MAX (UINT64_C(8) << 20)
 #define REQUEST_BYTES     (UINT64_C(512) << 20)
-#define SETTLE_NS         UINT64_C(1000000000) /* much less than clients wait before they ask again */
-#define ADMIN_BYTES       (UINT64_C(32) << 20) /* as much for the admin endpoint, of its own */
-#define ADMIN_BODY_BYTES  (UINT64_C(64) << 10)
+#define SETTLE_NS                                                                                  \
+    UINT64_C(1000000000)                      /* much less than clients wait before they ask again
+                                                * */
+#define ADMIN_BYTES      (UINT64_C(32) << 20) /* as much for the admin endpoint, of its own */
+#define ADMIN_BODY_BYTES (UINT64_C(64) << 10)
 
 struct server {
     struct env *env;
@@ -100,8 +102,9 @@ static enum status sync_parent(struct env *env, const char *path)
     return env_dir_sync(env, parent);
 }
 
-/* Create the directory and make that durable in its parent; also when it was found empty, as whoever
- * made it may have been killed before.  A parent that may not be read is the business of another. */
+/* Create the directory and make that durable in its parent; also when it was found empty, as
+ * whoever made it may have been killed before.  A parent that may not be read is the business of
+ * another. */
 static void make_dir_run(struct env_job *base)
 {
     struct make_dir_job *job = CONTAINER_OF(base, struct make_dir_job, job);

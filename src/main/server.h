@@ -39,19 +39,20 @@ struct server_options server_options_default(void);
 struct server_events {
     /* The server serves: from the loop, once. */
     void (*on_ready)(void *owner, struct server *server);
-    /* The server has stopped, or never came up; `server` is gone.  STATUS_OK after a clean stop.  `why` is a sentence
-     * for the operator, empty after a clean stop; valid for the call. */
+    /* The server has stopped, or never came up; `server` is gone.  STATUS_OK after a clean stop.
+     * `why` is a sentence for the operator, empty after a clean stop; valid for the call. */
     void (*on_stopped)(void *owner, enum status status, const char *why);
 };
 
-/* Start a server.  `options` and `events` and what they point to outlive it.  The env has a fiber pool.
+/* Start a server.  `options` and `events` and what they point to outlive it.  The env has a fiber
+ * pool.
  *   STATUS_NO_MEMORY, STATUS_BUSY: nothing runs and no event comes */
 MUST_USE enum status server_start(struct env *env, const struct server_options *options,
                                   const struct server_events *events, void *owner,
                                   struct server **server);
 
-/* Stop cleanly: refuse what is new, finish what runs, write a checkpoint; then on_stopped.  Also while it starts.  A second
- * call is harmless. */
+/* Stop cleanly: refuse what is new, finish what runs, write a checkpoint; then on_stopped.  Also
+ * while it starts.  A second call is harmless. */
 void server_stop(struct server *server);
 
 /* The ports it listens on, once ready; the admin's is 0 without one. */

@@ -67,8 +67,8 @@ void table_encode(const struct table *table, struct buffer *to);
  *   STATUS_CORRUPT, STATUS_VERSION, STATUS_NO_MEMORY */
 MUST_USE enum status table_decode(struct bytes record, struct heap *heap, struct table **table);
 
-/* Take one reference more; give one back, which frees the table at the last.  A count of references is
- * no change of the table. */
+/* Take one reference more; give one back, which frees the table at the last.  A count of references
+ * is no change of the table. */
 void table_hold(const struct table *table);
 void table_drop(const struct table *table);
 

@@ -45,8 +45,8 @@
 #define VALUE_BYTES_MAX      (1u << 30) /* of one value in binary form */
 #define VALUE_NAME_BYTES_MAX 65535u     /* of an attribute's name; here only a documented limit */
 
-/* No byte of a binary form is more bytes than this in JSON: {"N":"0.000...1"}, and a comma, are 141 bytes
- * for a number that takes 5. */
+/* No byte of a binary form is more bytes than this in JSON: {"N":"0.000...1"}, and a comma, are 141
+ * bytes for a number that takes 5. */
 #define VALUE_TEXT_FACTOR 29u
 
 enum value_type {
@@ -134,7 +134,8 @@ struct value_writer {
     struct buffer *to;
     size_t start; /* offset in `to` at which this value begins */
     size_t
-        bytes_max; /* of a container; a longer one is as if the buffer were full, and is not sorted */
+        bytes_max; /* of a container; a longer one is as if the buffer were full, and is not sorted
+                    * */
     uint32_t depth;
     enum status status;
     struct {

@@ -55,7 +55,8 @@ static void retry_later(struct replica *replica)
     list_push_back(&node->apply_retries, &replica->apply_link);
 }
 
-/* How many of the committed entries, up to slot_max, make the next batch, and the mutations in them. */
+/* How many of the committed entries, up to slot_max, make the next batch, and the mutations in
+ * them. */
 static size_t measure(const struct replica *replica, uint64_t slot_max, struct batch *batch)
 {
     size_t entries = 0, bytes = 0;
@@ -142,8 +143,8 @@ static enum status apply_batch(struct context *ctx, struct replica *replica)
 
 /* One batch of one replica.  A disk that is full or a lane that is busy passes; what else fails is
  * kept in memory and in the log, and tried again as well: reads of tree and overlay stay right, and
- * writers wait at the overlay's bound.  The others have their turn between two batches, and meanwhile
- * when one fails. */
+ * writers wait at the overlay's bound.  The others have their turn between two batches, and
+ * meanwhile when one fails. */
 static void apply_turn(struct context *ctx, struct replica *replica)
 {
     enum status before = replica->apply_status;

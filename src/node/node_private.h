@@ -16,7 +16,9 @@
 #define APPLY_ENTRIES_MAX         256u /* in one batch */
 #define APPLY_BYTES_MAX           (512u * 1024u)
 #define APPLY_RETRY_NS            UINT64_C(100000000)
-#define STALL_NS                  UINT64_C(1000000000) /* that a write waits for a full disk, at most twice */
+#define STALL_NS                                                                                   \
+    UINT64_C(1000000000) /* that a write waits for a full disk, at
+                                                        * most twice */
 
 /* Something of a replica that is in the write-ahead log and not yet known durable; in the order of
  * the log. */
@@ -140,11 +142,12 @@ struct node {
 struct replica *node_replica(const struct node *node, uint64_t group_id);
 
 /* Does it take writes?
- *   STATUS_MOVED  it is being removed     STATUS_UNAVAILABLE  it does not serve (yet, or any more) */
+ *   STATUS_MOVED  it is being removed     STATUS_UNAVAILABLE  it does not serve (yet, or any more)
+ *   */
 MUST_USE enum status replica_serves(const struct replica *replica);
 
-/* Begin and end a call that may wait in a replica.  A read is let in also after the log has failed, and
- * while a full disk keeps the log from being applied: what is committed is readable.
+/* Begin and end a call that may wait in a replica.  A read is let in also after the log has failed,
+ * and while a full disk keeps the log from being applied: what is committed is readable.
  *   STATUS_MOVED        it is not here     STATUS_UNAVAILABLE  it does not serve */
 MUST_USE enum status replica_enter(struct node *node, uint64_t group_id, bool to_read,
                                    struct replica **replica);
@@ -202,7 +205,8 @@ uint8_t *log_entry_payload(struct log_entry *entry);
  * at the end of the replica's entries. */
 void replica_accept(struct replica *replica, struct log_entry *entry);
 
-/* Propose an entry whose payload is finished; takes it.  Does not wait.  `urgent`: as a wal_record's.
+/* Propose an entry whose payload is finished; takes it.  Does not wait.  `urgent`: as a
+ * wal_record's.
  *   STATUS_BUSY, STATUS_NO_SPACE, STATUS_UNAVAILABLE  nothing was proposed, the entry is freed */
 MUST_USE enum status replica_propose(struct replica *replica, struct log_entry *entry, bool urgent);
 
@@ -244,11 +248,12 @@ void node_log_grew(struct node *node);
  *   STATUS_NO_SPACE  the last one found the disk full: there is nothing to wait for */
 enum status node_log_refused(struct node *node);
 
-/* The log has no space: ask for the two checkpoints after which it has old segments to use again. */
+/* The log has no space: ask for the two checkpoints after which it has old segments to use again.
+ * */
 void node_log_is_full(struct node *node);
 
-/* Save what the forest keeps of the replicas; *covered is the position up to which everything in the
- * log is in the forest, now.
+/* Save what the forest keeps of the replicas; *covered is the position up to which everything in
+ * the log is in the forest, now.
  *   STATUS_NO_MEMORY */
 MUST_USE enum status node_cover(struct node *node, struct lsn *covered);
 

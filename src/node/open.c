@@ -153,8 +153,8 @@ static enum status open_forest(struct context *ctx, struct node *node)
 static enum status open_log(struct context *ctx, struct node *node)
 {
     struct forest_recovered recovered = forest_recovered(node->forest);
-    /* A few segments of what two checkpoints leave must be fewer bytes than the bound at which writers
-     * wait for a checkpoint. */
+    /* A few segments of what two checkpoints leave must be fewer bytes than the bound at which
+     * writers wait for a checkpoint. */
     uint64_t step = MAX(node->options.checkpoint_bytes, SEGMENT_BYTES_MIN);
     uint64_t segment_bytes = MIN(step, SEGMENT_BYTES_MAX);
     node->live_bytes_max = MAX(step * 8, LIVE_BYTES_MIN);
@@ -206,8 +206,9 @@ static enum status wait_serving(struct context *ctx, struct replica *replica)
     return status;
 }
 
-/* Start every replica that recovery found, all at once, and wait for all.  One whose log is committed,
- * but cannot be applied to a full disk, is read meanwhile: its overlay has what the tree lacks. */
+/* Start every replica that recovery found, all at once, and wait for all.  One whose log is
+ * committed, but cannot be applied to a full disk, is read meanwhile: its overlay has what the tree
+ * lacks. */
 static enum status start_replicas(struct context *ctx, struct node *node)
 {
     uint32_t position = 0;
@@ -385,8 +386,8 @@ struct forest_stats node_forest_stats(const struct node *node)
 
 /* ---- Making and removing replicas ---- */
 
-/* Have one record in the log, durable.  Until the caller has ended `structural`, no checkpoint covers
- * the record. */
+/* Have one record in the log, durable.  Until the caller has ended `structural`, no checkpoint
+ * covers the record. */
 static enum status log_durably(struct context *ctx, struct node *node,
                                const struct wal_record *record, struct structural *structural)
 {

@@ -186,8 +186,9 @@ enum status replica_propose(struct replica *replica, struct log_entry *entry, bo
 
 void replica_start(struct replica *replica)
 {
-    /* When the tree holds all entries and the log none, the log still has the newest promise: in a group of
-     * one each entry was accepted in a ballot that was promised then, and nobody compares the last one. */
+    /* When the tree holds all entries and the log none, the log still has the newest promise: in a
+     * group of one each entry was accepted in a ballot that was promised then, and nobody compares
+     * the last one. */
     if (replica->recovered_last_slot > 0 && replica->recovered_last_ballot.round == 0)
         replica->recovered_last_ballot = replica->promised;
     struct paxos_event event = {.now_ns = env_now_ns(replica->node->env),

@@ -74,14 +74,15 @@ void node_prefetch(struct replica_service *service, const struct replica_point *
 
 /* ---- Ranges ---- */
 
-/* Work of one turn of the loop: the bytes of the items, and for each item or deletion what it costs beside
- * them, in the same measure; the filter costs by its length. */
+/* Work of one turn of the loop: the bytes of the items, and for each item or deletion what it costs
+ * beside them, in the same measure; the filter costs by its length. */
 #define TURN_WORK   (64u * 1024u)
 #define STEP_WORK   64u
 #define FILTER_WORK 4u /* for each byte of the program */
 
-/* A walk over tree and overlay together, in key order.  It waits to get the tree's next pair, and to let
- * others have their turn; until it asks for the one after, a pair that it holds stays valid. */
+/* A walk over tree and overlay together, in key order.  It waits to get the tree's next pair, and
+ * to let others have their turn; until it asks for the one after, a pair that it holds stays valid.
+ * */
 struct walk {
     struct context *ctx;
     struct replica *replica;
@@ -160,8 +161,8 @@ static enum status hold_next(struct walk *walk)
         if (LIKELY(walk->replica->applied_slot == applied_slot) ||
             (status != STATUS_OK && status != STATUS_END))
             break;
-        /* While it waited for a page, versions went from the overlay into the tree, maybe to where the
-         * cursor had looked already: look again. */
+        /* While it waited for a page, versions went from the overlay into the tree, maybe to where
+         * the cursor had looked already: look again. */
         TRY(open_cursor(walk));
     }
     if (status == STATUS_END || (status == STATUS_OK && beyond_end(walk->range, walk->held_key))) {
@@ -172,8 +173,8 @@ static enum status hold_next(struct walk *walk)
     return status;
 }
 
-/* Others have their turn after TURN_WORK.  The pair that is held does not outlive that: the cursor goes
- * back to it. */
+/* Others have their turn after TURN_WORK.  The pair that is held does not outlive that: the cursor
+ * goes back to it. */
 static enum status give_way(struct walk *walk)
 {
     if (LIKELY(walk->work < TURN_WORK))

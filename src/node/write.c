@@ -40,8 +40,8 @@ static enum status wait_for_room(struct context *ctx, struct replica *replica)
     }
 }
 
-/* A result's value that outlives the next wait; room for it in the answer is reserved, since after the
- * proposal it is too late to find that there is none. */
+/* A result's value that outlives the next wait; room for it in the answer is reserved, since after
+ * the proposal it is too late to find that there is none. */
 static enum status keep(struct context *ctx, struct value value, struct value *kept)
 {
     if (value_type(value) == VALUE_NONE) {

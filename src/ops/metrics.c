@@ -27,7 +27,8 @@ static void gauge(struct buffer *to, const char *name, const char *help, uint64_
     metric(to, name, "gauge", help, value);
 }
 
-/* One histogram; `labels` is "" or "name=\"value\",".  `scale` divides: 1e9 turns nanoseconds into seconds. */
+/* One histogram; `labels` is "" or "name=\"value\",".  `scale` divides: 1e9 turns nanoseconds into
+ * seconds. */
 static void histogram(struct buffer *to, const char *name, const char *labels,
                       const struct histogram *h, double scale)
 {

@@ -1,10 +1,11 @@
-/* ops.h - what operators see: metrics in Prometheus' text format, liveness and readiness, on the admin endpoint.
+/* ops.h - what operators see: metrics in Prometheus' text format, liveness and readiness, on the
+ * admin endpoint.
  *
  *   GET /metrics  every counter of this process       GET /live   200 while the loop turns
  *   GET /ready    200 "ready", or 503 with the reason: recovering, draining, or why it cannot write
  *
- * The admin endpoint is an HTTP server of its own.  It is not authenticated: it listens on loopback unless told
- * otherwise, and shows no item and no secret.
+ * The admin endpoint is an HTTP server of its own.  It is not authenticated: it listens on loopback
+ * unless told otherwise, and shows no item and no secret.
  */
 #ifndef OPS_OPS_H
 #define OPS_OPS_H

@@ -73,8 +73,8 @@ static void append(struct paxos *group, struct bytes payload, struct paxos_updat
 }
 
 /* A candidate takes a ballot of its own, higher than any that it knows, and promises it to itself
- * before anything else ("Paxos Made Simple", section 2.2, phase 1).  In a group of one its promise is
- * the majority, and its own log the greatest: so the barrier, the first entry of the new ballot,
+ * before anything else ("Paxos Made Simple", section 2.2, phase 1).  In a group of one its promise
+ * is the majority, and its own log the greatest: so the barrier, the first entry of the new ballot,
  * follows at once.  When it is committed, so is everything before it. */
 static enum status step_start(struct paxos *group, const struct paxos_event *event,
                               struct paxos_update *update)

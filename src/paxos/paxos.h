@@ -9,8 +9,8 @@
  * for ever the ballot it was first proposed in, and (slot, ballot) names one entry and all before
  * it. What is here is the group of one: whenever it starts it promises itself a new ballot, with a
  * barrier entry in that ballot right behind the promise in the log, and leads when the barrier is
- * committed.  An entry is committed when this replica's own log has synced it.  A configuration with a second voter is refused: see
- * paxos_init.
+ * committed.  An entry is committed when this replica's own log has synced it.  A configuration
+ * with a second voter is refused: see paxos_init.
  *
  * Source: Lamport, "Paxos Made Simple", 2001; van Renesse and Altinbuken, "Paxos Made Moderately
  * Complex", 2015 (ballots, commanders); the barrier is Raft's no-op (Ongaro, 2014, section 8).

@@ -17,8 +17,9 @@
 
 #define ITEM_BYTES_MAX (400u * 1024u) /* as the service counts them */
 
-/* Of the binary form, which what the service counts least is up to eleven times as long as: the service
- * counts {"SS":[""]} in a list as one byte.  A list or a set of numbers is twice as long at most. */
+/* Of the binary form, which what the service counts least is up to eleven times as long as: the
+ * service counts {"SS":[""]} in a list as one byte.  A list or a set of numbers is twice as long at
+ * most. */
 #define ITEM_STORED_BYTES_MAX (895u * 1024u)
 #define PAGE_BYTES_MAX        (1024u * 1024u) /* read by one Query or Scan, before filtering */
 #define BATCH_GET_MAX         100u

@@ -38,8 +38,8 @@ struct replica_write {
     struct bytes key;            /* encoded */
     struct value key_attributes; /* UPDATE, DELETE: a map of just the key */
     const struct write_request *request;
-    bool
-        urgent; /* small, and it leads to space or ends what was begun: like a delete it may use what
+    bool urgent; /* small, and it leads to space or ends what was begun: like a delete it may use
+                 * what
                   * is kept of a full disk */
 };
 
@@ -69,8 +69,8 @@ struct replica_service {
                        const struct replica_target *target, const struct replica_get *get,
                        struct get_result *result);
 
-    /* These keys, at most BATCH_GET_MAX, will be read next: begin to fetch them, all at once.  Never
-     * waits, cannot fail. */
+    /* These keys, at most BATCH_GET_MAX, will be read next: begin to fetch them, all at once.
+     * Never waits, cannot fail. */
     void (*prefetch)(struct replica_service *service, const struct replica_point *points,
                      uint32_t count);
 
@@ -87,7 +87,8 @@ struct replica_service {
                          struct item_sink *sink, struct replica_range_result *result,
                          struct error *error);
 
-    /* The items that the replica's tree holds, and the sum of their sizes; zeros when it is not here. */
+    /* The items that the replica's tree holds, and the sum of their sizes; zeros when it is not
+     * here. */
     void (*size)(struct replica_service *service, uint64_t group_id, uint64_t *items,
                  uint64_t *bytes);
 

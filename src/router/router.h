@@ -20,8 +20,8 @@ struct router_options {
     struct replica_service *service; /* outlives the router */
     uint32_t
         on_demand_partitions; /* that a new on-demand table begins with; 1..TABLE_PARTITIONS_MAX */
-    /* Decreases of a table's provisioned throughput in a day (UTC) of which each can follow the other
-     * at once; after those, one an hour.  The service allows 4. */
+    /* Decreases of a table's provisioned throughput in a day (UTC) of which each can follow the
+     * other at once; after those, one an hour.  The service allows 4. */
     uint32_t decreases_at_once;
     void (*on_tables_changed)(void *owner); /* the catalog asks for work: admin/ reconciles */
     void *owner;
@@ -59,8 +59,9 @@ MUST_USE enum status router_range(struct context *ctx, struct router *router,
                                   const struct range_request *request, struct item_sink *sink,
                                   struct range_result *result, struct error *error);
 
-/* Check the keys of a batch before any of it runs: each against its table, and that none comes twice.
- * For gets, also begin to fetch what they will read, and note the encoded keys in them.  At most BATCH_GET_MAX, BATCH_WRITE_MAX. */
+/* Check the keys of a batch before any of it runs: each against its table, and that none comes
+ * twice. For gets, also begin to fetch what they will read, and note the encoded keys in them.  At
+ * most BATCH_GET_MAX, BATCH_WRITE_MAX. */
 MUST_USE enum status router_check_gets(struct context *ctx, struct router *router,
                                        struct get_request *requests, uint32_t count,
                                        struct error *error);
@@ -114,8 +115,8 @@ MUST_USE enum status router_untag_table(struct context *ctx, struct router *rout
 
 /* ---- For admin/: making the catalog's wishes true ---- */
 
-/* Read the system table again, if a write of it had an unknown outcome: what was written is then in the
- * cache.  STATUS_OK, or why it could not be found out yet. */
+/* Read the system table again, if a write of it had an unknown outcome: what was written is then in
+ * the cache.  STATUS_OK, or why it could not be found out yet. */
 MUST_USE enum status router_refresh(struct context *ctx, struct router *router);
 
 /* The next table whose status is not ACTIVE, after the one named (empty: from the first); NULL when

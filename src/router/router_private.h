@@ -13,11 +13,12 @@ struct router {
     struct router_options options;
     struct replica_service *service;
     struct catalog catalog;
-    /* What CreateTable flows are about to add: they wait between the look at the bounds and the row. */
+    /* What CreateTable flows are about to add: they wait between the look at the bounds and the
+     * row. */
     uint32_t tables_coming, partitions_coming;
     uint32_t changes_coming; /* the same of all flows that are about to write a row */
-    bool
-        doubtful; /* a row's write has an unknown outcome: the cache may be behind the system table */
+    bool doubtful; /* a row's write has an unknown outcome: the cache may be behind the system table
+                   * */
 };
 
 /* ---- keys.c: keys against a table's schema, with the service's texts ---- */

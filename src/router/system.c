@@ -179,7 +179,8 @@ enum status system_take_ids(struct context *ctx, struct router *router, uint64_t
 
 /* ---- Loading ---- */
 
-/* The catalog is read page by page on a fiber of its own, whose arena is emptied between two pages. */
+/* The catalog is read page by page on a fiber of its own, whose arena is emptied between two pages.
+ * */
 struct loading {
     struct item_sink sink;
     struct router *router;

@@ -1,12 +1,12 @@
-/* checkpoint.c - the end of an epoch: its pages, a sync, the older superblock, a sync.  In memory, at
- * the end of this file, there is nothing to write.
+/* checkpoint.c - the end of an epoch: its pages, a sync, the older superblock, a sync.  In memory,
+ * at the end of this file, there is nothing to write.
  *
  * Until the last moment everything may wait; then, without waiting, the directory is as the trees
  * are, the free list is encoded, all dirty frames become `writing`, and the next epoch begins.
  * Changes meet pages of an older epoch and copy them.  When anything fails the frames are dirty
  * again, under names of an epoch that may or may not be on disk; the next checkpoint gives them new
- * names first (move_unsaved).  Once the superblock was begun it may be there as well, so that what it
- * refers to stays as it is until two later ones are.
+ * names first (move_unsaved).  Once the superblock was begun it may be there as well, so that what
+ * it refers to stays as it is until two later ones are.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -305,8 +305,8 @@ enum status forest_write_super(struct context *ctx, struct forest *forest,
     return sync.status;
 }
 
-/* List the pages of the frames that are being written.  These stay on their list and as they are, so
- * others may run meanwhile. */
+/* List the pages of the frames that are being written.  These stay on their list and as they are,
+ * so others may run meanwhile. */
 static void gather_pages(struct context *ctx, struct forest *forest, struct batch *batch)
 {
     unsigned seen = 0;

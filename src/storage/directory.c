@@ -1,7 +1,8 @@
 /* directory.c - the tree of trees: its rows, and the trees in memory that they stand for.
  *
  * Key: u8 kind, then big-endian: LIVE group u64, added u64, node u32; DROPPED tree id u64.
- * Value: u8 format 2 | u64 tree id | u32 height | ref of the root | u64 applied slot | u64 log start
+ * Value: u8 format 2 | u64 tree id | u32 height | ref of the root | u64 applied slot | u64 log
+ * start
  *        | u64 items | u64 bytes | u64 item bytes | the owner's bytes.
  *
  * A tree that was dropped, or staged and not installed, keeps a DROPPED row until its pages are

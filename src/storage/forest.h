@@ -13,8 +13,8 @@
  * that is never used twice, and the page must say the same.
  *
  * A forest in memory (`in_memory`) is the same trees without a file: its pages are in frames and
- * nowhere else, each once, and are changed where they are.  There is nothing to read, to verify or to
- * write: a checkpoint says what the log may forget, and ends the epoch only when pages wait for
+ * nowhere else, each once, and are changed where they are.  There is nothing to read, to verify or
+ * to write: a checkpoint says what the log may forget, and ends the epoch only when pages wait for
  * that.  A snapshot ends it as well; what it refers to is copied before it is changed.
  *
  * Cold pages are read and verified in the read lane, checkpoints written in the background lane.
@@ -27,8 +27,9 @@
  *       found to be those that its parent names
  *   (3) (number, epoch) of a page is written once
  *   (4) dirty pages are in frames; pinned, dirty and loading frames are not evicted
- *   (5) every page of the file (in memory: every number below the page count) is exactly one of: used by the current trees, free, waiting for its
- *       epoch (pending), taken by an operation in flight
+ *   (5) every page of the file (in memory: every number below the page count) is exactly one of:
+ *       used by the current trees, free, waiting for its epoch (pending), taken by an operation in
+ *       flight
  */
 #ifndef STORAGE_FOREST_H
 #define STORAGE_FOREST_H
@@ -74,7 +75,8 @@ struct forest_options {
 };
 
 /* Open the file, or make it; the newer of the two superblocks that verify counts.  If it was there,
- * it is written again and synced, as it may be in the page cache only; one that is damaged is replaced by a copy of it.
+ * it is written again and synced, as it may be in the page cache only; one that is damaged is
+ * replaced by a copy of it.
  *   STATUS_NOT_FOUND  no file and `create` is false
  *   STATUS_INVALID    not a forest file, or of another cluster, node or log, or a bad option
  *   STATUS_VERSION    a format that this program does not know
@@ -86,14 +88,15 @@ struct forest_options {
 MUST_USE enum status forest_open(struct context *ctx, const struct forest_options *options,
                                  struct forest **forest);
 
-/* Stop cleanly (in memory: only free it): wait for what runs, write a last checkpoint that covers `covered` (as
- * forest_checkpoint), move pages from the end of the file to its holes and cut it off.  No tree
- * operation, cursor or snapshot may be in use.  The forest is freed whatever the status is; on
- * another status than OK the file is as after a crash, and the log has what is missing. */
+/* Stop cleanly (in memory: only free it): wait for what runs, write a last checkpoint that covers
+ * `covered` (as forest_checkpoint), move pages from the end of the file to its holes and cut it
+ * off.  No tree operation, cursor or snapshot may be in use.  The forest is freed whatever the
+ * status is; on another status than OK the file is as after a crash, and the log has what is
+ * missing. */
 MUST_USE enum status forest_close(struct context *ctx, struct forest *forest, struct lsn covered);
 
-/* Free the forest and write nothing: for a start that failed.  The file is as after a crash.  The same
- * is not in use as for forest_close. */
+/* Free the forest and write nothing: for a start that failed.  The file is as after a crash.  The
+ * same is not in use as for forest_close. */
 void forest_abandon(struct context *ctx, struct forest *forest);
 
 /* What forest_open found. */
@@ -109,9 +112,9 @@ struct forest_recovered forest_recovered(const struct forest *forest);
 
 /* ---- Checkpoints ---- */
 
-/* Make everything that is applied now durable (in memory: as lasting as the forest).  `covered`: every record below it is applied, or
- * needs no replay; it becomes log_from of a recovery.  Waits until done; only one runs at a time,
- * others wait for it first.  It cannot be interrupted.
+/* Make everything that is applied now durable (in memory: as lasting as the forest).  `covered`:
+ * every record below it is applied, or needs no replay; it becomes log_from of a recovery.  Waits
+ * until done; only one runs at a time, others wait for it first.  It cannot be interrupted.
  *   STATUS_NO_SPACE, STATUS_NO_MEMORY, STATUS_BUSY (a lane)
  *                     nothing is lost: all is kept in memory, the next one writes it anew
  *   STATUS_IO, ...    the same; the forest counts it (forest_stats), and refuses writes
@@ -132,8 +135,9 @@ void forest_want_checkpoint(struct forest *forest);
  * which either can be opened.  For wal_release. */
 struct lsn forest_log_needed(const struct forest *forest);
 
-/* False: the file cannot grow (in memory: the frames are at their bound), and only the reserve is left.  What would make trees larger should be
- * refused with NO_SPACE before it is in the log; deletes still go through. */
+/* False: the file cannot grow (in memory: the frames are at their bound), and only the reserve is
+ * left.  What would make trees larger should be refused with NO_SPACE before it is in the log;
+ * deletes still go through. */
 bool forest_has_space(const struct forest *forest);
 
 /* ---- The directory ---- */
@@ -183,8 +187,8 @@ void tree_drop(struct tree *tree);
 MUST_USE enum status tree_set_blob(struct tree *tree, struct bytes blob);
 void tree_set_log_start(struct tree *tree, uint64_t slot);
 
-/* The sizes of the items in the tree, as the owner counts them, change by so much.  Called for a batch
- * right behind its tree_apply, without a wait: then every checkpoint has both or neither. */
+/* The sizes of the items in the tree, as the owner counts them, change by so much.  Called for a
+ * batch right behind its tree_apply, without a wait: then every checkpoint has both or neither. */
 void tree_add_item_bytes(struct tree *tree, int64_t change);
 
 struct forest_row tree_row(const struct tree *tree);

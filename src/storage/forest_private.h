@@ -158,7 +158,8 @@ enum tree_found tree_find(struct forest *forest, struct tree_root root, struct b
                           enum tree_find_mode mode, enum frame_use use, struct tree_path *path,
                           struct page_ref *missing);
 
-/* One operation that reads: what it walks, and the page that it keeps pinned while it walks anew. */
+/* One operation that reads: what it walks, and the page that it keeps pinned while it walks anew.
+ * */
 struct tree_reader {
     struct context *ctx;
     struct forest *forest;
@@ -226,8 +227,8 @@ struct plan {
     uint32_t pages_new;   /* that the planned mutations may make */
     uint32_t pages_freed; /* that they may free, beside the pinned ones */
     bool waited;          /* since the first mutation was found ready */
-    /* Keys in ascending order at the tree's end need no walk each: the last one that was found ready, or
-     * made, ends the tree.  Nothing waits between it and the next. */
+    /* Keys in ascending order at the tree's end need no walk each: the last one that was found
+     * ready, or made, ends the tree.  Nothing waits between it and the next. */
     struct bytes edge_key;   /* empty: not known */
     struct frame *edge_leaf; /* made: where it is */
     unsigned edge_free;      /* found ready: bytes left where it will be */
@@ -261,8 +262,8 @@ struct frame *change_own(struct plan *plan, struct frame *frame);
 /* Would tree_apply_mutations begin with these at once, without waiting for a checkpoint? */
 bool tree_apply_fits(const struct tree *tree, const struct tree_mutation *mutations, size_t count);
 
-/* As tree_apply without the slot's part; `urgent` as in struct plan.  *done: how many mutations were
- * made, all of them unless there was an error. */
+/* As tree_apply without the slot's part; `urgent` as in struct plan.  *done: how many mutations
+ * were made, all of them unless there was an error. */
 MUST_USE enum status tree_apply_mutations(struct context *ctx, struct tree *tree,
                                           const struct tree_mutation *mutations, size_t count,
                                           bool urgent, size_t *done);
@@ -291,7 +292,8 @@ MUST_USE enum status forest_write_super(struct context *ctx, struct forest *fore
 /* Settle what waits for superblocks and snapshots. */
 void forest_settle(struct forest *forest);
 
-/* In memory: what the trees are now counts as saved, and no page of it is changed under its name. */
+/* In memory: what the trees are now counts as saved, and no page of it is changed under its name.
+ * */
 void forest_end_epoch(struct forest *forest);
 
 /* In memory an open snapshot may refer to this page, so that its frame must stay as it is. */

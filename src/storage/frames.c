@@ -170,10 +170,10 @@ static bool make_chunk(struct frames *frames)
     return true;
 }
 
-/* Frames `count` and the next ones of its chunk are about to be used: where a large page of the system
- * begins among their pages, ask for it.  A point read touches a leaf twice or thrice at random places;
- * with small pages most of these also miss the processor's table of addresses.  The first pages stay
- * small, so that a server at rest is. */
+/* Frames `count` and the next ones of its chunk are about to be used: where a large page of the
+ * system begins among their pages, ask for it.  A point read touches a leaf twice or thrice at
+ * random places; with small pages most of these also miss the processor's table of addresses.  The
+ * first pages stay small, so that a server at rest is. */
 static void expect_use(struct frames *frames, uint32_t more)
 {
     if (frames->count < SMALL_FRAMES)
@@ -265,7 +265,8 @@ struct frame *frames_take_empty(struct frames *frames)
 }
 
 /* A frame for a background reader: from its private set, once that is full.  Pages that are walked
- * over again and again stay, as with CLOCK; or a value of many pages would drive out its own leaf. */
+ * over again and again stay, as with CLOCK; or a value of many pages would drive out its own leaf.
+ * */
 static struct frame *take_background(struct frames *frames)
 {
     if (frames->background_count < frames->background_max)

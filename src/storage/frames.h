@@ -8,16 +8,18 @@
  * every frame that holds a page is DIRTY, for as long as something refers to the page.
  *
  *   EMPTY -> LOADING -> CLEAN -> EMPTY (evicted)        a page that was read
- *            LOADING -> EMPTY                           it could not be read, or was freed meanwhile
- *   EMPTY -> DIRTY -> CLEAN                             a page that was made or changed, and written
- *   CLEAN -> DIRTY                                      it got a new name to be changed under
+ *            LOADING -> EMPTY                           it could not be read, or was freed
+ *            meanwhile
+ *   EMPTY -> DIRTY -> CLEAN                             a page that was made or changed, and
+ *   written CLEAN -> DIRTY                                      it got a new name to be changed
+ *   under
  *
  * A DIRTY frame is *being written* when its page's epoch has ended and a checkpoint runs: so all of
  * them are from one moment to the next, without a look at each.
  *
  * Invariants: (1) each number is in the table at most once, (2) only CLEAN frames without pins are
- * evicted, (3) dirty_count is the number of frames that are DIRTY, (4) a frame that is in no table has
- * number 0, (5) what is being written stays on `writing` until frames_end_writing.
+ * evicted, (3) dirty_count is the number of frames that are DIRTY, (4) a frame that is in no table
+ * has number 0, (5) what is being written stays on `writing` until frames_end_writing.
  */
 #ifndef STORAGE_FRAMES_H
 #define STORAGE_FRAMES_H
@@ -181,8 +183,8 @@ void frames_rename_dirty(struct frames *frames, struct frame *frame, struct page
 /* The page of this number was freed: forget the frame, now or as soon as it is let go. */
 void frames_forget(struct frames *frames, uint32_t number);
 
-/* All dirty frames are being written from now on (on `writing`); their pages are of this epoch or an
- * older one, and pages that are made or changed from now on are of a newer one. */
+/* All dirty frames are being written from now on (on `writing`); their pages are of this epoch or
+ * an older one, and pages that are made or changed from now on are of a newer one. */
 void frames_begin_writing(struct frames *frames, uint64_t epoch);
 
 /* This one was written, or (not ok) is dirty as before; then all others follow at once, and

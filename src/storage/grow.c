@@ -82,8 +82,8 @@ static void free_pending(struct forest *forest, uint32_t wanted)
         forest_want_checkpoint(forest);
 }
 
-/* Are enough pages free, though the file does not grow?  What waits to be free comes first, when it is
- * more: else writes would be taken and refused in turns. */
+/* Are enough pages free, though the file does not grow?  What waits to be free comes first, when it
+ * is more: else writes would be taken and refused in turns. */
 static bool has_enough(struct forest *forest)
 {
     uint32_t available = space_available(&forest->space);

@@ -360,8 +360,8 @@ static uint32_t search_head(const uint8_t *page, struct bytes key)
     return key_head(bytes_of(key.at, MIN(key.count, PAGE_KEY_BYTES_MAX)), page_prefix(page));
 }
 
-/* The first slot of [low, high), not empty, whose head is not below, without branches that depend on
- * the data. */
+/* The first slot of [low, high), not empty, whose head is not below, without branches that depend
+ * on the data. */
 static unsigned find_head(const uint8_t *page, uint32_t head, unsigned low, unsigned high)
 {
     const uint8_t *slots = page_slot(page, 0);
@@ -375,7 +375,8 @@ static unsigned find_head(const uint8_t *page, uint32_t head, unsigned low, unsi
     return base + (get_u32(slots + base * PAGE_SLOT_BYTES) < head ? 1 : 0);
 }
 
-/* Behind the slots from `base` on that have this head; they are few, or equal in all that matters. */
+/* Behind the slots from `base` on that have this head; they are few, or equal in all that matters.
+ * */
 static unsigned find_head_end(const uint8_t *page, uint32_t head, unsigned base, unsigned high)
 {
     const uint8_t *slots = page_slot(page, 0);
@@ -388,8 +389,8 @@ static unsigned find_head_end(const uint8_t *page, uint32_t head, unsigned base,
     return end;
 }
 
-/* Begin to fetch the keys of some cells: their first lines.  Always inline: GCC takes a function that
- * does nothing but prefetch for one that does nothing, and leaves out calls of it. */
+/* Begin to fetch the keys of some cells: their first lines.  Always inline: GCC takes a function
+ * that does nothing but prefetch for one that does nothing, and leaves out calls of it. */
 __attribute__((always_inline)) static inline void prefetch_keys(const uint8_t *page, unsigned low,
                                                                 unsigned high)
 {

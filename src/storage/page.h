@@ -26,11 +26,12 @@
  *                padded with zeros), u16 offset of the cell
  *    start  ...  cells
  *
- *   leaf cell   u16 key word | u16 value bytes (u32 when the value is out) | [ref of the key's rest]
+ *   leaf cell   u16 key word | u16 value bytes (u32 when the value is out) | [ref of the key's
+ *   rest]
  *               | [ref of the value] | key, at most 1,024 bytes of it | value, unless it is out
  *   inner cell  u16 key word | ref of the child | [ref of the key's rest] | key, as above
- *   key word    bits 0..12 bytes of the whole key, bit 14 the value is out, bit 15 the key has a rest
- *   ref         u32 page number, u64 epoch
+ *   key word    bits 0..12 bytes of the whole key, bit 14 the value is out, bit 15 the key has a
+ *   rest ref         u32 page number, u64 epoch
  *
  * Child i of an inner page holds keys k with key[i] <= k < key[i+1]; key[0] is empty and stands for
  * what is below all.
@@ -234,8 +235,8 @@ static inline struct page_ref page_child(const uint8_t *page, unsigned index)
     return page_ref_get(page + page_cell_offset(page, index) + 2);
 }
 
-/* Begin to bring the keys that page_find will compare with `key` into the processor's cache, if this
- * is a leaf; its slots should be there already (page_prefetch). */
+/* Begin to bring the keys that page_find will compare with `key` into the processor's cache, if
+ * this is a leaf; its slots should be there already (page_prefetch). */
 void page_prefetch_keys(const uint8_t *page, struct bytes key);
 
 /* The same for the rest of a cell, as much as a small item has. */

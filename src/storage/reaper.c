@@ -1,8 +1,8 @@
 /* reaper.c - the fiber that frees the pages of dropped trees, at a constant pace.
  *
  * A dropped tree loses its first leaf again and again, by changes like any other, so that a crash
- * at any moment leaves a smaller tree, and the next start goes on with it.  A leaf with long keys or
- * large values loses them first, one by one.
+ * at any moment leaves a smaller tree, and the next start goes on with it.  A leaf with long keys
+ * or large values loses them first, one by one.
  */
 #include <string.h>
 

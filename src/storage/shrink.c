@@ -61,8 +61,8 @@ static bool item_is_beyond(struct forest *forest, const struct tree_path *path, 
 }
 
 /* Move what the cursor stands at.  An item with pages of its own is put anew; for a long key that
- * takes a delete, because a put keeps the key's rest.  STATUS_BUSY: only a checkpoint makes room, and no
- * other flow makes one any more */
+ * takes a delete, because a put keeps the key's rest.  STATUS_BUSY: only a checkpoint makes room,
+ * and no other flow makes one any more */
 static enum status move_item(struct context *ctx, struct tree *tree, struct bytes key,
                              struct bytes value, uint32_t cut)
 {

@@ -1,5 +1,5 @@
-/* snapshot.c - a tree as of the last checkpoint; in memory as it is.  While one is open, nothing that was freed after
- * its epoch is used again; see forest_settle. */
+/* snapshot.c - a tree as of the last checkpoint; in memory as it is.  While one is open, nothing
+ * that was freed after its epoch is used again; see forest_settle. */
 #include "base/assert.h"
 #include "storage/forest_private.h"
 

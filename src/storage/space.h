@@ -2,9 +2,10 @@
  *
  * A page that is freed in epoch F is referred to by superblocks of epochs before F, at most.  It
  * waits ("pending") under F until both superblocks, and every snapshot, are of epoch F or later.  A
- * page that was made after `referred` is in no superblock, and never will be: it was made in this epoch,
- * or in one whose checkpoint failed before its superblock.  Such a page waits until the epoch ends, so
- * that (number, epoch) is never used twice.  The lowest free number is given out first, so that the file's end empties.
+ * page that was made after `referred` is in no superblock, and never will be: it was made in this
+ * epoch, or in one whose checkpoint failed before its superblock.  Such a page waits until the
+ * epoch ends, so that (number, epoch) is never used twice.  The lowest free number is given out
+ * first, so that the file's end empties.
  *
  * Pure: memory from a heap, no I/O.  What may fail (memory) is asked for ahead, by
  * space_prepare_frees, so that a change under way cannot fail.
@@ -78,7 +79,8 @@ MUST_USE enum status space_prepare_frees(struct space *space, uint64_t epoch, ui
 /* Page `number`, made in epoch `made`, is no longer used as of `epoch`, the current one. */
 void space_give(struct space *space, uint32_t number, uint64_t made, uint64_t epoch);
 
-/* For the seeded bug REUSE_PAGE_EARLY alone: the number is free now, whatever still refers to it. */
+/* For the seeded bug REUSE_PAGE_EARLY alone: the number is free now, whatever still refers to it.
+ * */
 void space_give_at_once(struct space *space, uint32_t number);
 
 /* The epoch ended: what was made after `referred` and freed is free. */

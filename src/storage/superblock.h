@@ -1,8 +1,8 @@
 /* superblock.h - the two blocks of a forest's file from which it is opened.
  *
  * Superblock 0 lies at offset 0, superblock 1 at 65,536: damage of one block of the device does not
- * reach both.  A checkpoint overwrites the older one; in a new file, and after one of them was damaged,
- * both say the same.  Little-endian; 4,096 bytes:
+ * reach both.  A checkpoint overwrites the older one; in a new file, and after one of them was
+ * damaged, both say the same.  Little-endian; 4,096 bytes:
  *
  *   offset size  meaning
  *        0   16  "trine forest 1\r\n"; a later layout of this block has another number

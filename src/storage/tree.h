@@ -49,8 +49,8 @@ struct tree_point {
 };
 
 /* Begin to fetch what reads of these keys will need, all of them at once: pages that are not in
- * frames from the file, and what they will touch of those that are from memory.  Never waits, cannot
- * fail; for what is read without waiting after it. */
+ * frames from the file, and what they will touch of those that are from memory.  Never waits,
+ * cannot fail; for what is read without waiting after it. */
 void tree_prefetch_many(const struct tree_point *points, uint32_t count);
 
 /* ---- Cursors ---- */

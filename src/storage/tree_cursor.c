@@ -108,8 +108,8 @@ static enum tree_found find_bound(struct tree_cursor *cursor, struct forest *for
     return TREE_FOUND;
 }
 
-/* The missing leaf below path->at[depth], and some beside it in the cursor's direction: none for the first
- * leaf, which is all that most ranges need, then more with each leaf that was passed. */
+/* The missing leaf below path->at[depth], and some beside it in the cursor's direction: none for
+ * the first leaf, which is all that most ranges need, then more with each leaf that was passed. */
 static void read_ahead(const struct tree_cursor *cursor, const struct tree_reader *reader,
                        const struct tree_path *path, unsigned depth)
 {

@@ -299,8 +299,8 @@ void tree_prefetch(struct tree *tree, struct bytes key)
         REACHED("a prefetch found no frame or no room in the lane");
 }
 
-/* The leaf that has or would have `key`, if the way to it is in frames; its first lines are on their
- * way to the processor, and nothing of it was looked at. */
+/* The leaf that has or would have `key`, if the way to it is in frames; its first lines are on
+ * their way to the processor, and nothing of it was looked at. */
 static const uint8_t *prefetch_leaf(const struct tree_point *point)
 {
     struct forest *forest = point->tree->forest;

@@ -117,9 +117,9 @@ struct wal_options {
 MUST_USE enum status wal_open(struct context *ctx, const struct wal_options *options,
                               struct wal **wal);
 
-/* Write out what is gathered, wait for it, and seal.  After it wal_durable stays as it is until the next
- * append or wal_close: the owner's last checkpoint can cover all of the log, be released, and wal_close
- * makes the log small.
+/* Write out what is gathered, wait for it, and seal.  After it wal_durable stays as it is until the
+ * next append or wal_close: the owner's last checkpoint can cover all of the log, be released, and
+ * wal_close makes the log small.
  *   others than STATUS_OK  as wal_status: not everything is durable */
 MUST_USE enum status wal_settle(struct context *ctx, struct wal *wal);
 
@@ -156,8 +156,8 @@ uint64_t wal_log_id(const struct wal *wal);
 
 enum wal_state wal_state(const struct wal *wal);
 
-/* Is the disk so full that what was appended waits in memory?  It is written once there is space, or the
- * owner has released segments. */
+/* Is the disk so full that what was appended waits in memory?  It is written once there is space,
+ * or the owner has released segments. */
 bool wal_stalled(const struct wal *wal);
 
 /* STATUS_OK, or what the last failure was: NO_SPACE, IO, ... */

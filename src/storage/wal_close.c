@@ -66,8 +66,8 @@ static enum status make_small(struct context *ctx, struct wal *wal)
     retire_large_spares(wal);
     wait_background(ctx, wal);
 
-    /* Not further than what was released, though only the log's own batches be beyond it: the owner's
-     * checkpoint says where it begins to read. */
+    /* Not further than what was released, though only the log's own batches be beyond it: the
+     * owner's checkpoint says where it begins to read. */
     bool needed = wal->released < wal->durable;
     bool small = wal->stats.live_segments == 1 && wal->current->bytes <= WAL_CLOSED_BYTES;
     if (!small && !needed) {

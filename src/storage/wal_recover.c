@@ -21,283 +21,18 @@
  * because it is new, then nothing is written again, and the new segment begins as any other does:
  * with the header and the empty batch in one write and one sync.
  *
- * On a disk so full that no segment can be made, the same bytes are written again to the place where
- * they are, and synced: whatever of them the disk has is only overwritten with itself.  The log goes on
- * behind them.
+ * On a disk so full that no segment can be made, the same bytes are written again to the place
+ * where they are, and synced: whatever of them the disk has is only overwritten with itself.  The
+ * log goes on behind them.
  */
 #include <inttypes.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include "base/assert.h"
-#include "base/codec.h"
 #include "base/log.h"
 #include "env/bugs.h"
-#include "storage/wal_private.h"
+#include "storage/wal_recover_private.h"
 
-#define WINDOW_BYTES (256u << 10)
-#define FILES_MAX    65536u
-
-/* A segment file as it was found. */
-struct found {
-    uint64_t sequence;
-    uint64_t bytes;
-    enum wal_verdict verdict;
-    struct wal_segment_header header; /* when `used` */
-    bool used;                        /* the header is valid, and of this file */
-    uint64_t limit;                   /* it counts below this LSN */
-};
-
-/* Blocking work of the recovery; one job at a time. */
-struct recovery_job {
-    struct env_job job;
-    struct recovery *r;
-    enum { JOB_COUNT, JOB_LIST, JOB_OPEN, JOB_READ, JOB_CLOSE, JOB_SPARE, JOB_AGAIN, JOB_LOSE } op;
-    uint64_t sequence;
-    uint64_t offset;
-    size_t count;
-    struct wal_segment *segment;
-    enum status status;
-};
-
-struct recovery {
-    struct wal *wal;
-    struct context *ctx;
-    struct found *found; /* by sequence */
-    uint32_t found_count, found_capacity;
-    struct recovery_job job;
-
-    /* The file that is read, and the part of it that is in memory. */
-    const struct found *reading;
-    struct env_file *file;
-    uint8_t *window;
-    size_t window_bytes;
-    uint64_t window_offset;
-    size_t window_count;
-
-    /* What was found out. */
-    uint64_t end;         /* of the log so far */
-    uint64_t lsn_highest; /* seen anywhere */
-    uint64_t log_start;
-    uint64_t begin; /* where the first segment read starts */
-    const struct found *tail_file;
-    uint64_t tail_offset;
-    uint64_t tail_end;            /* the offset behind the last batch of tail_file */
-    struct wal_batch_header tail; /* what is written again: the last intact batch, or the first of a
-                                   * segment that has only early ones; length 0 = none */
-    uint64_t lsn_next;            /* of the first batch after opening */
-    bool names_synced;            /* the directory was synced with all the names that are in it */
-    bool peeking;                 /* look at batches, give none to the owner */
-    bool cut;                     /* at damage, as the operator asked: what is behind is lost */
-};
-
-/* ---- Jobs ---- */
-
-static void count_name(void *argument, const char *name)
-{
-    struct recovery *r = argument;
-    r->found_capacity += wal_segment_sequence(name) != 0;
-}
-
-static void add_name(void *argument, const char *name)
-{
-    struct recovery *r = argument;
-    uint64_t sequence = wal_segment_sequence(name);
-    if (sequence != 0 && r->found_count < r->found_capacity)
-        r->found[r->found_count++] = (struct found){.sequence = sequence};
-}
-
-static enum status classify(struct recovery *r, struct env *env, struct found *found)
-{
-    char path[WAL_PATH_BYTES];
-    struct env_file *file;
-
-    wal_path(r->wal, found->sequence, path);
-    TRY(env_file_open(env, path, ENV_FILE_READ_ONLY, &file));
-    enum status status = env_file_size(env, file, &found->bytes);
-    found->verdict = WAL_BLANK;
-    if (status == STATUS_OK && found->bytes >= WAL_BLOCK_BYTES) {
-        status = env_file_read(env, file, 0, r->wal->block, WAL_BLOCK_BYTES);
-        if (status == STATUS_OK)
-            found->verdict = wal_segment_header_decode(r->wal->block, &found->header);
-    }
-    env_file_close(env, file);
-    found->used = found->verdict == WAL_VALID && found->header.sequence == found->sequence;
-    return status;
-}
-
-static int compare_found(const void *a, const void *b)
-{
-    const struct found *left = a, *right = b;
-    return left->sequence < right->sequence ? -1 : left->sequence > right->sequence;
-}
-
-static enum status list_run(struct recovery *r, struct env *env)
-{
-    TRY(env_dir_list(env, r->wal->dir, add_name, r));
-    qsort(r->found, r->found_count, sizeof(*r->found), compare_found);
-    for (uint32_t i = 0; i < r->found_count; i++)
-        TRY(classify(r, env, &r->found[i]));
-    return STATUS_OK;
-}
-
-/* Open a spare's file, making it when it is not there.  A name that was found may not be durable
- * either: the first spare syncs all. */
-static enum status spare_run(struct recovery *r, struct env *env, struct wal_segment *segment)
-{
-    char path[WAL_PATH_BYTES];
-
-    wal_path(r->wal, segment->sequence, path);
-    TRY(env_file_open(env, path, ENV_FILE_CREATE, &segment->file));
-    if (segment->filled < segment->bytes) {
-        TRY(wal_zero_fill(env, segment->file, segment->filled, segment->bytes - segment->filled));
-        segment->filled = segment->bytes;
-        r->names_synced = false;
-    }
-    if (!r->names_synced)
-        TRY(env_dir_sync(env, r->wal->dir));
-    r->names_synced = true;
-    return STATUS_OK;
-}
-
-/* Write the window over the place that it was read from; the file stays open. */
-static enum status again_run(struct recovery *r, struct env *env, struct wal_segment *segment,
-                             uint64_t offset, size_t count)
-{
-    char path[WAL_PATH_BYTES];
-    struct bytes bytes = bytes_of(r->window + (offset - r->window_offset), count);
-
-    wal_path(r->wal, segment->sequence, path);
-    TRY(env_file_open(env, path, 0, &segment->file));
-    TRY(env_file_write(env, segment->file, offset, &bytes, 1));
-    return env_file_sync(env, segment->file);
-}
-
-/* Put a lost segment aside under a name that is not the log's. */
-static enum status lose_run(struct recovery *r, struct env *env, uint64_t sequence)
-{
-    char path[WAL_PATH_BYTES];
-    char path_to[WAL_PATH_BYTES + 8];
-    size_t dir_bytes = strlen(r->wal->dir) + 1;
-
-    wal_path(r->wal, sequence, path);
-    memcpy(path_to, path, dir_bytes);
-    memcpy(path_to + dir_bytes, "lost-", 5);
-    memcpy(path_to + dir_bytes + 5, path + dir_bytes, WAL_NAME_BYTES);
-    TRY(env_file_rename(env, path, path_to));
-    return env_dir_sync(env, r->wal->dir);
-}
-
-static void job_run(struct env_job *env_job)
-{
-    struct recovery_job *job = CONTAINER_OF(env_job, struct recovery_job, job);
-    struct recovery *r = job->r;
-    struct env *env = env_job->env;
-    char path[WAL_PATH_BYTES];
-
-    switch (job->op) {
-    case JOB_COUNT:
-        job->status = env_dir_list(env, r->wal->dir, count_name, r);
-        break;
-    case JOB_LIST:
-        job->status = list_run(r, env);
-        break;
-    case JOB_OPEN:
-        wal_path(r->wal, job->sequence, path);
-        job->status = env_file_open(env, path, ENV_FILE_READ_ONLY, &r->file);
-        break;
-    case JOB_READ:
-        job->status = env_file_read(env, r->file, job->offset, r->window, job->count);
-        break;
-    case JOB_CLOSE:
-        env_file_close(env, r->file);
-        job->status = STATUS_OK;
-        break;
-    case JOB_SPARE:
-        job->status = spare_run(r, env, job->segment);
-        break;
-    case JOB_AGAIN:
-        job->status = again_run(r, env, job->segment, job->offset, job->count);
-        break;
-    case JOB_LOSE:
-        job->status = lose_run(r, env, job->sequence);
-        break;
-    }
-}
-
-/* Run the job whose fields are set, and wait for it. */
-static enum status run(struct recovery *r)
-{
-    r->job.r = r;
-    r->job.job.lane = ENV_LANE_BACKGROUND;
-    r->job.job.run = job_run;
-    TRY(context_run_job(r->ctx, &r->job.job));
-    return r->job.status;
-}
-
-/* ---- Reading ---- */
-
-static enum status reader_close(struct recovery *r)
-{
-    if (r->file == NULL)
-        return STATUS_OK;
-    r->job.op = JOB_CLOSE;
-    enum status status = run(r);
-    r->file = NULL;
-    r->reading = NULL;
-    r->window_count = 0;
-    return status;
-}
-
-static enum status reader_open(struct recovery *r, const struct found *found)
-{
-    if (r->reading == found)
-        return STATUS_OK;
-    TRY(reader_close(r));
-    r->job.op = JOB_OPEN;
-    r->job.sequence = found->sequence;
-    TRY(run(r));
-    r->reading = found;
-    return STATUS_OK;
-}
-
-static enum status window_grow(struct recovery *r, size_t count)
-{
-    size_t bytes = MAX(count, (size_t)WINDOW_BYTES);
-
-    if (bytes <= r->window_bytes)
-        return STATUS_OK;
-    uint8_t *window = heap_alloc(r->wal->heap, bytes);
-    if (window == NULL)
-        return STATUS_NO_MEMORY;
-    heap_free(r->wal->heap, r->window, r->window_bytes);
-    r->window = window;
-    r->window_bytes = bytes;
-    r->window_count = 0;
-    return STATUS_OK;
-}
-
-/* The `count` bytes at `offset` of the open file; valid until the next call.
- *   STATUS_END  the file ends before */
-static enum status read_at(struct recovery *r, uint64_t offset, size_t count, const uint8_t **at)
-{
-    uint64_t bytes = r->reading->bytes;
-
-    if (offset > bytes || count > bytes - offset)
-        return STATUS_END;
-    if (offset < r->window_offset || offset + count > r->window_offset + r->window_count) {
-        TRY(window_grow(r, count));
-        r->job.op = JOB_READ;
-        r->job.offset = offset;
-        r->job.count = (size_t)MIN((uint64_t)r->window_bytes, bytes - offset);
-        r->window_count = 0;
-        TRY(run(r));
-        r->window_offset = offset;
-        r->window_count = r->job.count;
-    }
-    *at = r->window + (offset - r->window_offset);
-    return STATUS_OK;
-}
+#define FILES_MAX 65536u
 
 /* ---- Damage ---- */
 
@@ -391,13 +126,13 @@ static enum status scan_batch(struct recovery *r, const struct found *found, uin
     struct wal_batch_header header;
     const uint8_t *at;
 
-    TRY(read_at(r, *offset, WAL_BATCH_HEADER_BYTES, &at));
+    TRY(recovery_read(r, *offset, WAL_BATCH_HEADER_BYTES, &at));
     if (!wal_batch_header_decode(at, r->wal->log_id, &header))
         return STATUS_END;
     if (header.sequence != found->sequence || header.nonce != found->header.nonce ||
         header.previous != r->end)
         return STATUS_END;
-    TRY(read_at(r, *offset, header.length, &at));
+    TRY(recovery_read(r, *offset, header.length, &at));
     if (!wal_batch_verify(&header, at)) {
         if (!r->peeking && BUG(r->wal->env, BUG_REPLAY_PAST_TORN))
             TRY(replay_torn(r, &header, at));
@@ -426,7 +161,7 @@ static enum status scan_strays(struct recovery *r, const struct found *found, ui
     const uint8_t *at;
     enum status status;
 
-    while ((status = read_at(r, offset, WAL_BLOCK_BYTES, &at)) == STATUS_OK) {
+    while ((status = recovery_read(r, offset, WAL_BLOCK_BYTES, &at)) == STATUS_OK) {
         bool intact = wal_batch_header_decode(at, r->wal->log_id, &header) &&
                       header.sequence == found->sequence &&
                       (!found->used || header.nonce == found->header.nonce);
@@ -451,7 +186,7 @@ static enum status learn_log_id(struct recovery *r)
 
     if (r->wal->log_id != 0)
         return STATUS_OK;
-    enum status status = read_at(r, WAL_BLOCK_BYTES, WAL_BATCH_HEADER_BYTES, &at);
+    enum status status = recovery_read(r, WAL_BLOCK_BYTES, WAL_BATCH_HEADER_BYTES, &at);
     if (status != STATUS_OK)
         return status == STATUS_END ? STATUS_OK : status;
     if (wal_batch_header_decode(at, wal_batch_log_id(at), &header))
@@ -468,7 +203,7 @@ static enum status check_unused(struct recovery *r)
 
         if (found->used)
             continue;
-        TRY(reader_open(r, found));
+        TRY(recovery_open(r, found));
         TRY(learn_log_id(r));
         TRY(scan_strays(r, found, WAL_BLOCK_BYTES, found->verdict != WAL_DAMAGED, &synced));
         if (synced > r->end && !r->cut)
@@ -483,7 +218,7 @@ static enum status scan_segment(struct recovery *r, const struct found *found)
     uint64_t offset = WAL_BLOCK_BYTES;
     enum status status = STATUS_OK;
 
-    TRY(reader_open(r, found));
+    TRY(recovery_open(r, found));
     while (r->end < found->limit && (status = scan_batch(r, found, &offset)) == STATUS_OK) {
     }
     if (status != STATUS_OK && status != STATUS_END)
@@ -500,7 +235,7 @@ static enum status scan_segment(struct recovery *r, const struct found *found)
         return damaged(r, found, offset, synced);
     const uint8_t *at;
     struct wal_batch_header torn;
-    status = read_at(r, offset, WAL_BLOCK_BYTES, &at);
+    status = recovery_read(r, offset, WAL_BLOCK_BYTES, &at);
     if (status == STATUS_OK && wal_batch_header_decode(at, r->wal->log_id, &torn) &&
         torn.previous == r->end && torn.nonce == found->header.nonce) {
         REACHED("a torn log tail is cut");
@@ -572,7 +307,7 @@ static enum status peek_log_start(struct recovery *r, const struct found *last)
     r->log_start = last->header.log_start;
     r->end = last->header.start;
     r->peeking = true;
-    TRY(reader_open(r, last));
+    TRY(recovery_open(r, last));
     while ((status = scan_batch(r, last, &offset)) == STATUS_OK) {
     }
     r->peeking = false;
@@ -620,217 +355,10 @@ static enum status scan(struct recovery *r)
     }
     return STATUS_OK;
 }
-
-/* ---- The new segment ---- */
-
-/* With a cut log: a file that may hold something of what is behind the cut. */
-static bool is_lost(const struct recovery *r, const struct found *found)
-{
-    return r->cut && found != r->tail_file && (!found->used || found->header.start >= r->end);
-}
-
-/* Files that hold nothing of the log are spares, if they are of use and come after it. */
-static enum status take_spares(struct recovery *r, uint64_t last_used)
-{
-    struct wal *wal = r->wal;
-
-    for (uint32_t i = 0; i < r->found_count; i++) {
-        const struct found *found = &r->found[i];
-        bool spare = found->sequence > last_used && wal->spare_count < WAL_SPARES_MAX &&
-                     found->bytes >= 2 * WAL_BLOCK_BYTES &&
-                     found->bytes <= wal->options.segment_bytes_max;
-        if (found->used || is_lost(r, found))
-            continue;
-        struct wal_segment *segment = wal_segment_new(wal, found->sequence, found->bytes);
-        if (segment == NULL)
-            return STATUS_NO_MEMORY;
-        if (!spare) {
-            list_push_back(&wal->retired, &segment->link);
-            continue;
-        }
-        segment->filled = segment->bytes;
-        wal_spare_add(wal, segment);
-        r->job.op = JOB_SPARE;
-        r->job.segment = segment;
-        TRY(run(r));
-    }
-    return STATUS_OK;
-}
-
-static enum status make_spare(struct recovery *r, uint64_t bytes)
-{
-    struct wal *wal = r->wal;
-    struct wal_segment *segment = wal_segment_new(wal, ++wal->sequence_last, bytes);
-
-    if (segment == NULL)
-        return STATUS_NO_MEMORY;
-    r->job.op = JOB_SPARE;
-    r->job.segment = segment;
-    enum status status = run(r);
-    if (status == STATUS_OK) {
-        wal_spare_add(wal, segment);
-        return STATUS_OK;
-    }
-    list_push_back(&wal->retired, &segment->link); /* what there is of it is removed */
-    segment->given_up = true;
-    return status;
-}
-
-/* The segments that the log consists of, and those that it does not need any more. */
-static enum status take_live(struct recovery *r)
-{
-    struct wal *wal = r->wal;
-
-    for (uint32_t i = 0; i < r->found_count; i++) {
-        const struct found *found = &r->found[i];
-        if (!found->used || is_lost(r, found))
-            continue;
-        struct wal_segment *segment = wal_segment_new(wal, found->sequence, found->bytes);
-        if (segment == NULL)
-            return STATUS_NO_MEMORY;
-        segment->start = found->header.start;
-        list_push_back(&wal->live, &segment->link);
-        wal->stats.live_segments++;
-        wal->stats.live_bytes += segment->bytes;
-    }
-    return STATUS_OK;
-}
-
-/* Write a part of a segment's file again where it is. */
-static enum status write_again(struct recovery *r, const struct found *found,
-                               struct wal_segment *segment, uint64_t from, uint64_t to)
-{
-    const uint8_t *at;
-
-    TRY(reader_open(r, found));
-    TRY(read_at(r, from, (size_t)(to - from), &at));
-    r->job.op = JOB_AGAIN;
-    r->job.segment = segment;
-    r->job.offset = from;
-    r->job.count = (size_t)(to - from);
-    return run(r);
-}
-
-/* No segment can be made: make sure of the tail where it is, and go on behind it, in the last segment.
- *   STATUS_NO_SPACE  there is none */
-static enum status go_on_in_place(struct recovery *r)
-{
-    struct wal *wal = r->wal;
-    const struct found *last = NULL;
-    /* The header came with the first batch: it is no more certain than that. */
-    uint64_t from = r->tail_offset == WAL_BLOCK_BYTES ? 0 : r->tail_offset;
-
-    for (uint32_t i = 0; i < r->found_count; i++)
-        last = r->found[i].used ? &r->found[i] : last;
-    if (last == NULL || r->cut || r->tail_file == NULL)
-        return STATUS_NO_SPACE;
-    LIST_FOR_EACH (node, &wal->live) {
-        struct wal_segment *segment = LIST_ITEM(node, struct wal_segment, link);
-        if (segment->sequence == r->tail_file->sequence)
-            TRY(write_again(r, r->tail_file, segment, from, r->tail_end));
-        else if (segment->sequence == last->sequence) /* it has a header and nothing else */
-            TRY(write_again(r, last, segment, 0, WAL_BLOCK_BYTES));
-    }
-    TRY(reader_close(r));
-    wal->current = LIST_ITEM(wal->live.prev, struct wal_segment, link);
-    ASSERT(wal->current->sequence == last->sequence && wal->current->file != NULL);
-    wal->current->nonce = last->header.nonce;
-    wal->close_wanted = true;
-    wal->position = last == r->tail_file ? r->tail_end : WAL_BLOCK_BYTES;
-    wal->durable = r->end;
-    r->lsn_next = MAX(r->lsn_highest, r->end) + WAL_LSN_GAP; /* (2) */
-    log_line(wal->env->log, LOG_WARNING, "storage",
-             "there is no space for a new log segment: the log goes on in the last one");
-    REACHED("a log is opened on a disk without space for a segment");
-    return STATUS_OK;
-}
-
-/* The tail and an empty batch, ready to be written to a new segment, which there is; its memory is
- * the gathering batch's. */
-static enum status write_tail(struct recovery *r)
-{
-    struct wal *wal = r->wal;
-    struct wal_write *write = &wal->write;
-    bool synced = !r->cut && wal->options.needed.value == r->end;
-    bool again = r->tail.records > 0 && !synced;
-    size_t tail_bytes = again ? (size_t)wal_padded(r->tail.length) : 0;
-    uint64_t start = r->tail.length > 0 && !synced ? r->tail.previous : r->end;
-    const uint8_t *at;
-
-    TRY(wal_batch_reserve(wal, wal->gathering, tail_bytes + WAL_BLOCK_BYTES));
-    memset(wal->gathering->at, 0, tail_bytes + WAL_BLOCK_BYTES);
-    if (again) {
-        TRY(reader_open(r, r->tail_file));
-        TRY(read_at(r, r->tail_offset, r->tail.length, &at));
-        if (!wal_batch_verify(&r->tail, at))
-            return STATUS_IO; /* it was intact when it was replayed */
-        memcpy(wal->gathering->at, at, r->tail.length);
-    }
-    TRY(reader_close(r));
-
-    struct wal_segment *segment = wal_spare_take(wal);
-    wal_segment_begin(wal, segment, start, &write->segment);
-
-    struct wal_batch_header header = {
-        .log_id = wal->log_id,
-        .sequence = segment->sequence,
-        .nonce = segment->nonce,
-        .lsn = r->tail.lsn,
-        .previous = start,
-        .synced = r->tail.lsn,
-        .log_start = wal->log_start,
-        .length = r->tail.length,
-        .records = r->tail.records,
-        .early = true,
-    };
-    write->batch_count = 0;
-    if (again)
-        write->batches[write->batch_count++] = header;
-    header.previous = again ? wal_batch_end(&r->tail) : start;
-    header.lsn = MAX(r->lsn_highest, r->end) + WAL_LSN_GAP; /* (2) */
-    header.synced = synced ? start : header.lsn; /* by the time that the segment counts */
-    header.early = !synced;
-    header.length = WAL_BATCH_HEADER_BYTES;
-    header.records = 0;
-    write->batches[write->batch_count++] = header;
-
-    write->mode = synced ? WAL_WRITE_BEGIN : WAL_WRITE_TAIL;
-    write->file = segment->file;
-    write->offset = WAL_BLOCK_BYTES;
-    write->at = wal->gathering->at;
-    write->padded = tail_bytes + WAL_BLOCK_BYTES;
-    wal->durable = r->lsn_next = wal_batch_end(&header);
-    wal->position += write->padded;
-
-    void (*done)(struct env_job *) = write->job.done;
-    enum status status = context_run_job(r->ctx, &write->job);
-    write->job.done = done;
-    TRY(status);
-    TRY(write->status);
-    wal->stats.syncs += write->syncs;
-    return STATUS_OK;
-}
-
-/* After it, all that was given to the owner is durable. */
-static enum status make_sure_of_tail(struct recovery *r)
-{
-    struct wal *wal = r->wal;
-
-    if (list_empty(&wal->spares)) {
-        uint64_t tail_bytes = r->tail.records > 0 ? wal_padded(r->tail.length) : 0;
-        enum status status =
-            make_spare(r, MAX(MIN(wal->options.segment_bytes_min, (uint64_t)WAL_FIRST_BYTES),
-                              2 * WAL_BLOCK_BYTES + tail_bytes));
-        if (status == STATUS_NO_SPACE)
-            return go_on_in_place(r);
-        TRY(status);
-    }
-    return write_tail(r);
-}
-
 /* ---- wal_open ---- */
 
-/* Say what is dropped behind the cut although it is intact: nobody knows of which groups entries are lost. */
+/* Say what is dropped behind the cut although it is intact: nobody knows of which groups entries
+ * are lost. */
 static enum status report_dropped(struct recovery *r)
 {
     struct wal_batch_header header;
@@ -839,15 +367,15 @@ static enum status report_dropped(struct recovery *r)
     uint64_t records = 0;
     for (uint32_t i = 0; r->cut && i < r->found_count; i++) {
         const struct found *found = &r->found[i];
-        if (found != r->tail_file && !is_lost(r, found))
+        if (found != r->tail_file && !recovery_is_lost(r, found))
             continue;
-        TRY(reader_open(r, found));
+        TRY(recovery_open(r, found));
         uint64_t offset = found == r->tail_file ? r->tail_end : WAL_BLOCK_BYTES;
-        while ((status = read_at(r, offset, WAL_BLOCK_BYTES, &at)) == STATUS_OK) {
+        while ((status = recovery_read(r, offset, WAL_BLOCK_BYTES, &at)) == STATUS_OK) {
             bool intact = wal_batch_header_decode(at, r->wal->log_id, &header) &&
                           header.sequence == found->sequence &&
                           (!found->used || header.nonce == found->header.nonce) &&
-                          read_at(r, offset, header.length, &at) == STATUS_OK &&
+                          recovery_read(r, offset, header.length, &at) == STATUS_OK &&
                           wal_batch_verify(&header, at);
             records += intact ? header.records : 0;
             offset += intact ? wal_padded(header.length) : WAL_BLOCK_BYTES;
@@ -861,18 +389,18 @@ static enum status report_dropped(struct recovery *r)
             "the log in %s goes on at position %" PRIu64 ": %" PRIu64
             " intact records behind the damage are dropped, since what they rest on may be lost",
             r->wal->dir, r->end, records);
-    return reader_close(r);
+    return recovery_close(r);
 }
 
 static enum status put_lost_aside(struct recovery *r)
 {
     for (uint32_t i = 0; i < r->found_count; i++) {
         const struct found *found = &r->found[i];
-        if (!is_lost(r, found))
+        if (!recovery_is_lost(r, found))
             continue;
         r->job.op = JOB_LOSE;
         r->job.sequence = found->sequence;
-        TRY(run(r));
+        TRY(recovery_run(r));
     }
     return STATUS_OK;
 }
@@ -882,7 +410,7 @@ static enum status recover(struct recovery *r)
     struct wal *wal = r->wal;
 
     r->job.op = JOB_COUNT;
-    TRY(run(r));
+    TRY(recovery_run(r));
     if (r->found_capacity > FILES_MAX)
         return STATUS_CORRUPT;
     if (r->found_capacity > 0) {
@@ -890,7 +418,7 @@ static enum status recover(struct recovery *r)
         if (r->found == NULL)
             return STATUS_NO_MEMORY;
         r->job.op = JOB_LIST;
-        TRY(run(r));
+        TRY(recovery_run(r));
     }
     TRY(check_identity(r));
     TRY(scan(r));
@@ -908,9 +436,9 @@ static enum status recover(struct recovery *r)
     if (wal->log_id == 0)
         wal->log_id = env_random_u64(wal->env) | 1;
     wal->log_start = wal->log_start_durable = r->log_start;
-    TRY(take_live(r));
-    TRY(take_spares(r, last_used));
-    TRY(make_sure_of_tail(r));
+    TRY(recovery_take_live(r));
+    TRY(recovery_take_spares(r, last_used));
+    TRY(recovery_make_sure_of_tail(r));
     return put_lost_aside(r);
 }
 
@@ -983,7 +511,7 @@ enum status wal_open(struct context *ctx, const struct wal_options *given, struc
     struct recovery r = {.wal = wal, .ctx = ctx};
 
     enum status status = recover(&r);
-    enum status closed = reader_close(&r);
+    enum status closed = recovery_close(&r);
     if (status == STATUS_OK)
         status = closed;
     heap_free(wal->heap, r.window, r.window_bytes);

@@ -290,9 +290,9 @@ void wal_give_space(struct wal *wal)
     wal_background(wal);
 }
 
-/* Nothing is made for a log that nobody writes to, nor once it closes but one small spare.  The first
- * start's few batches are not to stand behind the making of spares: they wait until the new log is
- * idle, or more is written. */
+/* Nothing is made for a log that nobody writes to, nor once it closes but one small spare.  The
+ * first start's few batches are not to stand behind the making of spares: they wait until the new
+ * log is idle, or more is written. */
 static bool wants_spare(const struct wal *wal)
 {
     uint32_t wanted = wal->closing ? 1 : WAL_RESERVE;

@@ -15,9 +15,10 @@
  * Invariants
  *   (1) a connection has at most one request in flight, and answers leave in the order of requests;
  *   (2) at most connections_max connections are served, and at most HTTP_REFUSING_MAX beyond them
- *       wait to hear 503; requests that come in pieces, arenas, answers in the making and answers that
- *       clients have not taken draw on one budget, and what does not fit is answered with 503 before
- *       `handle`, or refused to `handle`; an answer that `handle` has completed is never replaced;
+ *       wait to hear 503; requests that come in pieces, arenas, answers in the making and answers
+ *       that clients have not taken draw on one budget, and what does not fit is answered with 503
+ *       before `handle`, or refused to `handle`; an answer that `handle` has completed is never
+ *       replaced;
  *   (3) every connection that waits for its client has a deadline;
  *   (4) a request whose head was answered with an error is never handed to `handle`.
  *
@@ -111,8 +112,9 @@ struct http_request {
 struct http_response {
     int status;                /* 100..599 */
     struct bytes content_type; /* static, or in the fiber's arena; empty: no such header */
-    /* Append only; bounded by response_bytes_max and the budget.  Failed: 500 is sent.  A handler that
-     * changes something sets `owed` before, so that the budget cannot refuse what it has to say. */
+    /* Append only; bounded by response_bytes_max and the budget.  Failed: 500 is sent.  A handler
+     * that changes something sets `owed` before, so that the budget cannot refuse what it has to
+     * say. */
     struct buffer body;
     bool close; /* close the connection after this answer */
 };

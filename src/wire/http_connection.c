@@ -1,4 +1,5 @@
-/* http_connection.c - one connection: its bytes gathered into requests, answered one after the other. */
+/* http_connection.c - one connection: its bytes gathered into requests, answered one after the
+ * other. */
 #include "base/assert.h"
 #include "wire/http_private.h"
 #include "wire/tls_private.h"
@@ -80,7 +81,8 @@ static bool at_rest(const struct http_connection *connection)
 /* ---- Sending ---- */
 
 /* Send the ciphertext that waits in the server's buffer, which is empty after that.
- *   STATUS_NO_MEMORY, or what env_stream_write says: some of it is lost, the connection is of no use */
+ *   STATUS_NO_MEMORY, or what env_stream_write says: some of it is lost, the connection is of no
+ *   use */
 static enum status flush_tls(struct http_connection *connection, size_t *queued_bytes)
 {
     struct buffer *out = &connection->server->tls_out;

@@ -204,8 +204,8 @@ static const struct bytes known_names[HTTP_HEADER_COUNT] = {
 #undef KNOWN_NAME
 };
 
-/* Nothing but the case of letters may differ: `lower` has lower-case letters, digits and '-', and of
- * these only letters have the bit 0x40. */
+/* Nothing but the case of letters may differ: `lower` has lower-case letters, digits and '-', and
+ * of these only letters have the bit 0x40. */
 static bool differ64(const uint8_t *name, const uint8_t *lower)
 {
     uint64_t l = get_u64(lower);

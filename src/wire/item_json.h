@@ -39,8 +39,8 @@ MUST_USE enum status item_json_read_map(struct json_scanner *s, struct value_wri
 void item_json_write_value(struct json_writer *w, struct value value);
 void item_json_write_map(struct json_writer *w, struct value map);
 
-/* No less than the bytes of JSON that item_json_write_value makes of `value`; more only for strings with
- * something to escape, and by a few bytes for each value. */
+/* No less than the bytes of JSON that item_json_write_value makes of `value`; more only for strings
+ * with something to escape, and by a few bytes for each value. */
 size_t item_json_bytes_max(struct value value);
 
 #endif

@@ -29,7 +29,9 @@
 #include "base/status.h"
 #include "wire/http.h"
 
-#define SIGV4_SKEW_S           900u /* a request is valid for 15 minutes before and after its date */
+#define SIGV4_SKEW_S                                                                               \
+    900u /* a request is valid for 15 minutes before and after its date
+                                     * */
 #define SIGV4_CACHE_ENTRIES    64u
 #define SIGV4_CREDENTIAL_MAX   256u   /* bytes of Credential=; a longer one names no known key */
 #define CREDENTIALS_MAX        10000u /* keys in one file */
@@ -99,8 +101,8 @@ MUST_USE enum status sigv4_verifier_open(struct heap *heap, const struct credent
                                          uint64_t seed, struct sigv4_verifier **verifier);
 void sigv4_verifier_close(struct sigv4_verifier *verifier);
 
-/* Check the signature of `request` at the time wall_ns (nanoseconds since 1970); pauses over long bodies.  *result is always
- * filled in.
+/* Check the signature of `request` at the time wall_ns (nanoseconds since 1970); pauses over long
+ * bodies.  *result is always filled in.
  *   STATUS_OK         accepted
  *   STATUS_DENIED     refused; result says how
  *   STATUS_NO_MEMORY  the text of the refusal did not fit the arena */

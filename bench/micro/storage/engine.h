@@ -1,8 +1,9 @@
 /* engine.h - what the benchmark asks of a storage engine, and how it runs several workers in it.
  *
- * A *worker* is what an engine is called from at the same time as others: a thread, or a fiber of the
- * one loop (trine).  A *group* is updates that become durable together, by one sync: every engine gets
- * the same groups, and each in the form that serves it best.  Keys and values are bytes.
+ * A *worker* is what an engine is called from at the same time as others: a thread, or a fiber of
+ * the one loop (trine).  A *group* is updates that become durable together, by one sync: every
+ * engine gets the same groups, and each in the form that serves it best.  Keys and values are
+ * bytes.
  *
  * Whatever fails ends the program: half a result is none.
  */
@@ -46,15 +47,15 @@ struct engine_type {
     const char *name;
     unsigned
         wait_readers; /* that share the reads whose waits are measured, as serves it best: a thread
-                            * that is always awake, or fibers, one of which waits for a page while others
-                            * go on */
+                            * that is always awake, or fibers, one of which waits for a page while
+                            * others go on */
 
     /* Run `body` on the first worker, and return when it has. */
     void (*run)(const struct engine_type *type, worker_body *body, void *argument);
     /* Run `count` more workers, all with the same argument, and return when all have ended. */
     void (*fork)(struct worker *worker, worker_body *const *bodies, unsigned count, void *argument);
-    /* Wait until the monotonic clock says `until_ns`: busily, as one who is always awake, or asleep.
-     * Others run meanwhile. */
+    /* Wait until the monotonic clock says `until_ns`: busily, as one who is always awake, or
+     * asleep. Others run meanwhile. */
     void (*wait)(struct worker *worker, uint64_t until_ns, bool asleep);
 
     /* Open what is in the folder, or make it. */

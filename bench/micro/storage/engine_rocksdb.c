@@ -1,9 +1,9 @@
-/* engine_rocksdb.c - RocksDB: a log-structured merge tree; memtables go to sorted files that threads
- * of its own merge; a group is a write batch with a sync of the log.
+/* engine_rocksdb.c - RocksDB: a log-structured merge tree; memtables go to sorted files that
+ * threads of its own merge; a group is a write batch with a sync of the log.
  *
- * The memtables are part of the memory that it is given, and two of them hold what the log does; the
- * files' indexes and filters are not (2 % of the data), as is its default.  Filters, and the log's
- * files used again, are what its makers advise. */
+ * The memtables are part of the memory that it is given, and two of them hold what the log does;
+ * the files' indexes and filters are not (2 % of the data), as is its default.  Filters, and the
+ * log's files used again, are what its makers advise. */
 #include <rocksdb/c.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,5 +1,5 @@
-/* engine_trine.c - ours, as the server uses it: workers are fibers of one loop; a change is a record of
- * the log, and goes into the tree when that is durable; a fiber makes the checkpoints. */
+/* engine_trine.c - ours, as the server uses it: workers are fibers of one loop; a change is a
+ * record of the log, and goes into the tree when that is durable; a fiber makes the checkpoints. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -328,8 +328,8 @@ static struct lsn append(struct engine *engine, const struct engine_change *chan
     return lsn;
 }
 
-/* Leaves that are not in frames come in during the sync; a few at a time, as the server's writers, each of
- * which reads its item first. */
+/* Leaves that are not in frames come in during the sync; a few at a time, as the server's writers,
+ * each of which reads its item first. */
 static void prefetch(struct session *session, unsigned count)
 {
     for (unsigned i = 0; i < count; i += PREFETCH) {

@@ -1,8 +1,8 @@
 /* main.c - one storage engine, measured once: engines_bench --engine NAME --dir FOLDER [...].
  *
  * The folder is made, filled and removed.  Items are as the server keeps them: keys of ten items to
- * a partition key, behind a hash of that, and values of 200 bytes.  Prints one line of JSON; `cpu_us`
- * is of the whole process, all threads, user and kernel; bench/engines.py compares. */
+ * a partition key, behind a hash of that, and values of 200 bytes.  Prints one line of JSON;
+ * `cpu_us` is of the whole process, all threads, user and kernel; bench/engines.py compares. */
 #include <dirent.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -178,8 +178,8 @@ struct load_at {
     uint8_t key[KEY_BYTES];
 };
 
-/* Values are pieces of the pool as they are, but for those of the items' numbers: two buffers' worth of
- * them must live at once (engine_trine batches them). */
+/* Values are pieces of the pool as they are, but for those of the items' numbers: two buffers'
+ * worth of them must live at once (engine_trine batches them). */
 static bool next_item(void *argument, struct bytes *key, struct bytes *value)
 {
     static uint8_t values[256][VALUE_BYTES];

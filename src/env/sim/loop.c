@@ -1,4 +1,5 @@
-/* loop.c - a node's loop: items that are ready, tasks, turns; and its clocks, randomness and timers. */
+/* loop.c - a node's loop: items that are ready, tasks, turns; and its clocks, randomness and
+ * timers. */
 #include <string.h>
 
 #include "env/sim/sim_private.h"

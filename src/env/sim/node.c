@@ -1,4 +1,5 @@
-/* node.c - the life of a node: its incarnations, their end by a stop or a crash, and the world's end. */
+/* node.c - the life of a node: its incarnations, their end by a stop or a crash, and the world's
+ * end. */
 #include <string.h>
 
 #include "env/fiber.h"

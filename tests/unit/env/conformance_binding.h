@@ -1,5 +1,5 @@
-/* conformance_binding.h - what the conformance suite wants from a binding, and what its tests share.
- */
+/* conformance_binding.h - what the conformance suite wants from a binding, and what its tests
+ * share. */
 #ifndef TESTS_CONFORMANCE_BINDING_H
 #define TESTS_CONFORMANCE_BINDING_H
 

@@ -1,5 +1,5 @@
-/* Conditions on items: a table of what each operator and function says, and random conditions against
- * a plain interpreter of trees. */
+/* Conditions on items: a table of what each operator and function says, and random conditions
+ * against a plain interpreter of trees. */
 #include "unit/expr/fixture.h"
 
 #include "base/prng.h"
@@ -187,7 +187,8 @@ static void holds_without_an_item(void **state)
 
 /* ---- Random conditions against trees ---- */
 
-/* A condition as a tree over the numbers a0..a3 (a3 is not there) and the values :v0..:v3, which are
+/* A condition as a tree over the numbers a0..a3 (a3 is not there) and the values :v0..:v3, which
+ * are
  * 0..3. */
 enum tree_type { TREE_COMPARE, TREE_BETWEEN, TREE_IN, TREE_EXISTS, TREE_AND, TREE_OR, TREE_NOT };
 

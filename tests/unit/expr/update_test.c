@@ -1,5 +1,5 @@
-/* Updates on items: a table of what each action does, the errors at run time, random updates of paths
- * against a plain model, and what UPDATED_NEW shows. */
+/* Updates on items: a table of what each action does, the errors at run time, random updates of
+ * paths against a plain model, and what UPDATED_NEW shows. */
 #include "unit/expr/fixture.h"
 
 #include "base/prng.h"
@@ -219,8 +219,8 @@ static void shows_what_was_updated(void **state)
 
 /* ---- Random updates against a plain model ---- */
 
-/* The item: a map of lists of numbers, a[i][j]; the model: an array.  Each update sets, removes or adds
- * to some elements. */
+/* The item: a map of lists of numbers, a[i][j]; the model: an array.  Each update sets, removes or
+ * adds to some elements. */
 #define LISTS  4
 #define LENGTH 6
 

@@ -1,4 +1,5 @@
-/* Tables: the catalog's record there and back, damaged ones, partitions by key, the catalog's order. */
+/* Tables: the catalog's record there and back, damaged ones, partitions by key, the catalog's
+ * order. */
 #include "unit/cmocka_headers.h"
 
 #include "metadata/catalog.h"

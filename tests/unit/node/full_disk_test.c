@@ -1,4 +1,5 @@
-/* A disk that is full for good: what is refused, and quickly; what leads out of it; and starts on it. */
+/* A disk that is full for good: what is refused, and quickly; what leads out of it; and starts on
+ * it. */
 #include "unit/node/node_fixture.h"
 
 #define OTHER      (GROUP + 1)
@@ -44,7 +45,8 @@ static void other_body(struct context *ctx, struct fixture *f)
     CHECK(f, put_number(ctx, f, OTHER, 1) == STATUS_OK);
 }
 
-/* Until nothing has been taken for a while, in which the log could have found old segments to use. */
+/* Until nothing has been taken for a while, in which the log could have found old segments to use.
+ * */
 static void fill_body(struct context *ctx, struct fixture *f)
 {
     unsigned refused = 0;

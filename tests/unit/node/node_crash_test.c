@@ -1,5 +1,5 @@
-/* Writers and readers at once, over crashes: every acknowledged write is there, ranges are in order and
- * as new as the writes that were acknowledged before they began. */
+/* Writers and readers at once, over crashes: every acknowledged write is there, ranges are in order
+ * and as new as the writes that were acknowledged before they began. */
 #include "node_fixture.h"
 
 #include "base/prng.h"
@@ -221,7 +221,8 @@ static bool first_life(struct fixture *f)
     return fixture_run(f, put_body) && fixture_run(f, close_body);
 }
 
-/* Whatever is left opens, or is made anew; what was acknowledged outlives a loss of power behind it. */
+/* Whatever is left opens, or is made anew; what was acknowledged outlives a loss of power behind
+ * it. */
 static void check_after(struct fixture *f, enum sim_crash crash)
 {
     fixture_crash(f, crash);

@@ -244,8 +244,8 @@ static void a_replica_is_removed_under_calls_and_made_anew(void **state)
     }
 }
 
-/* A long-lived replica's configuration was carried forward past its older entries; then it is removed:
- * the log begins in the middle of what it once was. */
+/* A long-lived replica's configuration was carried forward past its older entries; then it is
+ * removed: the log begins in the middle of what it once was. */
 static void fill_body(struct context *ctx, struct fixture *f)
 {
     char name[24];
@@ -377,7 +377,8 @@ static void a_failed_log_ends_writes_and_not_reads(void **state)
     fixture_free(f);
 }
 
-/* The tree cannot grow, the log can: writes go on until the overlay is full.  Then a stop must end. */
+/* The tree cannot grow, the log can: writes go on until the overlay is full.  Then a stop must end.
+ * */
 static void a_stop_ends_though_nothing_can_be_applied(void **state)
 {
     (void)state;
@@ -584,7 +585,8 @@ static enum status take_in_order(struct item_sink *sink, struct value item)
     return STATUS_OK;
 }
 
-/* A version for each key between "b" and "c", every second a deletion, that stays in the overlay. */
+/* A version for each key between "b" and "c", every second a deletion, that stays in the overlay.
+ * */
 static void long_walk_body(struct context *ctx, struct fixture *f)
 {
     struct replica *replica = node_replica(f->node, GROUP);

@@ -1,5 +1,5 @@
-/* The metrics are Prometheus' text format: HELP and TYPE before the samples of a metric, each name once,
- * buckets cumulative. */
+/* The metrics are Prometheus' text format: HELP and TYPE before the samples of a metric, each name
+ * once, buckets cumulative. */
 #include "unit/cmocka_headers.h"
 
 #include <stdio.h>

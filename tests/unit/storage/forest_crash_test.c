@@ -161,8 +161,8 @@ static void survives_a_crash_at_every_change_of_the_file(void **state)
 
 enum target { NEWER, OLDER, FREE_LIST_OF_NEWER };
 
-/* Damage one of two superblocks of two checkpoints, or what only the newer one refers to; false when
- * there are not two. */
+/* Damage one of two superblocks of two checkpoints, or what only the newer one refers to; false
+ * when there are not two. */
 static bool damage_superblock(struct crash *crash, enum target target)
 {
     struct superblock supers[2];

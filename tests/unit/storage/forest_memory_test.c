@@ -1,4 +1,5 @@
-/* Forests in memory: each page once, snapshots that stay as they were, the bound, what is given back. */
+/* Forests in memory: each page once, snapshots that stay as they were, the bound, what is given
+ * back. */
 #include "forest_fixture.h"
 
 #include "base/arena.h"
