@@ -1,14 +1,12 @@
 #include "admin/reconcile.h"
 
-#include "base/assert.h"
 #include "base/hash_map.h"
 
 #define DISPATCHER_ARENA_BYTES (UINT64_C(16) << 20)
 #define CHANGE_ARENA_BYTES     (UINT64_C(16) << 20)
-#define RETRY_NS                                                                                   \
-    UINT64_C(250000000)    /* after the first failure; twice that after the
-                                                    * next */
-#define RETRY_DOUBLINGS 5u /* 8 s at most */
+/* After the first failure; twice that after the next, and so on: 8 s at most. */
+#define RETRY_NS        UINT64_C(250000000)
+#define RETRY_DOUBLINGS 5u
 
 /* One table on its way to what the catalog asks for. */
 struct change {
@@ -75,12 +73,11 @@ static enum status settle(struct context *ctx, struct change *change)
 {
     struct router *router = change->reconciler->router;
     struct bytes name = change_name(change);
-    const struct table *found;
+    const struct table *table;
     struct error error;
-    if (router_describe_table(ctx, router, name, &found, &error) != STATUS_OK ||
-        found->id != change->table_id || found->status == TABLE_ACTIVE)
+    if (router_describe_table(ctx, router, name, &table, &error) != STATUS_OK ||
+        table->id != change->table_id || table->status == TABLE_ACTIVE)
         return STATUS_OK;
-    const struct table *table = found;
     table_hold(table);
     enum status status;
     if (table->status == TABLE_DELETING) {
@@ -181,7 +178,7 @@ static void start_due(struct reconciler *r)
         r->running_count++;
         if (fiber_spawn(r->env, &options, change_run, change) == STATUS_OK)
             continue; /* it may have ended already */
-        REACHED("no fiber for a table's change");
+        /* There is no fiber for it now. */
         list_remove(&change->link);
         r->running_count--;
         change_wait(change, now_ns + RETRY_NS);

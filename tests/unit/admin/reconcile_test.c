@@ -219,12 +219,47 @@ static void stops_in_the_middle(void **state)
     fake_close(f);
 }
 
+/* Fibers that take the whole pool, until they are told to end. */
+static void holder_run(struct context *ctx, void *argument)
+{
+    const bool *until = argument;
+    while (!*until)
+        (void)!context_sleep(ctx, 1000000);
+}
+
+static void no_fiber_body(struct context *ctx, struct fake *f)
+{
+    struct fiber_options options = {.arena_bytes_max = 65536, .deadline_ns = UINT64_MAX};
+    bool until = false;
+    reconciler = NULL;
+    CHECK(f, open(ctx, f, 0) == STATUS_OK);
+    wait(ctx, f, 10);
+    while (fiber_spawn(ctx->env, &options, holder_run, &until) == STATUS_OK)
+        ;
+    CHECK(f, create(ctx, f, "t") == STATUS_OK);
+    wait(ctx, f, 1000);
+    CHECK(f, has_status(ctx, f, "t", TABLE_CREATING));
+    until = true;
+    wait(ctx, f, 1000);
+    CHECK(f, has_status(ctx, f, "t", TABLE_ACTIVE));
+    reconciler_close(ctx, reconciler);
+}
+
+static void waits_for_a_fiber(void **state)
+{
+    (void)state;
+    struct fake *f = fake_open();
+    fake_run(f, no_fiber_body);
+    fake_close(f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(makes_and_removes_what_is_asked_for),
         cmocka_unit_test(tries_again_what_failed),
         cmocka_unit_test(waits_longer_after_each_failure),
+        cmocka_unit_test(waits_for_a_fiber),
         cmocka_unit_test(each_table_is_timed_for_itself),
         cmocka_unit_test(so_many_are_changed_at_once),
         cmocka_unit_test(stops_in_the_middle),

@@ -662,6 +662,63 @@ static void two_trees_of_one_group_are_damage(void **state)
     fixture_free(f);
 }
 
+/* ---- A disk that fails for a second, while the log is applied to a small cache ---- */
+
+struct bad_second {
+    struct sim_event begin, end;
+    struct sim *sim;
+};
+
+static void bad_begin(struct sim_event *event)
+{
+    struct bad_second *bad = CONTAINER_OF(event, struct bad_second, begin);
+    sim_set_rates(bad->sim, &(struct sim_rates){.write_error = 1});
+    sim_schedule(bad->sim, &bad->end, SECOND);
+}
+
+static void bad_end(struct sim_event *event)
+{
+    struct bad_second *bad = CONTAINER_OF(event, struct bad_second, end);
+    sim_set_rates(bad->sim, &(struct sim_rates){0});
+}
+
+static void pages_body(struct context *ctx, struct fixture *f)
+{
+    for (unsigned i = 0; i < 600; i++) {
+        char key[16];
+        snprintf(key, sizeof(key), "%04u", i);
+        CHECK(f, put(ctx, f, GROUP, bytes_of_text(key), i + 1, 8000) == STATUS_OK);
+        arena_reset(&ctx->arena);
+    }
+}
+
+static void a_start_goes_on_after_checkpoints_that_failed(void **state)
+{
+    (void)state;
+    unsigned started = 0;
+    for (uint64_t at = 1; at <= 30; at++) {
+        struct fixture *f = fixture_create(700 + at);
+        f->options.cache_bytes = UINT64_C(64) << 20;
+        f->options.checkpoint_bytes = UINT64_C(64) << 20;
+        fixture_open(f);
+        assert_true(fixture_run(f, create_body));
+        assert_true(fixture_run(f, pages_body));
+        fixture_crash(f, SIM_CRASH_KILL);
+        f->options.cache_bytes = FOREST_CACHE_BYTES_MIN;
+        struct bad_second bad = {.begin.run = bad_begin, .end.run = bad_end, .sim = f->sim};
+        sim_schedule(f->sim, &bad.begin, at * 2000000);
+        assert_true(fixture_run(f, open_body));
+        bool opened = f->status == STATUS_OK;
+        started += opened && sim_fault_count(f->sim, SIM_FAULT_WRITE_ERROR) > 0 ? 1 : 0;
+        sim_run_until(f->sim, sim_now_ns(f->sim) + 2 * SECOND);
+        if (!opened)
+            fixture_open(f);
+        fixture_close(f);
+        fixture_free(f);
+    }
+    assert_true(started > 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -677,6 +734,7 @@ int main(void)
         cmocka_unit_test(checkpoints_follow_what_the_log_takes_on_disk),
         cmocka_unit_test(an_idle_node_stays_idle),
         cmocka_unit_test(the_overlay_is_bounded),
+        cmocka_unit_test(a_start_goes_on_after_checkpoints_that_failed),
         cmocka_unit_test(two_trees_of_one_group_are_damage),
         cmocka_unit_test(a_start_without_memory_leaves_nothing),
         cmocka_unit_test(calls_without_memory_change_nothing),
