@@ -19,7 +19,6 @@
 #define PORT           8000u
 #define SECOND         UINT64_C(1000000000)
 #define RUN_NS_MAX     (3600 * SECOND) /* of virtual time, until enough has happened */
-#define REFUSED_NS     (300 * SECOND)  /* until a damaged server is taken to refuse */
 #define QUIET_NS_MAX   (120 * SECOND)  /* for everything to work again */
 #define SERVED_MIN     5u              /* requests between two attacks, if they come soon */
 #define OPERATIONS_MAX 1500u
@@ -288,14 +287,6 @@ static bool enough(const struct run *run, uint64_t wanted)
     return run->items.requests >= wanted && faults >= SCENARIO_FAULTS_MIN + 2;
 }
 
-/* It answers, but what is damaged hinders what the run waits for, as a table that can never be
- * made: that is a refusal too. */
-static bool refuses(const struct run *run, uint64_t wanted)
-{
-    return run->damage == DAMAGE_FATAL && damaged(run) && run->items.requests >= wanted &&
-           sim_now_ns(run->sim) >= REFUSED_NS;
-}
-
 static void rough_part(struct run *run)
 {
     struct prng *prng = sim_prng(run->sim);
@@ -312,7 +303,6 @@ static void rough_part(struct run *run)
             run->next_attack = UINT64_MAX;
             sim_schedule(run->sim, &run->adversary, 0);
         }
-        run->found_out |= refuses(run, wanted);
     }
     if (!failed(run) && !run->found_out && !enough(run, wanted))
         scenario_fail(run->result, SCENARIO_STUCK, "only %llu requests in an hour",
