@@ -120,8 +120,8 @@ void checkpointer_run(struct context *ctx, void *argument)
 {
     struct node *node = argument;
     uint64_t last_ns = env_now_ns(ctx->env);
-    /* After a failure the forest refuses what is to be applied until one succeeds: it is not waited for
-     * until more is written, which may be never. */
+    /* After a failure the forest refuses what is to be applied until one succeeds: it is not waited
+     * for until more is written, which may be never. */
     while (!node->closing &&
            (node->checkpoint_status != STATUS_OK || wait_due(ctx, node, last_ns))) {
         last_ns = env_now_ns(ctx->env);
