@@ -93,7 +93,7 @@ static void world_open(struct world *world)
 
     world->names[0] = (struct expr_name){.placeholder = BYTES("#a"), .name = BYTES("a")};
     world->names[1] = (struct expr_name){.placeholder = BYTES("#m"), .name = BYTES("m")};
-    world->names[2] = (struct expr_name){.placeholder = BYTES("#e"), .name = BYTES("")};
+    world->names[2] = (struct expr_name){.placeholder = BYTES("#e"), .name = BYTES("e")};
 }
 
 static void world_close(struct world *world)
