@@ -101,6 +101,11 @@ MUST_USE enum status call_check_table_name(struct api_call *call, struct bytes n
 
 /* ---- expressions.c ---- */
 
+/* A fault of an expression, or of what stands for one, as the error of the call; returns
+ * `status`. */
+MUST_USE enum status call_expr_status(struct api_call *call, enum status status,
+                                      const struct expr_fault *fault);
+
 /* The expressions of a request, or of one table of a batch. */
 struct call_expressions {
     struct expr_scope scope;
@@ -121,6 +126,29 @@ MUST_USE enum status call_compile(struct api_call *call, struct call_expressions
 
 /* After the last: all names and values were used. */
 MUST_USE enum status call_expressions_end(struct api_call *call, struct call_expressions *e);
+
+/* ---- legacy.c: the parameters that expressions replaced; of those that are not given the program
+ * stays empty ---- */
+
+/* AttributesToGet. */
+MUST_USE enum status call_attributes_to_get(struct api_call *call, const struct model_list *names,
+                                            struct expr_program *projection);
+
+/* Expected, with ConditionalOperator. */
+MUST_USE enum status call_expected(struct api_call *call, const struct write_item_input *input,
+                                   struct expr_program *condition);
+
+/* AttributeUpdates. */
+MUST_USE enum status call_attribute_updates(struct api_call *call, const struct model_map *given,
+                                            struct expr_program *update);
+
+/* QueryFilter, ScanFilter, with ConditionalOperator. */
+MUST_USE enum status call_filter(struct api_call *call, const struct range_input *input,
+                                 struct expr_program *filter);
+
+/* KeyConditions. */
+MUST_USE enum status call_key_conditions(struct api_call *call, const struct model_map *given,
+                                         struct expr_program *key_condition);
 
 /* ---- answer.c: parts of answers ---- */
 

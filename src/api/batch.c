@@ -56,7 +56,10 @@ static enum status compile_table(struct api_call *call, const struct keys_and_at
                                table->projection_expression.at != NULL, false, NULL));
     TRY(call_compile(call, &expressions, EXPR_PROJECTION, table->projection_expression,
                      projection));
-    return call_expressions_end(call, &expressions);
+    TRY(call_expressions_end(call, &expressions));
+    return table->attributes_to_get.given
+               ? call_attributes_to_get(call, &table->attributes_to_get, projection)
+               : STATUS_OK;
 }
 
 static enum status collect_gets(struct api_call *call, struct batch_get *batch)
@@ -165,6 +168,16 @@ static enum status write_responses(struct api_call *call, struct batch_get *batc
     return STATUS_OK;
 }
 
+static void write_attributes_to_get(struct json_writer *json, const struct model_list *list)
+{
+    const struct bytes *names = list->at;
+    write_name(json, "AttributesToGet");
+    json_write_array_begin(json);
+    for (uint32_t i = 0; i < list->count; i++)
+        json_write_string(json, names[i]);
+    json_write_array_end(json);
+}
+
 /* A table's part of the request, for the keys from `first` on. */
 static void write_unprocessed_keys(struct json_writer *json,
                                    const struct keys_and_attributes *table, uint32_t first)
@@ -182,6 +195,8 @@ static void write_unprocessed_keys(struct json_writer *json,
     }
     if (table->projection_expression.at != NULL)
         write_text(json, "ProjectionExpression", table->projection_expression);
+    if (table->attributes_to_get.given)
+        write_attributes_to_get(json, &table->attributes_to_get);
     if (table->names.given) {
         write_name(json, "ExpressionAttributeNames");
         json_write_object_begin(json);

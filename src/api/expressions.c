@@ -1,14 +1,20 @@
 /* expressions.c - the expressions of a request, compiled with the names and values it gives. */
 #include "api/api_private.h"
 
-static enum status fault(struct api_call *call, const struct call_expressions *e,
-                         enum status status)
+enum status call_expr_status(struct api_call *call, enum status status,
+                             const struct expr_fault *fault)
 {
     if (status == STATUS_INVALID)
-        call->error = (struct error){.code = ERROR_VALIDATION, .message = e->fault.message};
+        call->error = (struct error){.code = ERROR_VALIDATION, .message = fault->message};
     else if (status != STATUS_OK)
         (void)error_internal(&call->error, status);
     return status;
+}
+
+static enum status fault(struct api_call *call, const struct call_expressions *e,
+                         enum status status)
+{
+    return call_expr_status(call, status, &e->fault);
 }
 
 enum status call_expressions_begin(struct api_call *call, struct call_expressions *e,

@@ -28,13 +28,34 @@ enum { BILLING_NOT_GIVEN, BILLING_GIVEN_PROVISIONED, BILLING_GIVEN_PAY_PER_REQUE
 enum { KEY_TYPE_NOT_GIVEN, KEY_TYPE_HASH, KEY_TYPE_RANGE };
 enum { ATTRIBUTE_NOT_GIVEN, ATTRIBUTE_B, ATTRIBUTE_N, ATTRIBUTE_S };
 
+enum { CONDITIONAL_NOT_GIVEN, CONDITIONAL_OR, CONDITIONAL_AND };
+
 struct get_item_input {
     struct bytes table;
     struct value key;
     struct bytes projection_expression;
     struct model_names names;
+    struct model_list attributes_to_get; /* of struct bytes */
     uint8_t consistent_read;
     uint8_t return_consumed_capacity;
+};
+
+struct expected_input {
+    struct value value;
+    struct model_list values; /* of struct value */
+    uint8_t exists;
+    uint8_t comparison; /* an enum comparison, 0: not given */
+};
+
+struct update_input {
+    struct value value;
+    uint8_t action; /* an enum change_action, 0: not given */
+};
+
+/* Of QueryFilter, ScanFilter, KeyConditions. */
+struct condition_input {
+    struct model_list values; /* of struct value */
+    uint8_t comparison;       /* an enum comparison */
 };
 
 /* PutItem, UpdateItem, DeleteItem. */
@@ -45,6 +66,9 @@ struct write_item_input {
     struct bytes condition_expression;
     struct model_names names;
     struct value values;
+    struct model_map expected;          /* of struct expected_input */
+    struct model_map attribute_updates; /* of struct update_input */
+    uint8_t conditional_operator;
     uint8_t return_values;
     uint8_t return_consumed_capacity;
     uint8_t return_item_collection_metrics;
@@ -60,9 +84,13 @@ struct range_input {
     struct model_names names;
     struct value values;
     struct value exclusive_start_key;
+    struct model_list attributes_to_get; /* of struct bytes */
+    struct model_map key_conditions;     /* of struct condition_input */
+    struct model_map filter;             /* QueryFilter, ScanFilter: of struct condition_input */
     struct model_number limit;
     struct model_number segment;
     struct model_number total_segments;
+    uint8_t conditional_operator;
     uint8_t select;
     uint8_t consistent_read;
     uint8_t scan_index_forward;
@@ -73,6 +101,7 @@ struct keys_and_attributes {
     struct model_list keys; /* of struct value */
     struct bytes projection_expression;
     struct model_names names;
+    struct model_list attributes_to_get; /* of struct bytes */
     uint8_t consistent_read;
 };
 

@@ -16,6 +16,8 @@ enum status api_get_item(struct api_call *call)
     TRY(call_compile(call, &expressions, EXPR_PROJECTION, input->projection_expression,
                      &projection));
     TRY(call_expressions_end(call, &expressions));
+    if (input->attributes_to_get.given)
+        TRY(call_attributes_to_get(call, &input->attributes_to_get, &projection));
     TRY(router_get(call->ctx, call_router(call), &request, &result, &call->error));
 
     call->read_half_units = units_read_halves(result.item_bytes, request.consistent);

@@ -1,6 +1,7 @@
 /* item_write.c - PutItem, UpdateItem, DeleteItem. */
 #include "admission/units.h"
 #include "api/api_private.h"
+#include "base/compiler.h"
 
 static enum return_values returned(uint8_t given)
 {
@@ -26,7 +27,14 @@ static enum status check_return_values(struct api_call *call, uint8_t given)
     return call_invalid(call, "ReturnValues can only be ALL_OLD or NONE");
 }
 
-/* The expressions of the request into its programs. */
+static enum status compile_legacy(struct api_call *call, struct write_request *request)
+{
+    const struct write_item_input *input = call->input.at;
+    TRY(call_attribute_updates(call, &input->attribute_updates, &request->update));
+    return call_expected(call, input, &request->condition);
+}
+
+/* The expressions of the request, or what they replaced, into its programs. */
 static enum status compile(struct api_call *call, struct write_request *request)
 {
     const struct write_item_input *input = call->input.at;
@@ -39,7 +47,8 @@ static enum status compile(struct api_call *call, struct write_request *request)
     TRY(call_compile(call, &expressions, EXPR_UPDATE, input->update_expression, &request->update));
     TRY(call_compile(call, &expressions, EXPR_CONDITION, input->condition_expression,
                      &request->condition));
-    return call_expressions_end(call, &expressions);
+    TRY(call_expressions_end(call, &expressions));
+    return UNLIKELY(call->input.legacy) ? compile_legacy(call, request) : STATUS_OK;
 }
 
 static enum status write(struct api_call *call, enum write_kind kind)

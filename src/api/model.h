@@ -127,6 +127,7 @@ struct model_input {
 
     /* What decoding noticed and the caller decides upon, in this order. */
     bool doubtful;                      /* a constraint may be violated: see model_check */
+    bool legacy;                        /* a parameter that expressions replaced is given */
     const struct model_shape *mixed;    /* a structure with legacy and expression parameters */
     uint64_t mixed_given;               /* which of its members */
     const struct model_member *unbuilt; /* the first member that is not built */

@@ -520,7 +520,10 @@ static void look_at_structure(struct decoder *d, const struct model_shape *shape
         else if (flags & (MODEL_REQUIRED | MODEL_PARAMETER))
             d->input->doubtful = true;
     }
-    if ((seen & MODEL_LEGACY) && (seen & MODEL_EXPRESSION) && d->input->mixed == NULL) {
+    if ((seen & MODEL_LEGACY) == 0)
+        return;
+    d->input->legacy = true;
+    if ((seen & MODEL_EXPRESSION) && d->input->mixed == NULL) {
         d->input->mixed = shape;
         d->input->mixed_given = given;
     }

@@ -30,7 +30,7 @@ LIST(WriteRequests, WriteRequest, 1, 25);
 STRUCTURE(GetItemInput,
           STORED(ReturnConsumedCapacity, ReturnConsumedCapacity, return_consumed_capacity, 0),
           STORED(TableName, TableArn, table, MODEL_REQUIRED), STORED(Key, Key, key, MODEL_REQUIRED),
-          UNBUILT(AttributesToGet, AttributeNameList, MODEL_LEGACY),
+          STORED(AttributesToGet, AttributeNameList, attributes_to_get, MODEL_LEGACY),
           STORED(ConsistentRead, ConsistentRead, consistent_read, 0),
           STORED(ProjectionExpression, ProjectionExpression, projection_expression,
                  MODEL_EXPRESSION),
@@ -46,8 +46,8 @@ STRUCTURE(PutItemInput, STORED(ReturnValues, ReturnValue, return_values, 0),
                  return_item_collection_metrics, 0),
           STORED(ReturnValuesOnConditionCheckFailure, ReturnValuesOnConditionCheckFailure,
                  return_values_on_failure, 0),
-          UNBUILT(Expected, ExpectedAttributeMap, MODEL_LEGACY),
-          UNBUILT(ConditionalOperator, ConditionalOperator, MODEL_LEGACY),
+          STORED(Expected, ExpectedAttributeMap, expected, MODEL_LEGACY),
+          STORED(ConditionalOperator, ConditionalOperator, conditional_operator, MODEL_LEGACY),
           STORED(ConditionExpression, ConditionExpression, condition_expression, MODEL_EXPRESSION),
           STORED(ExpressionAttributeNames, ExpressionAttributeNameMap, names, 0),
           STORED(ExpressionAttributeValues, ExpressionAttributeValueMap, values, 0));
@@ -63,9 +63,9 @@ STRUCTURE(UpdateItemInput,
           STORED(ReturnValues, ReturnValue, return_values, 0),
           STORED(ReturnValuesOnConditionCheckFailure, ReturnValuesOnConditionCheckFailure,
                  return_values_on_failure, 0),
-          UNBUILT(AttributeUpdates, AttributeUpdates, MODEL_LEGACY),
-          UNBUILT(Expected, ExpectedAttributeMap, MODEL_LEGACY),
-          UNBUILT(ConditionalOperator, ConditionalOperator, MODEL_LEGACY),
+          STORED(AttributeUpdates, AttributeUpdates, attribute_updates, MODEL_LEGACY),
+          STORED(Expected, ExpectedAttributeMap, expected, MODEL_LEGACY),
+          STORED(ConditionalOperator, ConditionalOperator, conditional_operator, MODEL_LEGACY),
           STORED(UpdateExpression, UpdateExpression, update_expression, MODEL_EXPRESSION),
           STORED(ConditionExpression, ConditionExpression, condition_expression, MODEL_EXPRESSION),
           STORED(ExpressionAttributeNames, ExpressionAttributeNameMap, names, 0),
@@ -81,8 +81,8 @@ STRUCTURE(DeleteItemInput, STORED(ReturnValues, ReturnValue, return_values, 0),
                  return_item_collection_metrics, 0),
           STORED(ReturnValuesOnConditionCheckFailure, ReturnValuesOnConditionCheckFailure,
                  return_values_on_failure, 0),
-          UNBUILT(Expected, ExpectedAttributeMap, MODEL_LEGACY),
-          UNBUILT(ConditionalOperator, ConditionalOperator, MODEL_LEGACY),
+          STORED(Expected, ExpectedAttributeMap, expected, MODEL_LEGACY),
+          STORED(ConditionalOperator, ConditionalOperator, conditional_operator, MODEL_LEGACY),
           STORED(ConditionExpression, ConditionExpression, condition_expression, MODEL_EXPRESSION),
           STORED(ExpressionAttributeNames, ExpressionAttributeNameMap, names, 0),
           STORED(ExpressionAttributeValues, ExpressionAttributeValueMap, values, 0));
@@ -93,11 +93,11 @@ STRUCTURE(QueryInput,
           STORED(ReturnConsumedCapacity, ReturnConsumedCapacity, return_consumed_capacity, 0),
           STORED(Select, Select, select, 0), STORED(TableName, TableArn, table, MODEL_REQUIRED),
           STORED(Limit, PositiveIntegerObject, limit, 0), UNBUILT(IndexName, IndexName, 0),
-          UNBUILT(AttributesToGet, AttributeNameList, MODEL_LEGACY),
+          STORED(AttributesToGet, AttributeNameList, attributes_to_get, MODEL_LEGACY),
           STORED(ConsistentRead, ConsistentRead, consistent_read, 0),
-          UNBUILT(KeyConditions, KeyConditions, MODEL_LEGACY),
-          UNBUILT(QueryFilter, FilterConditionMap, MODEL_LEGACY),
-          UNBUILT(ConditionalOperator, ConditionalOperator, MODEL_LEGACY),
+          STORED(KeyConditions, KeyConditions, key_conditions, MODEL_LEGACY),
+          STORED(QueryFilter, FilterConditionMap, filter, MODEL_LEGACY),
+          STORED(ConditionalOperator, ConditionalOperator, conditional_operator, MODEL_LEGACY),
           STORED(ScanIndexForward, BooleanObject, scan_index_forward, 0),
           STORED(ExclusiveStartKey, Key, exclusive_start_key, 0),
           STORED(ProjectionExpression, ProjectionExpression, projection_expression,
@@ -115,9 +115,9 @@ STRUCTURE(ScanInput,
           STORED(Limit, PositiveIntegerObject, limit, 0),
           STORED(TotalSegments, ScanTotalSegments, total_segments, 0),
           STORED(Segment, ScanSegment, segment, 0), UNBUILT(IndexName, IndexName, 0),
-          UNBUILT(AttributesToGet, AttributeNameList, MODEL_LEGACY),
-          UNBUILT(ScanFilter, FilterConditionMap, MODEL_LEGACY),
-          UNBUILT(ConditionalOperator, ConditionalOperator, MODEL_LEGACY),
+          STORED(AttributesToGet, AttributeNameList, attributes_to_get, MODEL_LEGACY),
+          STORED(ScanFilter, FilterConditionMap, filter, MODEL_LEGACY),
+          STORED(ConditionalOperator, ConditionalOperator, conditional_operator, MODEL_LEGACY),
           STORED(ExclusiveStartKey, Key, exclusive_start_key, 0),
           STORED(ProjectionExpression, ProjectionExpression, projection_expression,
                  MODEL_EXPRESSION),
@@ -135,7 +135,7 @@ STRUCTURE(BatchGetItemInput,
 
 #define INPUT struct keys_and_attributes
 STRUCTURE(KeysAndAttributes, STORED(Keys, KeyList, keys, MODEL_REQUIRED),
-          UNBUILT(AttributesToGet, AttributeNameList, MODEL_LEGACY),
+          STORED(AttributesToGet, AttributeNameList, attributes_to_get, MODEL_LEGACY),
           STORED(ConsistentRead, ConsistentRead, consistent_read, 0),
           STORED(ProjectionExpression, ProjectionExpression, projection_expression,
                  MODEL_EXPRESSION),
@@ -163,16 +163,22 @@ STRUCTURE(PutRequest, STORED(Item, PutItemInputAttributeMap, item, MODEL_REQUIRE
 STRUCTURE(DeleteRequest, STORED(Key, Key, key, MODEL_REQUIRED));
 #undef INPUT
 
-UNSTORED_STRUCTURE(ExpectedAttributeValue, UNSTORED(Value, AttributeValue, 0),
-                   UNSTORED(Exists, BooleanObject, 0),
-                   UNSTORED(ComparisonOperator, ComparisonOperator, 0),
-                   UNSTORED(AttributeValueList, AttributeValueList, 0));
+#define INPUT struct expected_input
+STRUCTURE(ExpectedAttributeValue, STORED(Value, AttributeValue, value, 0),
+          STORED(Exists, BooleanObject, exists, 0),
+          STORED(ComparisonOperator, ComparisonOperator, comparison, 0),
+          STORED(AttributeValueList, AttributeValueList, values, 0));
+#undef INPUT
 
-UNSTORED_STRUCTURE(AttributeValueUpdate, UNSTORED(Value, AttributeValue, 0),
-                   UNSTORED(Action, AttributeAction, 0));
+#define INPUT struct update_input
+STRUCTURE(AttributeValueUpdate, STORED(Value, AttributeValue, value, 0),
+          STORED(Action, AttributeAction, action, 0));
+#undef INPUT
 
-UNSTORED_STRUCTURE(Condition, UNSTORED(ComparisonOperator, ComparisonOperator, MODEL_REQUIRED),
-                   UNSTORED(AttributeValueList, AttributeValueList, 0));
+#define INPUT struct condition_input
+STRUCTURE(Condition, STORED(ComparisonOperator, ComparisonOperator, comparison, MODEL_REQUIRED),
+          STORED(AttributeValueList, AttributeValueList, values, 0));
+#undef INPUT
 
 UNSTORED_STRUCTURE(TransactGetItemsInput,
                    UNSTORED(TransactItems, TransactGetItemList, MODEL_REQUIRED),

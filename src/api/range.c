@@ -23,10 +23,20 @@ static enum status take_item(struct item_sink *sink, struct value item)
 
 /* ---- Checks ---- */
 
+/* Both a projection and a Select that is not for one. */
+static enum status refuse_select(struct api_call *call, const char *what)
+{
+    const struct range_input *input = call->input.at;
+    return error_format(&call->error, call_arena(call), ERROR_VALIDATION,
+                        "Cannot specify the %s when choosing to get %s",
+                        input->attributes_to_get.given ? "AttributesToGet" : "ProjectionExpression",
+                        what);
+}
+
 static enum status check_select(struct api_call *call)
 {
     const struct range_input *input = call->input.at;
-    bool projected = input->projection_expression.at != NULL;
+    bool projected = input->projection_expression.at != NULL || input->attributes_to_get.given;
     switch (input->select) {
     case SELECT_SPECIFIC_ATTRIBUTES:
         if (!projected)
@@ -34,19 +44,12 @@ static enum status check_select(struct api_call *call)
                                       "when choosing to get SPECIFIC_ATTRIBUTES");
         return STATUS_OK;
     case SELECT_COUNT:
-        if (projected)
-            return call_invalid(call, "Cannot specify the ProjectionExpression when choosing to "
-                                      "get only the Count");
-        return STATUS_OK;
+        return projected ? refuse_select(call, "only the Count") : STATUS_OK;
     case SELECT_ALL_ATTRIBUTES:
-        if (projected)
-            return call_invalid(call, "Cannot specify the ProjectionExpression when choosing to "
-                                      "get ALL_ATTRIBUTES");
-        return STATUS_OK;
+        return projected ? refuse_select(call, "ALL_ATTRIBUTES") : STATUS_OK;
     case SELECT_ALL_PROJECTED_ATTRIBUTES:
         if (projected)
-            return call_invalid(call, "Cannot specify the ProjectionExpression when choosing to "
-                                      "get ALL_PROJECTED_ATTRIBUTES");
+            return refuse_select(call, "ALL_PROJECTED_ATTRIBUTES");
         return call_invalid(call, "ALL_PROJECTED_ATTRIBUTES can be used only when Querying using "
                                   "an IndexName");
     default:
@@ -85,11 +88,23 @@ static enum status check_filter(struct api_call *call, const struct range_reques
     while (expr_next_attribute(&request->filter, &walk, &name)) {
         if (key_schema_has(&table->schema, name))
             return error_format(&call->error, call_arena(call), ERROR_VALIDATION,
-                                "Filter Expression can only contain non-primary key attributes: "
+                                "%s can only contain non-primary key attributes: "
                                 "Primary key attribute: %.*s",
+                                call->input.legacy ? "QueryFilter" : "Filter Expression",
                                 BYTES_ARGS(name));
     }
     return STATUS_OK;
+}
+
+static enum status compile_legacy(struct api_call *call, struct range_request *request,
+                                  struct expr_program *projection)
+{
+    const struct range_input *input = call->input.at;
+    TRY(call_attributes_to_get(call, &input->attributes_to_get, projection));
+    TRY(call_filter(call, input, &request->filter));
+    return input->key_conditions.given
+               ? call_key_conditions(call, &input->key_conditions, &request->key_condition)
+               : STATUS_OK;
 }
 
 static enum status compile(struct api_call *call, struct range_request *request,
@@ -103,7 +118,7 @@ static enum status compile(struct api_call *call, struct range_request *request,
     TRY(call_expressions_begin(call, &expressions, &input->names, input->values, any, valued,
                                query ? "FilterExpression and KeyConditionExpression are null"
                                      : "FilterExpression is null"));
-    if (query && input->key_condition_expression.at == NULL)
+    if (query && input->key_condition_expression.at == NULL && !input->key_conditions.given)
         return call_invalid(call, "Either the KeyConditions or KeyConditionExpression parameter "
                                   "must be specified in the request.");
     TRY(call_compile(call, &expressions, EXPR_PROJECTION, input->projection_expression,
@@ -112,6 +127,8 @@ static enum status compile(struct api_call *call, struct range_request *request,
     TRY(call_compile(call, &expressions, EXPR_KEY_CONDITION, input->key_condition_expression,
                      &request->key_condition));
     TRY(call_expressions_end(call, &expressions));
+    if (UNLIKELY(call->input.legacy))
+        TRY(compile_legacy(call, request, projection));
     return query ? check_filter(call, request) : STATUS_OK;
 }
 

@@ -28,14 +28,14 @@ static enum status compiler_open(struct compiler *c)
     return c->code == NULL || c->pool == NULL || c->elements == NULL ? STATUS_NO_MEMORY : STATUS_OK;
 }
 
-static enum status assemble(struct compiler *c, struct expr_program *program)
+enum status compiler_assemble(struct compiler *c, struct expr_program *program)
 {
     size_t bytes = PROGRAM_HEAD_BYTES + c->code_count + c->pool_total;
     uint8_t *at = arena_alloc(c->arena, bytes);
     if (at == NULL)
         return STATUS_NO_MEMORY;
     at[0] = PROGRAM_FORMAT;
-    at[1] = (uint8_t)c->kind;
+    at[1] = (uint8_t)((uint32_t)c->kind | (c->legacy ? PROGRAM_LEGACY : 0));
     put_u16(at + 2, (uint16_t)c->pushes);
     put_u32(at + 4, c->code_count);
     put_u32(at + 8, (uint32_t)c->pool_total);
@@ -111,7 +111,7 @@ enum status expr_compile(struct expr_scope *scope, enum expr_kind kind, struct b
     TRY(compiler_open(&c));
     TRY(parse(&c));
     TRY(recorded(&c));
-    TRY(assemble(&c, program));
+    TRY(compiler_assemble(&c, program));
     if (kind == EXPR_KEY_CONDITION)
         key_check_duplicates(&c, program);
     return recorded(&c);

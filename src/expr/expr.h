@@ -138,6 +138,74 @@ MUST_USE enum status expr_update(const struct expr_program *program, struct valu
  */
 void expr_updated(const struct expr_program *program, struct value item, struct value_writer *w);
 
+/* Is this an update of legacy parameters that only deletes attributes?  It makes no new item:
+ * "DELETE - Nothing happens; there is no attribute to delete" (Developer Guide,
+ * AttributeUpdates). */
+bool expr_update_only_deletes(const struct expr_program *program);
+
+/* ---- Legacy parameters ----
+ *
+ * What expressions replaced makes the same programs.  Names are those of top-level attributes as
+ * they are: a dot in one is a letter.  None given (count 0): *program stays empty. */
+
+#define EXPR_LEGACY_MAX 1024u /* conditions, changes or names of one parameter; a bound of ours */
+
+/* ComparisonOperator, in the order of the service's model. */
+enum comparison {
+    COMPARISON_IN = 1,
+    COMPARISON_NULL,
+    COMPARISON_BETWEEN,
+    COMPARISON_LT,
+    COMPARISON_NOT_CONTAINS,
+    COMPARISON_EQ,
+    COMPARISON_GT,
+    COMPARISON_NOT_NULL,
+    COMPARISON_NE,
+    COMPARISON_LE,
+    COMPARISON_BEGINS_WITH,
+    COMPARISON_GE,
+    COMPARISON_CONTAINS,
+};
+
+/* "EQ", ... */
+const char *expr_comparison_name(enum comparison comparison);
+
+/* One entry of Expected, QueryFilter, ScanFilter or KeyConditions. */
+struct expr_condition {
+    struct bytes name;
+    enum comparison comparison;
+    const struct value *values; /* AttributeValueList */
+    uint32_t value_count;
+};
+
+/* Conditions into a program of `kind` (CONDITION, FILTER, KEY_CONDITION) that holds when all of
+ * them do, or, with `any`, when one does.  Their names differ; at most EXPR_LEGACY_MAX.
+ *   STATUS_INVALID  *fault     STATUS_NO_MEMORY  the arena is full */
+MUST_USE enum status expr_compile_conditions(struct arena *arena, enum expr_kind kind,
+                                             const struct expr_condition *conditions,
+                                             uint32_t count, bool any, struct expr_program *program,
+                                             struct expr_fault *fault);
+
+/* AttributeAction, in the order of the service's model. */
+enum change_action { CHANGE_ADD = 1, CHANGE_PUT, CHANGE_DELETE };
+
+/* One entry of AttributeUpdates. */
+struct expr_change {
+    struct bytes name;
+    enum change_action action;
+    struct value value; /* VALUE_ABSENT: none was given */
+};
+
+/* Changes of attributes, whose names differ, into an update; as above. */
+MUST_USE enum status expr_compile_changes(struct arena *arena, const struct expr_change *changes,
+                                          uint32_t count, struct expr_program *program,
+                                          struct expr_fault *fault);
+
+/* AttributesToGet into a projection; as above. */
+MUST_USE enum status expr_compile_names(struct arena *arena, const struct bytes *names,
+                                        uint32_t count, struct expr_program *program,
+                                        struct expr_fault *fault);
+
 /* ---- Key conditions ---- */
 
 enum sort_operator {

@@ -63,7 +63,8 @@ bool placeholder_valid(struct bytes placeholder, char sigil);
  *
  * offset size  meaning
  *      0    1  format: 1
- *      1    1  enum expr_kind
+ *      1    1  enum expr_kind; of an update that legacy parameters made with PROGRAM_LEGACY, which
+ *              gives faults their own texts and makes no item of deletions alone
  *      2    2  update: operands on the stack, at most
  *      4    4  bytes of code
  *      8    4  bytes of the pool
@@ -84,6 +85,7 @@ bool placeholder_valid(struct bytes placeholder, char sigil);
  */
 #define PROGRAM_FORMAT     1u
 #define PROGRAM_HEAD_BYTES 12u
+#define PROGRAM_LEGACY     0x80u
 #define ELEMENT_BYTES      8u
 #define ELEMENT_INDEX      UINT32_MAX
 #define NODE_HEAD_BYTES    13u
@@ -137,7 +139,7 @@ static inline struct program_view program_view(const struct expr_program *progra
 
 static inline enum expr_kind program_kind(const struct expr_program *program)
 {
-    return (enum expr_kind)program->code.at[1];
+    return (enum expr_kind)(program->code.at[1] & ~PROGRAM_LEGACY);
 }
 
 static inline struct bytes pool_bytes(const uint8_t *pool, const uint8_t *reference)
@@ -227,6 +229,7 @@ struct compiler {
     uint32_t pushes; /* the most operands that one action of an update pushes */
 
     bool no_memory;
+    bool legacy;           /* what is compiled are changes, not a text */
     bool redundant;        /* parentheses */
     struct bytes semantic; /* the first thing wrong with names, values and operands; .at == NULL:
                               nothing */
@@ -310,6 +313,9 @@ void emit_value(struct compiler *c, struct value value, uint32_t pool_at);
 
 /* Look :v up, mark it used; emit nothing.  *pool_at is where its bytes are. */
 struct value compile_value(struct compiler *c, struct token token, uint32_t *pool_at);
+
+/* Code and pool as a program (compile.c). */
+MUST_USE enum status compiler_assemble(struct compiler *c, struct expr_program *program);
 
 /* ---- Names (names.c) ---- */
 

@@ -298,9 +298,10 @@ enum status expr_program_check(struct bytes code, enum expr_kind kind)
 {
     struct check k = {.r = reader_of(code), .kind = kind};
     unsigned format = read_u8(&k.r), own_kind = read_u8(&k.r);
+    unsigned legacy = kind == EXPR_UPDATE ? PROGRAM_LEGACY : 0;
     k.pushes_max = read_u16(&k.r);
     uint32_t code_bytes = read_u32(&k.r), pool_bytes = read_u32(&k.r);
-    if (k.r.failed || format != PROGRAM_FORMAT || own_kind != (unsigned)kind ||
+    if (k.r.failed || format != PROGRAM_FORMAT || (own_kind & ~legacy) != (unsigned)kind ||
         (uint64_t)code_bytes + pool_bytes != reader_left(&k.r))
         return STATUS_CORRUPT;
     k.pool = bytes_of(k.r.at + code_bytes, pool_bytes);

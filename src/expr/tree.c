@@ -199,7 +199,7 @@ enum status compile_tree(struct compiler *c, struct action *actions, uint32_t co
         return STATUS_OK;
     struct writer w = {c, actions, c->code};
     uint32_t operands = c->code_count;
-    c->code_capacity = (uint32_t)c->text.count * 8 + 64 + operands;
+    c->code_capacity = c->element_count * NODE_HEAD_BYTES + operands;
     c->code = arena_alloc(c->arena, c->code_capacity);
     if (c->code == NULL)
         return STATUS_NO_MEMORY;

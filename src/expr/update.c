@@ -14,6 +14,7 @@ struct run {
 };
 
 struct update {
+    const struct expr_program *program;
     const uint8_t *pool;
     struct value item;
     struct value_writer *w;
@@ -29,6 +30,7 @@ static const char missing[] =
     "The provided expression refers to an attribute that does not exist in the item";
 static const char incorrect_type[] =
     "An operand in the update expression has an incorrect data type";
+static const char incorrect_legacy_type[] = "Type mismatch for attribute to update";
 static const char invalid_path[] =
     "The document path provided in the update expression is invalid for update";
 
@@ -36,6 +38,16 @@ static enum status refuse(struct update *u, const char *message)
 {
     u->fault->message = bytes_of_text(message);
     return STATUS_INVALID;
+}
+
+static bool is_legacy(const struct expr_program *program)
+{
+    return program->code.count > 0 && (program->code.at[1] & PROGRAM_LEGACY) != 0;
+}
+
+static enum status refuse_type(struct update *u)
+{
+    return refuse(u, is_legacy(u->program) ? incorrect_legacy_type : incorrect_type);
 }
 
 static enum status refuse_number(struct update *u, enum number_fault fault)
@@ -116,7 +128,7 @@ static enum status append(struct update *u, uint32_t *count)
 {
     struct run *left = &u->runs[*count - 2], *right = &u->runs[*count - 1];
     if (!is_list(u, left) || !is_list(u, right))
-        return refuse(u, incorrect_type);
+        return refuse_type(u);
     left->count += right->count; /* right's values lie just after left's */
     left->appended = true;
     --*count;
@@ -160,7 +172,7 @@ static enum status write_operand(struct update *u, const uint8_t *at, const uint
         default: {
             const struct run *left = &u->runs[count - 2], *right = &u->runs[count - 1];
             if (!is_number(u, left) || !is_number(u, right))
-                return refuse(u, incorrect_type);
+                return refuse_type(u);
             return write_sum(u, op, u->values[left->first], u->values[right->first]);
         }
         }
@@ -243,7 +255,7 @@ static enum status add(struct update *u, const struct node *node, const struct p
 {
     struct value more = node_value(u, node);
     if (place->old.at != NULL && value_type(place->old) != value_type(more))
-        return refuse(u, incorrect_type);
+        return refuse_type(u);
     write_place(u, place);
     if (place->old.at == NULL)
         value_write_value(u->w, more);
@@ -256,7 +268,7 @@ static enum status add(struct update *u, const struct node *node, const struct p
 
 static enum status delete (struct update *u, const struct node *node, const struct place *place) {
     struct value less = node_value(u, node); if (place->old.at == NULL) return STATUS_OK;
-    if (value_type(place->old) != value_type(less)) return refuse(u, incorrect_type);
+    if (value_type(place->old) != value_type(less)) return refuse_type(u);
     if (difference(NULL, place->old, less) == 0) return STATUS_OK; /* there are no empty sets */
     write_place(u, place);
     value_write_begin(u->w, value_type(place->old));
@@ -352,6 +364,7 @@ enum status expr_update(const struct expr_program *program, struct value item, s
                         struct value_writer *w, struct arena *arena, struct expr_fault *fault)
 {
     struct update u;
+    u.program = program;
     u.item = item;
     u.w = w;
     u.arena = arena;
@@ -372,4 +385,18 @@ enum status expr_update(const struct expr_program *program, struct value item, s
                       "Nesting Levels have exceeded supported limits: Attributes in the item have "
                       "nested levels beyond supported limit");
     return w->status == STATUS_NO_MEMORY ? STATUS_NO_MEMORY : STATUS_OK;
+}
+
+bool expr_update_only_deletes(const struct expr_program *program)
+{
+    if (!is_legacy(program))
+        return false;
+    struct program_view view = program_view(program);
+    for (const uint8_t *at = view.code; at < view.end;) {
+        struct node node = node_read(at, view.pool);
+        if (node.verb != VERB_REMOVE && node.verb != VERB_DELETE)
+            return false;
+        at = node.next;
+    }
+    return true;
 }

@@ -126,6 +126,10 @@ static enum status make_new_item(struct context *ctx, struct writing *w, struct 
         *item = VALUE_ABSENT;
         return STATUS_OK;
     }
+    if (value_type(w->old.item) == VALUE_NONE && expr_update_only_deletes(&request->update)) {
+        *item = VALUE_ABSENT;
+        return STATUS_OK;
+    }
     struct buffer *scratch = &w->replica->node->scratch;
     buffer_clear(scratch);
     struct value_writer writer;

@@ -500,9 +500,51 @@ static void members_that_are_not_built_are_noticed(void **state)
     assert_string_equal(f->input.unbuilt->name, "IndexName");
     (void)decoded(f, &shape_QueryInput, "{\"TableName\":\"abc\",\"IndexName\":null}");
     assert_null(f->input.unbuilt);
-    (void)decoded(f, &shape_BatchGetItemInput,
-                  "{\"RequestItems\":{\"abc\":{\"Keys\":[{}],\"AttributesToGet\":[\"a\"]}}}");
-    assert_string_equal(f->input.unbuilt->name, "AttributesToGet");
+}
+
+/* expr/ numbers operators and actions as the model lists them. */
+static void legacy_enumerations_are_those_of_expr(void **state)
+{
+    (void)state;
+    assert_int_equal(shape_ComparisonOperator.value_count, COMPARISON_CONTAINS);
+    for (uint16_t i = 0; i < shape_ComparisonOperator.value_count; i++)
+        assert_string_equal(shape_ComparisonOperator.values[i],
+                            expr_comparison_name((enum comparison)(i + 1)));
+    assert_string_equal(shape_AttributeAction.values[CHANGE_ADD - 1], "ADD");
+    assert_string_equal(shape_AttributeAction.values[CHANGE_PUT - 1], "PUT");
+    assert_string_equal(shape_AttributeAction.values[CHANGE_DELETE - 1], "DELETE");
+    assert_string_equal(shape_ConditionalOperator.values[CONDITIONAL_OR - 1], "OR");
+    assert_string_equal(shape_ConditionalOperator.values[CONDITIONAL_AND - 1], "AND");
+}
+
+static void legacy_parameters_are_held(void **state)
+{
+    struct fixture *f = *state;
+    const struct write_item_input *write = decoded(
+        f, &shape_UpdateItemInput,
+        "{\"TableName\":\"abc\",\"Key\":{},\"AttributeUpdates\":{\"a\":{\"Value\":{\"S\":\"b\"}},"
+        "\"c\":{\"Action\":\"DELETE\"}},\"Expected\":{\"d\":{\"Exists\":false},\"e\":"
+        "{\"ComparisonOperator\":\"IN\",\"AttributeValueList\":[{\"N\":\"1\"},{\"N\":\"2\"}]}},"
+        "\"ConditionalOperator\":\"OR\"}");
+    const struct update_input *updates = write->attribute_updates.values;
+    const struct expected_input *expected = write->expected.values;
+    assert_true(f->input.legacy);
+    assert_int_equal(write->attribute_updates.count, 2);
+    assert_text(write->attribute_updates.keys[0], "a");
+    assert_int_equal(value_type(updates[0].value), VALUE_S);
+    assert_int_equal(updates[0].action, 0);
+    assert_int_equal(updates[1].action, CHANGE_DELETE);
+    assert_int_equal(expected[0].exists, MODEL_FALSE);
+    assert_int_equal(expected[1].comparison, COMPARISON_IN);
+    assert_int_equal(expected[1].values.count, 2);
+    assert_int_equal(write->conditional_operator, CONDITIONAL_OR);
+    (void)decoded(f, &shape_UpdateItemInput, "{\"TableName\":\"abc\",\"Key\":{}}");
+    assert_false(f->input.legacy);
+    refused(f, &shape_QueryInput,
+            "{\"TableName\":\"abc\",\"KeyConditions\":{\"pk\":{\"AttributeValueList\":[]}}}",
+            "1 validation error detected: Value null at "
+            "'keyConditions.pk.member.comparisonOperator' failed to satisfy constraint: Member "
+            "must not be null");
 }
 
 static void legacy_beside_expressions_is_mixed(void **state)
@@ -667,6 +709,8 @@ int main(void)
         cmocka_unit_test(lengths_count_characters),
         cmocka_unit_test(at_most_ten_faults_are_listed),
         cmocka_unit_test(members_that_are_not_built_are_noticed),
+        cmocka_unit_test(legacy_enumerations_are_those_of_expr),
+        cmocka_unit_test(legacy_parameters_are_held),
         cmocka_unit_test(legacy_beside_expressions_is_mixed),
         cmocka_unit_test(faults_of_attribute_values_are_kept),
         cmocka_unit_test(shapes_are_well_formed),
