@@ -389,8 +389,8 @@ enum status expr_update(const struct expr_program *program, struct value item, s
 
 bool expr_update_only_deletes(const struct expr_program *program)
 {
-    if (!is_legacy(program))
-        return false;
+    if (program->code.count == 0)
+        return false; /* it changes nothing, and makes an item of the key */
     struct program_view view = program_view(program);
     for (const uint8_t *at = view.code; at < view.end;) {
         struct node node = node_read(at, view.pool);

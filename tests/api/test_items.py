@@ -108,6 +108,14 @@ def test_write_capacity(server, table, size, units):
     assert got == {}
 
 
+@pytest.mark.parametrize("expression", ["REMOVE a", "REMOVE a, #b", "DELETE a :s", "REMOVE #b DELETE a :s"])
+def test_an_update_that_only_takes_away_makes_no_item(server, table, expression):
+    extra = {"ExpressionAttributeNames": {"#b": "b"}} if "#b" in expression else {}
+    values = {":s": {"SS": ["x"]}} if ":s" in expression else None
+    assert "Attributes" not in update(server, table, key("none"), expression, values, ReturnValues="ALL_NEW", **extra)
+    assert get(server, table, key("none")) == {}
+
+
 def test_metrics_of_collections_are_accepted(server, table):
     assert put(server, table, key("m"), ReturnItemCollectionMetrics="SIZE") == {}
 

@@ -522,7 +522,9 @@ static void deletions_alone_make_no_item(void **state)
     assert_true(expr_update_only_deletes(&program));
     assert_null(compile_changes(f, changes, 3, &program));
     assert_false(expr_update_only_deletes(&program));
-    program = must_compile(f, EXPR_UPDATE, "REMOVE a", NULL, NULL);
+    program = must_compile(f, EXPR_UPDATE, "REMOVE a, b", NULL, NULL);
+    assert_true(expr_update_only_deletes(&program));
+    program = must_compile(f, EXPR_UPDATE, "REMOVE a SET b = c", NULL, NULL);
     assert_false(expr_update_only_deletes(&program));
 }
 
