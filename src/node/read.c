@@ -173,8 +173,9 @@ static enum status hold_next(struct walk *walk)
     return status;
 }
 
-/* Others have their turn after TURN_WORK.  The pair that is held does not outlive that: the cursor
- * goes back to it. */
+/* Others have their turn after TURN_WORK.  The pair that is held does not outlive that, and
+ * versions may go from the overlay into the tree beyond its end: the cursor goes back to what was
+ * given out. */
 static enum status give_way(struct walk *walk)
 {
     if (LIKELY(walk->work < TURN_WORK))
@@ -182,9 +183,9 @@ static enum status give_way(struct walk *walk)
     walk->work = 0;
     TRY(context_check(walk->ctx));
     context_yield(walk->ctx);
-    if (!walk->held)
+    if (!walk->held && !walk->tree_ended)
         return STATUS_OK;
-    walk->held = false;
+    walk->held = walk->tree_ended = false;
     return open_cursor(walk);
 }
 

@@ -555,7 +555,7 @@ static void calls_without_memory_change_nothing(void **state)
 
 /* ---- A long walk lets others have their turn ---- */
 
-#define LONG_VERSIONS 6000
+#define LONG_VERSIONS 40000
 
 struct turns {
     bool stop;
@@ -587,18 +587,14 @@ static enum status take_in_order(struct item_sink *sink, struct value item)
 
 /* A version for each key between "b" and "c", every second a deletion, that stays in the overlay.
  * */
-static void long_walk_body(struct context *ctx, struct fixture *f)
+static struct version *insert_versions(struct context *ctx, struct replica *replica)
 {
-    struct replica *replica = node_replica(f->node, GROUP);
-    CHECK(f, put(ctx, f, GROUP, BYTES("z"), LONG_VERSIONS + 1, 0) == STATUS_OK);
-    while (replica->applied_slot < replica->commit_slot)
-        context_yield(ctx);
     struct version *versions = calloc(LONG_VERSIONS, sizeof(*versions));
     for (uint32_t i = 0; i < LONG_VERSIONS; i++) {
         versions[i] = (struct version){.slot = replica->commit_slot};
         versions[i].key = arena_format(&ctx->arena, "b%06u", i);
         if (i % 2 == 0) {
-            struct value item = make_item(ctx, versions[i].key, i + 1, 0);
+            struct value item = make_item(ctx, versions[i].key, i + 2, 0);
             struct row row = {.version = replica->commit_slot, .item = item};
             uint8_t *at = arena_alloc(&ctx->arena, ROW_HEADER_BYTES + item.bytes);
             row_header_write(at, &row);
@@ -607,18 +603,35 @@ static void long_walk_body(struct context *ctx, struct fixture *f)
         }
         overlay_insert(&replica->overlay, &versions[i]);
     }
-    struct turns turns = {0};
-    struct fiber_options options = {.arena_bytes_max = 4096, .deadline_ns = UINT64_MAX};
-    CHECK(f, fiber_spawn(ctx->env, &options, count_turns, &turns) == STATUS_OK);
+    return versions;
+}
+
+static void walk_all(struct context *ctx, struct fixture *f, struct ordered_sink *sink)
+{
     struct replica_target target = target_of(GROUP);
     struct replica_range range = {.bytes_max = PAGE_BYTES_MAX};
     struct replica_range_result found = {0};
-    struct ordered_sink sink = {.sink = {.take = take_in_order}};
     struct error error = {0};
-    CHECK(f, f->service->range(ctx, f->service, &target, &range, &sink.sink, &found, &error) ==
+    *sink = (struct ordered_sink){.sink = {.take = take_in_order}};
+    CHECK(f, f->service->range(ctx, f->service, &target, &range, &sink->sink, &found, &error) ==
                  STATUS_OK);
+    CHECK(f, !sink->wrong);
+}
+
+static void long_walk_body(struct context *ctx, struct fixture *f)
+{
+    struct replica *replica = node_replica(f->node, GROUP);
+    CHECK(f, put(ctx, f, GROUP, BYTES("z"), LONG_VERSIONS + 1, 0) == STATUS_OK);
+    while (replica->applied_slot < replica->commit_slot)
+        context_yield(ctx);
+    struct version *versions = insert_versions(ctx, replica);
+    struct turns turns = {0};
+    struct fiber_options options = {.arena_bytes_max = 4096, .deadline_ns = UINT64_MAX};
+    CHECK(f, fiber_spawn(ctx->env, &options, count_turns, &turns) == STATUS_OK);
+    struct ordered_sink sink;
+    walk_all(ctx, f, &sink);
     CHECK(f, turns.count >= 6);
-    CHECK(f, sink.count == LONG_VERSIONS / 2 + 1 && !sink.wrong);
+    CHECK(f, sink.count == LONG_VERSIONS / 2 + 1);
     CHECK(f, sink.last == LONG_VERSIONS + 1);
     turns.stop = true;
     context_yield(ctx);
@@ -632,6 +645,54 @@ static void a_long_walk_lets_others_run(void **state)
     (void)state;
     struct fixture *f = fixture_create_open(13);
     assert_true(fixture_run(f, long_walk_body));
+    fixture_close(f);
+    fixture_free(f);
+}
+
+/* What another fiber's turn applies: the version goes from the overlay into the tree. */
+struct applied {
+    struct replica *replica;
+    struct version *version;
+    enum status status;
+};
+
+static void apply_one(struct context *ctx, void *argument)
+{
+    struct applied *applied = argument;
+    struct tree *tree = applied->replica->tree;
+    struct tree_mutation put = {
+        .kind = TREE_PUT, .key = applied->version->key, .value = applied->version->row};
+    context_yield(ctx);
+    applied->status = tree_apply(ctx, tree, &put, 1, tree_row(tree).applied + 1);
+    overlay_remove(&applied->replica->overlay, applied->version);
+}
+
+/* The walk has reached the end of the tree when the last item goes there from the overlay. */
+static void applied_meanwhile_body(struct context *ctx, struct fixture *f)
+{
+    struct replica *replica = node_replica(f->node, GROUP);
+    CHECK(f, put(ctx, f, GROUP, BYTES("a"), 1, 0) == STATUS_OK);
+    while (replica->applied_slot < replica->commit_slot)
+        context_yield(ctx);
+    struct version *versions = insert_versions(ctx, replica);
+    struct applied last = {replica, &versions[LONG_VERSIONS - 2], STATUS_END};
+    struct fiber_options options = {.arena_bytes_max = 1u << 20, .deadline_ns = UINT64_MAX};
+    CHECK(f, fiber_spawn(ctx->env, &options, apply_one, &last) == STATUS_OK);
+    struct ordered_sink sink;
+    walk_all(ctx, f, &sink);
+    CHECK(f, last.status == STATUS_OK);
+    CHECK(f, sink.count == LONG_VERSIONS / 2 + 1);
+    for (uint32_t i = 0; i < LONG_VERSIONS; i++)
+        if (&versions[i] != last.version)
+            overlay_remove(&replica->overlay, &versions[i]);
+    free(versions);
+}
+
+static void a_walk_sees_what_is_applied_meanwhile(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_create_open(23);
+    assert_true(fixture_run(f, applied_meanwhile_body));
     fixture_close(f);
     fixture_free(f);
 }
@@ -723,6 +784,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_long_walk_lets_others_run),
+        cmocka_unit_test(a_walk_sees_what_is_applied_meanwhile),
         cmocka_unit_test(writes_conditions_and_reads),
         cmocka_unit_test(one_flow_wins_a_condition_and_no_update_is_lost),
         cmocka_unit_test(hlc_grows_over_a_restart_with_the_clock_set_back),
