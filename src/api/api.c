@@ -229,8 +229,7 @@ static enum status decode(struct api_call *call)
         return model_mixed(input, arena, &call->error);
     if (input->unbuilt != NULL)
         return error_format(&call->error, arena, ERROR_VALIDATION,
-                            "One or more parameter values were invalid: %s is not supported",
-                            input->unbuilt->name);
+                            INVALID_VALUES "%s is not supported", input->unbuilt->name);
     if (input->value_fault.at != NULL) {
         call->error = (struct error){.code = ERROR_VALIDATION, .message = input->value_fault};
         return STATUS_INVALID;

@@ -2,8 +2,6 @@
  * programs that expressions make.  Texts as reported of the service (docs/compatibility.md). */
 #include "api/api_private.h"
 
-#define INVALID_VALUES "One or more parameter values were invalid: "
-
 #define REFUSE(call, ...)                                                                          \
     error_format(&(call)->error, call_arena(call), ERROR_VALIDATION, __VA_ARGS__)
 

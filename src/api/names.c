@@ -2,7 +2,6 @@
 #include "api/api_private.h"
 
 #define TABLE_NAME_LENGTH_MIN 3u
-#define INVALID_VALUES        "One or more parameter values were invalid: "
 
 enum arn_part { ARN_ARN, ARN_PARTITION, ARN_SERVICE, ARN_REGION, ARN_ACCOUNT, ARN_RESOURCE };
 

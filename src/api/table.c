@@ -2,8 +2,6 @@
 #include "api/api_private.h"
 #include "base/assert.h"
 
-#define INVALID_VALUES "One or more parameter values were invalid: "
-
 #define UNITS_BOUND         INT64_C(1000000000000) /* what the service calls out of bounds */
 #define LIST_TABLES_DEFAULT 100u
 

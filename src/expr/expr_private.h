@@ -11,6 +11,8 @@
 #include "base/codec.h"
 #include "expr/expr.h"
 
+#define INVALID_VALUES "One or more parameter values were invalid: " /* how some texts begin */
+
 /* ---- Tokens ---- */
 
 enum token_type {

@@ -132,9 +132,7 @@ static enum status check_operand(const struct key_attribute *attribute, const st
 {
     if (value_type(operand) != attribute->type ||
         (clause->op == OP_BEGINS_WITH && attribute->type == VALUE_N))
-        return REFUSE("%s",
-                      "One or more parameter values were invalid: Condition parameter type does "
-                      "not match schema type");
+        return REFUSE("%s", INVALID_VALUES "Condition parameter type does not match schema type");
     if (attribute->type == VALUE_N)
         return STATUS_OK;
     size_t count = value_bytes(operand).count;
@@ -144,14 +142,14 @@ static enum status check_operand(const struct key_attribute *attribute, const st
                       attribute->type == VALUE_S ? "string" : "binary",
                       BYTES_ARGS(attribute->name));
     if (partition && count > KEY_PARTITION_BYTES_MAX)
-        return REFUSE("One or more parameter values were invalid: Size of hashkey has exceeded the "
-                      "maximum size limit of%u bytes",
+        return REFUSE(INVALID_VALUES
+                      "Size of hashkey has exceeded the maximum size limit of%u bytes",
                       KEY_PARTITION_BYTES_MAX);
     if (!partition && count > KEY_SORT_BYTES_MAX)
-        return REFUSE(
-            "One or more parameter values were invalid: Aggregated size of all range keys "
-            "has exceeded the size limit of %u bytes",
-            KEY_SORT_BYTES_MAX);
+        return REFUSE(INVALID_VALUES
+                      "Aggregated size of all range keys has exceeded the size limit of %u "
+                      "bytes",
+                      KEY_SORT_BYTES_MAX);
     return STATUS_OK;
 }
 

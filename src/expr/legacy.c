@@ -7,8 +7,6 @@
 #include "base/assert.h"
 #include "expr/expr_private.h"
 
-#define INVALID_VALUES "One or more parameter values were invalid: "
-
 #define JUMP_BYTES      5u
 #define PATH_BYTES      (2u + ELEMENT_BYTES)
 #define OPERAND_BYTES   9u
@@ -50,8 +48,8 @@ const char *expr_comparison_name(enum comparison comparison)
 #define REFUSE(c, ...) compiler_refuse((c), arena_format((c)->arena, __VA_ARGS__))
 
 /* Room for `count` names and `values` values, and for as many bytes of code. */
-static enum status open(struct compiler *c, struct arena *arena, enum expr_kind kind,
-                        uint32_t count, size_t values, size_t code_bytes, struct expr_fault *fault)
+static enum status begin(struct compiler *c, struct arena *arena, enum expr_kind kind,
+                         uint32_t count, size_t values, size_t code_bytes, struct expr_fault *fault)
 {
     memset(c, 0, offsetof(struct compiler, code_local));
     c->arena = arena;
@@ -171,8 +169,8 @@ enum status expr_compile_conditions(struct arena *arena, enum expr_kind kind,
         return STATUS_OK;
     for (uint32_t i = 0; i < count; i++)
         values += MIN(conditions[i].value_count, EXPR_IN_MAX); /* more are refused below */
-    TRY(open(&c, arena, kind, count, values, count * CONDITION_BYTES + values * OPERAND_BYTES,
-             fault));
+    TRY(begin(&c, arena, kind, count, values, count * CONDITION_BYTES + values * OPERAND_BYTES,
+              fault));
     /* Each jump ends where the next one is, which then jumps for the same reason: so they do not
      * nest, however many there are. */
     uint32_t jump = 0;
@@ -256,7 +254,7 @@ enum status expr_compile_changes(struct arena *arena, const struct expr_change *
     struct compiler c;
     if (count == 0)
         return STATUS_OK;
-    TRY(open(&c, arena, EXPR_UPDATE, count, 2 * (size_t)count, count * CHANGE_BYTES, fault));
+    TRY(begin(&c, arena, EXPR_UPDATE, count, 2 * (size_t)count, count * CHANGE_BYTES, fault));
     c.legacy = true;
     struct action *actions = arena_alloc_array(arena, count, sizeof(*actions));
     if (actions == NULL)
@@ -300,7 +298,7 @@ enum status expr_compile_names(struct arena *arena, const struct bytes *names, u
     struct compiler c;
     if (count == 0)
         return STATUS_OK;
-    TRY(open(&c, arena, EXPR_PROJECTION, count, 0, 1, fault));
+    TRY(begin(&c, arena, EXPR_PROJECTION, count, 0, 1, fault));
     struct action *actions = arena_alloc_array(arena, count, sizeof(*actions));
     if (actions == NULL)
         return STATUS_NO_MEMORY;

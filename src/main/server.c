@@ -17,11 +17,12 @@
 #define ADMIN_CONNECTIONS 64u
 #define METRICS_BYTES_MAX (UINT64_C(8) << 20)
 #define REQUEST_BYTES     (UINT64_C(512) << 20)
-#define SETTLE_NS                                                                                  \
-    UINT64_C(1000000000)                      /* much less than clients wait before they ask again
-                                                * */
-#define ADMIN_BYTES      (UINT64_C(32) << 20) /* as much for the admin endpoint, of its own */
-#define ADMIN_BODY_BYTES (UINT64_C(64) << 10)
+#define ADMIN_BYTES       (UINT64_C(32) << 20) /* as much for the admin endpoint, of its own */
+#define ADMIN_BODY_BYTES  (UINT64_C(64) << 10)
+
+/* How long DescribeTable waits for a change under way: much less than clients wait before they ask
+ * again. */
+#define SETTLE_NS UINT64_C(1000000000)
 
 struct server {
     struct env *env;

@@ -16,6 +16,8 @@
 #define ERROR_PREFIX_SERVICE  "com.amazon.coral.service#"
 #define ERROR_PREFIX_VALIDATE "com.amazon.coral.validate#"
 
+#define INVALID_VALUES "One or more parameter values were invalid: " /* how many texts begin */
+
 /* X(code, exception name, prefix, HTTP status, member that holds the text) */
 #define ERROR_MAP(X)                                                                               \
     X(VALIDATION, "ValidationException", ERROR_PREFIX_VALIDATE, 400, "message")                    \

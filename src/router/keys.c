@@ -3,8 +3,7 @@
 #include "base/assert.h"
 #include "router/router_private.h"
 
-#define INVALID_VALUES "One or more parameter values were invalid: "
-#define NOT_VALID      "One or more parameter values are not valid. "
+#define NOT_VALID "One or more parameter values are not valid. "
 
 static size_t content_bytes(struct value v)
 {
