@@ -134,7 +134,7 @@ static const char *data_fault(enum status status)
     case STATUS_LOCKED:
         return "another process uses it";
     case STATUS_DENIED:
-        return "no permission to read and write it";
+        return "no permission to read and write it, or its file system is read-only";
     case STATUS_NO_SPACE:
         return "there is no space left on its disk";
     case STATUS_NOT_FOUND:

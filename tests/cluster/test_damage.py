@@ -151,7 +151,8 @@ def test_what_is_no_file_of_the_log(start, data):
     os.mkfifo(last)
     server = start(ready=False)
     assert server.wait() == 1
-    assert server.lines[-1] == f"trine: cannot open the data directory {data}: no permission to read and write it\n"
+    assert server.lines[-1] == (f"trine: cannot open the data directory {data}: no permission to read and write it, "
+                                "or its file system is read-only\n")
 
 
 # ---- The tree ----

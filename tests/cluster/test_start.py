@@ -65,7 +65,7 @@ def test_directories_without_permission(start, filled, tmp_path):
             folder.chmod(folder.stat().st_mode | 0o55)
     nobody = ["setpriv", "--reuid", "nobody", "--regid", "nogroup", "--clear-groups"]
     before = content(filled)
-    denied = "no permission to read and write it"
+    denied = "no permission to read and write it, or its file system is read-only"
     refuses(start(prefix=nobody, ready=False), f"cannot open the data directory {filled}: {denied}")
     assert content(filled) == before
     new = tmp_path / "new"
