@@ -162,7 +162,8 @@ struct env {
     struct log *log;
     struct fiber_pool *fibers; /* see env/fiber.h */
     struct env_stats stats;
-    bool simulated; /* a simulation: BUGGIFY may choose what is legal but rude */
+    bool simulated;         /* a simulation: BUGGIFY may choose what is legal but rude */
+    int64_t wall_offset_ns; /* see wall_now_ns; 0 unless a tester has moved the clock */
 #ifdef TRINE_DEBUG
     unsigned bugs; /* seeded bugs that are switched on, see env/bugs.h */
 #endif
@@ -178,6 +179,20 @@ static inline uint64_t env_now_ns(struct env *env)
 static inline uint64_t env_wall_ns(struct env *env)
 {
     return env->ops->wall_ns(env);
+}
+
+/* What time it is for all that clients see of time passing: items that expire, tokens and iterators
+ * that do, records that are kept for a day, dates in descriptions.  The wall clock, moved by what a
+ * tester has set (wall_offset_ns).  In nanoseconds since 1970-01-01 UTC; may jump, also back.
+ * Signatures, log lines and the log's own clocks go by env_wall_ns. */
+static inline uint64_t wall_now_ns(struct env *env)
+{
+    uint64_t wall_ns = env->ops->wall_ns(env);
+    uint64_t offset_ns = (uint64_t)env->wall_offset_ns; /* modulo 2^64, as the sum */
+    uint64_t now_ns = wall_ns + offset_ns;
+    if (env->wall_offset_ns < 0)
+        return now_ns <= wall_ns ? now_ns : 0;
+    return now_ns >= wall_ns ? now_ns : UINT64_MAX;
 }
 
 static inline void env_random(struct env *env, void *to, size_t count)

@@ -16,7 +16,7 @@ static void tables_changed(struct router *router)
 
 static uint64_t now_ms(const struct router *router)
 {
-    return env_wall_ns(router->env) / UINT64_C(1000000);
+    return wall_now_ns(router->env) / UINT64_C(1000000);
 }
 
 static enum status find_table(struct context *ctx, struct router *router, struct bytes name,

@@ -32,6 +32,7 @@ static inline int conformance_main(struct conformance *c, const char *name)
     cmocka_unit_test_prestate_setup_teardown(test, conformance_setup, conformance_teardown, c)
     const struct CMUnitTest tests[] = {
         CONFORMANCE_TEST(clock_never_goes_back),
+        CONFORMANCE_TEST(wall_now_is_moved_by_its_offset),
         CONFORMANCE_TEST(random_differs),
         CONFORMANCE_TEST(tasks_run_once_in_order),
         CONFORMANCE_TEST(tasks_leave_room_for_events),

@@ -20,6 +20,23 @@ static inline void clock_never_goes_back(void **state)
     assert_true(env_wall_ns(c->env) > 0);
 }
 
+/* A tester's clock is the wall clock, moved; it neither wraps nor goes below 1970. */
+static inline void wall_now_is_moved_by_its_offset(void **state)
+{
+    struct conformance *c = *state;
+    uint64_t before_ns = env_wall_ns(c->env);
+    assert_true(wall_now_ns(c->env) >= before_ns);
+    c->env->wall_offset_ns = INT64_C(86400) * 1000000000;
+    assert_true(wall_now_ns(c->env) >= before_ns + UINT64_C(86400) * 1000000000);
+    c->env->wall_offset_ns = -INT64_C(1000000000);
+    assert_true(wall_now_ns(c->env) < env_wall_ns(c->env));
+    c->env->wall_offset_ns = INT64_MIN;
+    assert_int_equal(wall_now_ns(c->env), 0);
+    c->env->wall_offset_ns = INT64_MAX;
+    assert_true(wall_now_ns(c->env) > INT64_MAX);
+    c->env->wall_offset_ns = 0;
+}
+
 static inline void random_differs(void **state)
 {
     struct conformance *c = *state;
