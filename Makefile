@@ -1,6 +1,6 @@
 # Thin front of the build.  `make run` and `make test` need nothing but Debian 12, git and make.
 .DEFAULT_GOAL := build
-.PHONY: run build test soak bench fuzz sim lint format clean deps deps-test
+.PHONY: run build test soak bench fuzz sim spec lint format clean deps deps-test
 
 JOBS ?= $(shell nproc)
 
@@ -57,6 +57,10 @@ fuzz: deps-test build/fuzz
 
 sim: deps-test build/sim
 	@tools/sim --minutes $(MINUTES) --record
+
+# The protocols' models, within wider bounds than `make test` has.
+spec: deps-test
+	@tools/spec --large
 
 bench: deps-test build/release/trine
 	@ninja -C build/release -j $(JOBS) --quiet trine-load
