@@ -77,7 +77,8 @@ void txn_group_apply(struct txn_group *group, const struct txn_effect *effect, u
 
 /* ---- Single writes, one-round transactions ---- */
 
-/* May a write that is no part of a transaction change the item?  No: TransactionConflictException. */
+/* May a write that is no part of a transaction change the item?  If not, it gets a
+ * TransactionConflictException. */
 static inline bool txn_may_write(const struct txn_item *item)
 {
     return !item->has_intent;
