@@ -1,10 +1,12 @@
-/* Records that the node and the catalog keep: log entries, tables.  The first byte says which. */
+/* Records that the node, the catalog and transactions keep: log entries, tables, intents, the
+ * ledger's lists of items.  The first byte says which. */
 #include <stdint.h>
 #include <stdlib.h>
 
 #include "base/assert.h"
 #include "metadata/table.h"
 #include "node/entry.h"
+#include "txn/record.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t count);
 
@@ -40,14 +42,63 @@ static void read_table(struct bytes record)
     ASSERT(heap.bytes_used == 0);
 }
 
+/* An intent that reads is written back as the same bytes. */
+static void read_intent(struct bytes row)
+{
+    struct intent intent;
+    uint8_t header[INTENT_HEADER_BYTES];
+    if (intent_read(row, &intent) != STATUS_OK)
+        return;
+    intent_write(header, &intent);
+    ASSERT(memcmp(header, row.at, sizeof(header)) == 0);
+    ASSERT(intent.image.count == row.count - sizeof(header));
+}
+
+/* So is a ledger's record; and what its keys are is asked without trust. */
+static void read_ledger(struct bytes record)
+{
+    struct ledger_item items[TXN_ITEMS_MAX];
+    struct reader walk;
+    uint64_t begun_ns;
+    uint32_t count, seen = 0;
+    if (ledger_record_read(record, &begun_ns, &count, &walk) != STATUS_OK)
+        return;
+    while (seen < TXN_ITEMS_MAX && ledger_record_next(&walk, &items[seen])) {
+        struct key intent, item;
+        if (intent_key(items[seen].key, &intent) == STATUS_OK)
+            ASSERT(intent_key_is(key_bytes(&intent), &item) &&
+                   bytes_equal(key_bytes(&item), items[seen].key));
+        seen++;
+    }
+    ASSERT(seen == count && reader_left(&walk) == 0);
+    struct heap heap;
+    struct buffer again;
+    heap_init(&heap, false);
+    buffer_init(&again, &heap, 16u << 20);
+    ledger_record_write(&again, begun_ns, items, count);
+    ASSERT(bytes_equal(buffer_bytes(&again), record));
+    buffer_release(&again);
+    ASSERT(heap.bytes_used == 0);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t count)
 {
     if (count == 0)
         return 0;
     struct bytes rest = bytes_of(data + 1, count - 1);
-    if (data[0] % 2 == 0)
+    switch (data[0] % 4) {
+    case 0:
         read_entry(rest);
-    else
+        break;
+    case 1:
         read_table(rest);
+        break;
+    case 2:
+        read_intent(rest);
+        break;
+    default:
+        read_ledger(rest);
+        break;
+    }
     return 0;
 }

@@ -116,7 +116,9 @@ bool ledger_record_next(struct reader *items, struct ledger_item *item)
     uint64_t table_id = read_u64(items);
     uint16_t key_bytes = read_u16(items);
     struct bytes key = read_bytes(items, key_bytes);
-    if (items->failed || table_id == 0 || key.count == 0 || key.count > KEY_BYTES_MAX)
+    if (table_id == 0 || key.count == 0 || key.count > KEY_BYTES_MAX)
+        items->failed = true;
+    if (items->failed)
         return false;
     *item = (struct ledger_item){table_id, key};
     return true;

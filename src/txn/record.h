@@ -88,6 +88,8 @@ void ledger_record_write(struct buffer *to, uint64_t begun_ns, const struct ledg
  *   STATUS_VERSION, STATUS_CORRUPT */
 MUST_USE enum status ledger_record_read(struct bytes record, uint64_t *begun_ns, uint32_t *count,
                                         struct reader *items);
+/* The next item; false: no more.  In a record that was not checked, `items->failed` says that it
+ * ends with something else. */
 bool ledger_record_next(struct reader *items, struct ledger_item *item);
 
 #endif

@@ -235,6 +235,12 @@ static void ledger_records_survive_and_mutated_ones_are_refused_or_whole(void **
     for (size_t cut = 0; cut < record.count; cut++)
         assert_int_not_equal(ledger_record_read(bytes_of(record.at, cut), &begun_ns, &count, &walk),
                              STATUS_OK);
+    /* What follows the items and is none: ten zeros. */
+    uint8_t longer[128] = {0};
+    memcpy(longer, record.at, record.count);
+    assert_int_equal(
+        ledger_record_read(bytes_of(longer, record.count + 10), &begun_ns, &count, &walk),
+        STATUS_CORRUPT);
     struct prng prng;
     prng_init(&prng, 31);
     uint8_t bytes[128];
