@@ -43,6 +43,131 @@ void key_encode(struct key *key, uint64_t hash_seed, struct value partition, str
     key->count = (uint16_t)(key->count + content.count);
 }
 
+/* ---- Other collections ---- */
+
+#define GROUP_BYTES   8u
+#define GROUP_GOES_ON 9u
+
+/* Bytes up to the collection byte; 0: `key` is too short to be one. */
+static size_t prefix_bytes(struct bytes key)
+{
+    if (key.count < 11)
+        return 0;
+    size_t bytes = 10u + get_u16_be(key.at + 8);
+    return bytes < key.count && bytes < KEY_PREFIX_BYTES_MAX ? bytes : 0;
+}
+
+uint8_t key_collection(struct bytes key)
+{
+    size_t prefix = prefix_bytes(key);
+    return prefix == 0 ? KEY_COLLECTION_ITEM : key.at[prefix];
+}
+
+enum status key_in_collection(struct key *to, struct bytes key, uint8_t collection)
+{
+    size_t prefix = prefix_bytes(key);
+    if (prefix == 0)
+        return STATUS_CORRUPT;
+    memcpy(to->at, key.at, prefix);
+    to->at[prefix] = collection;
+    to->count = (uint16_t)(prefix + 1);
+    return STATUS_OK;
+}
+
+void key_append_escaped_bytes(struct key *key, struct bytes content)
+{
+    ASSERT(content.count <= KEY_SORT_BYTES_MAX);
+    ASSERT(key->count <= KEY_PREFIX_BYTES_MAX);
+    uint8_t *to = key->at + key->count;
+    size_t at = 0;
+    do {
+        size_t left = content.count - at;
+        size_t taken = left < GROUP_BYTES ? left : GROUP_BYTES;
+        memset(to, 0, GROUP_BYTES);
+        if (taken > 0)
+            memcpy(to, content.at + at, taken);
+        to[GROUP_BYTES] = left > GROUP_BYTES ? GROUP_GOES_ON : (uint8_t)taken;
+        to += GROUP_BYTES + 1;
+        at += taken;
+    } while (at < content.count);
+    key->count = (uint16_t)(to - key->at);
+}
+
+void key_append_escaped(struct key *key, struct value sort)
+{
+    key_append_escaped_bytes(key, key_content(sort));
+}
+
+enum status key_unescape(struct bytes from, uint8_t *to, size_t *count, size_t *taken)
+{
+    size_t total = 0;
+    for (size_t at = 0; from.count - at >= GROUP_BYTES + 1; at += GROUP_BYTES + 1) {
+        const uint8_t *group = from.at + at;
+        uint8_t mark = group[GROUP_BYTES];
+        size_t used = mark == GROUP_GOES_ON ? GROUP_BYTES : mark;
+        if (mark > GROUP_GOES_ON || (mark == 0 && at > 0) || total + used > KEY_SORT_BYTES_MAX)
+            return STATUS_CORRUPT;
+        for (size_t i = used; i < GROUP_BYTES; i++) {
+            if (group[i] != 0)
+                return STATUS_CORRUPT;
+        }
+        memcpy(to + total, group, used);
+        total += used;
+        if (mark == GROUP_GOES_ON)
+            continue;
+        *count = total;
+        *taken = at + GROUP_BYTES + 1;
+        return STATUS_OK;
+    }
+    return STATUS_CORRUPT;
+}
+
+/* Append the sort part of an item's key. */
+static enum status append_sort(struct key *to, struct bytes sort)
+{
+    if (sort.count > KEY_SORT_BYTES_MAX)
+        return STATUS_CORRUPT;
+    if (sort.count > 0)
+        memcpy(to->at + to->count, sort.at, sort.count);
+    to->count = (uint16_t)(to->count + sort.count);
+    return STATUS_OK;
+}
+
+enum status key_encode_index(struct key *to, struct bytes item, uint8_t collection,
+                             struct value sort)
+{
+    ASSERT(collection >= 1 && collection <= LOCAL_INDEXES_MAX);
+    TRY(key_in_collection(to, item, collection));
+    struct bytes item_sort = bytes_after(item, to->count);
+    key_append_escaped(to, sort);
+    return append_sort(to, item_sort);
+}
+
+/* The parts of an index row's key behind its prefix: the index's sort key into `content`, and the
+ * item's sort part. */
+static enum status split_index(struct bytes row, uint8_t *content, size_t *count,
+                               struct bytes *item_sort)
+{
+    size_t prefix = prefix_bytes(row), taken;
+    if (prefix == 0)
+        return STATUS_CORRUPT;
+    TRY(key_unescape(bytes_after(row, prefix + 1), content, count, &taken));
+    *item_sort = bytes_after(row, prefix + 1 + taken);
+    return STATUS_OK;
+}
+
+enum status key_of_item(struct key *to, struct bytes row)
+{
+    uint8_t content[KEY_SORT_BYTES_MAX];
+    size_t count;
+    struct bytes item_sort;
+    TRY(split_index(row, content, &count, &item_sort));
+    TRY(key_in_collection(to, row, KEY_COLLECTION_ITEM));
+    return append_sort(to, item_sort);
+}
+
+/* ---- Ranges ---- */
+
 bool key_after_prefix(struct key *key, struct bytes prefix)
 {
     ASSERT(prefix.count <= KEY_BYTES_MAX);
@@ -80,6 +205,25 @@ void key_write_decoded(struct value_writer *w, const struct key_schema *schema, 
     write_content(w, &schema->partition, bytes_of(key.at + 10, partition_bytes));
     if (schema->sort.type != VALUE_NONE)
         write_content(w, &schema->sort, bytes_after(key, 10 + partition_bytes + 1));
+    value_write_end(w);
+}
+
+void key_write_decoded_index(struct value_writer *w, const struct key_schema *schema,
+                             const struct key_attribute *sort, struct bytes key)
+{
+    uint8_t content[KEY_SORT_BYTES_MAX];
+    size_t count;
+    struct bytes item_sort;
+    if (split_index(key, content, &count, &item_sort) != STATUS_OK) {
+        w->status = STATUS_CORRUPT;
+        return;
+    }
+    value_write_begin(w, VALUE_M);
+    write_content(w, &schema->partition, bytes_of(key.at + 10, get_u16_be(key.at + 8)));
+    if (schema->sort.type != VALUE_NONE)
+        write_content(w, &schema->sort, item_sort);
+    if (!key_schema_has(schema, sort->name))
+        write_content(w, sort, bytes_of(content, count));
     value_write_end(w);
 }
 

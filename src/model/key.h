@@ -7,6 +7,15 @@
  * the item itself; its sort part is the sort key raw (S, B) or encoded (N), empty when the table
  * has none.  hash64 is XXH3-64 of pk with the table's seed; no code compares hashes to find a
  * partition: partitions are ranges of these bytes.
+ *
+ * Collections 1 to 5 are the rows of the table's local indexes; their sort part is the escaped
+ * index sort key, then the item's sort part.  Collection 202 is the size of the item collection,
+ * kept for tables with local indexes; its sort part is empty.
+ *
+ * Escaped: groups of nine bytes, eight of content and one that says how many of them count: 9 when
+ * all do and another group follows, else 0 to 8, and the others are zero.  So escaped contents sort
+ * as the contents do, and none is the beginning of another.  Only the content of no bytes has a
+ * group of none.
  */
 #ifndef MODEL_KEY_H
 #define MODEL_KEY_H
@@ -21,8 +30,14 @@
 
 #define KEY_PARTITION_BYTES_MAX 2048u /* of a partition key's content */
 #define KEY_SORT_BYTES_MAX      1024u
-#define KEY_BYTES_MAX           (8u + 2u + KEY_PARTITION_BYTES_MAX + 1u + KEY_SORT_BYTES_MAX)
-#define KEY_COLLECTION_ITEM     0u
+#define KEY_ESCAPED_BYTES_MAX   (KEY_SORT_BYTES_MAX / 8u * 9u)
+#define KEY_PREFIX_BYTES_MAX    (8u + 2u + KEY_PARTITION_BYTES_MAX + 1u)
+#define KEY_ITEM_BYTES_MAX      (KEY_PREFIX_BYTES_MAX + KEY_SORT_BYTES_MAX)
+#define KEY_BYTES_MAX           (KEY_ITEM_BYTES_MAX + KEY_ESCAPED_BYTES_MAX)
+
+#define KEY_COLLECTION_ITEM 0u   /* 1 to LOCAL_INDEXES_MAX: a local index */
+#define KEY_COLLECTION_SIZE 202u /* of the item collection */
+#define LOCAL_INDEXES_MAX   5u
 
 /* One key attribute of a table or index. */
 struct key_attribute {
@@ -57,12 +72,48 @@ void key_encode(struct key *key, uint64_t hash_seed, struct value partition, str
 /* The prefix that all items of one partition key share: up to and including the collection byte. */
 void key_encode_collection(struct key *key, uint64_t hash_seed, struct value partition);
 
+/* ---- Other collections ---- */
+
+/* The collection of a key; KEY_COLLECTION_ITEM for bytes that are too short to be one. */
+uint8_t key_collection(struct bytes key);
+
+/* The key that `key`'s partition key has in another collection, up to and including the collection
+ * byte.
+ *   STATUS_CORRUPT  `key` is none */
+MUST_USE enum status key_in_collection(struct key *to, struct bytes key, uint8_t collection);
+
+/* Append an escaped sort key: S, B or N within the limits. */
+void key_append_escaped(struct key *key, struct value sort);
+
+/* As key_append_escaped, for bytes (which need not be a whole key), at most KEY_SORT_BYTES_MAX. */
+void key_append_escaped_bytes(struct key *key, struct bytes content);
+
+/* Read one escaped content from the start of `from` into `to` (KEY_SORT_BYTES_MAX); *taken is what
+ * it took there.
+ *   STATUS_CORRUPT  it is not one, or not in its only form */
+MUST_USE enum status key_unescape(struct bytes from, uint8_t *to, size_t *count, size_t *taken);
+
+/* The key of an item's row in local index `collection`: `item` is the item's key, `sort` the
+ * index's sort key.
+ *   STATUS_CORRUPT  `item` is no key of an item */
+MUST_USE enum status key_encode_index(struct key *to, struct bytes item, uint8_t collection,
+                                      struct value sort);
+
+/* The key of the item that a row of a local index stands for.
+ *   STATUS_CORRUPT  `row` is no key of such a row */
+MUST_USE enum status key_of_item(struct key *to, struct bytes row);
+
 /* The smallest key above all that begin with `prefix`; false when there is none (all 0xff). */
 bool key_after_prefix(struct key *key, struct bytes prefix);
 
 /* Write the primary key attributes of an encoded key of collection 0, which the caller's tree has
  * verified, as a map value: what LastEvaluatedKey shows. */
 void key_write_decoded(struct value_writer *w, const struct key_schema *schema, struct bytes key);
+
+/* The same of a local index's row: the primary key and the index's sort key.  What is wrong with
+ * `key` makes the writer's status STATUS_CORRUPT. */
+void key_write_decoded_index(struct value_writer *w, const struct key_schema *schema,
+                             const struct key_attribute *sort, struct bytes key);
 
 /* The low bound of part `index` of `count` equal shares of the hash space: 8 bytes; index 0 is the
  * empty run.  Used for the first partitions of a table and the segments of a parallel scan. */

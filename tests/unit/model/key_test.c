@@ -162,7 +162,7 @@ static void the_longest_keys_fit(void **state)
         struct value sk = run_value(VALUE_B, bytes_of(content, KEY_SORT_BYTES_MAX), sk_bytes);
         struct key key, after, shorter;
         key_encode(&key, SEED, pk, sk);
-        assert_int_equal(key.count, KEY_BYTES_MAX);
+        assert_int_equal(key.count, KEY_ITEM_BYTES_MAX);
         assert_true(key_after_prefix(&after, key_bytes(&key)));
         assert_true(bytes_compare(key_bytes(&key), key_bytes(&after)) < 0);
         sk = run_value(VALUE_B, bytes_of(content, KEY_SORT_BYTES_MAX - 1), sk_bytes);
@@ -265,6 +265,179 @@ static void shows_an_encoded_key(void **state)
     teardown(&f);
 }
 
+/* ---- Other collections ---- */
+
+/* Content of a few bytes that differ little: most of it 0, 1, 0xfe or 0xff, around group bounds. */
+static size_t random_content(struct prng *prng, uint8_t *to, size_t count_max)
+{
+    static const uint8_t bytes[] = {0, 0, 1, 8, 9, 0xfe, 0xff, 0xff};
+    size_t count = prng_below(prng, count_max + 1);
+    for (size_t i = 0; i < count; i++)
+        to[i] = bytes[prng_below(prng, ARRAY_COUNT(bytes))];
+    return count;
+}
+
+static int sign(int order)
+{
+    return (order > 0) - (order < 0);
+}
+
+/* Escaped contents sort as the contents do, are read back, and none begins another. */
+static void escaped_contents_sort_as_they_are(void **state)
+{
+    (void)state;
+    struct prng prng;
+    prng_init(&prng, 11);
+    for (int i = 0; i < 20000; i++) {
+        uint8_t content[2][32];
+        struct key key[2];
+        struct bytes is[2];
+        for (int j = 0; j < 2; j++) {
+            size_t count = random_content(&prng, content[j], 26);
+            if (j == 1 && prng_one_in(&prng, 3)) { /* one that begins the other */
+                count = prng_below(&prng, is[0].count + 1);
+                memcpy(content[1], content[0], count);
+            }
+            is[j] = bytes_of(content[j], count);
+            key[j].count = 0;
+            key_append_escaped_bytes(&key[j], is[j]);
+            uint8_t back[KEY_SORT_BYTES_MAX];
+            size_t back_count, taken;
+            memcpy(key[j].at + key[j].count, "behind", 6);
+            assert_int_equal(
+                key_unescape(bytes_of(key[j].at, key[j].count + 6u), back, &back_count, &taken),
+                STATUS_OK);
+            assert_int_equal(taken, key[j].count);
+            assert_true(bytes_equal(bytes_of(back, back_count), is[j]));
+        }
+        int order = bytes_compare(is[0], is[1]);
+        assert_int_equal(sign(bytes_compare(key_bytes(&key[0]), key_bytes(&key[1]))), sign(order));
+        if (order != 0) {
+            size_t least = key[0].count < key[1].count ? key[0].count : key[1].count;
+            assert_memory_not_equal(key[0].at, key[1].at, least);
+        }
+    }
+}
+
+static void refuses_what_is_not_escaped(void **state)
+{
+    (void)state;
+    static const struct bytes wrong[] = {
+        {(const uint8_t *)"", 0},
+        {(const uint8_t *)"abc\0\0\0\0\0", 8},   /* no mark */
+        {(const uint8_t *)"abc\0\0\0\0\0\2", 9}, /* what does not count is not zero */
+        {(const uint8_t *)"abcdefgh\12", 9},     /* no such mark */
+        {(const uint8_t *)"abcdefgh\11", 9},     /* goes on, and ends */
+        {(const uint8_t *)"abcdefgh\11\0\0\0\0\0\0\0\0\0", 18}, /* not the only form */
+    };
+    uint8_t to[KEY_SORT_BYTES_MAX];
+    size_t count, taken;
+    for (size_t i = 0; i < ARRAY_COUNT(wrong); i++)
+        assert_int_equal(key_unescape(wrong[i], to, &count, &taken), STATUS_CORRUPT);
+    uint8_t longest[KEY_ESCAPED_BYTES_MAX + 9];
+    for (size_t i = 0; i < sizeof(longest); i++)
+        longest[i] = i % 9 == 8 ? 9 : 'a';
+    longest[sizeof(longest) - 1] = 1;
+    memset(longest + sizeof(longest) - 8, 0, 7);
+    assert_int_equal(key_unescape(bytes_of(longest, sizeof(longest)), to, &count, &taken),
+                     STATUS_CORRUPT); /* longer than a sort key */
+}
+
+/* Rows of an index sort by its sort key, then by the item's; and lead back to the item. */
+static void index_rows_sort_and_lead_to_their_items(void **state)
+{
+    (void)state;
+    struct prng prng;
+    prng_init(&prng, 12);
+    uint8_t pk_bytes[64];
+    struct value pk = run_value(VALUE_S, BYTES("p"), pk_bytes);
+    for (int i = 0; i < 5000; i++) {
+        uint8_t content[2][2][16], values[2][2][32];
+        struct value is[2][2];
+        struct key item[2], row[2], back;
+        for (int j = 0; j < 2; j++) {
+            for (int k = 0; k < 2; k++) {
+                size_t count = random_content(&prng, content[j][k], 12);
+                is[j][k] = run_value(VALUE_B, bytes_of(content[j][k], count), values[j][k]);
+            }
+            key_encode(&item[j], SEED, pk, is[j][1]);
+            assert_int_equal(key_encode_index(&row[j], key_bytes(&item[j]), 3, is[j][0]),
+                             STATUS_OK);
+            assert_int_equal(key_collection(key_bytes(&row[j])), 3);
+            assert_int_equal(key_of_item(&back, key_bytes(&row[j])), STATUS_OK);
+            assert_true(bytes_equal(key_bytes(&back), key_bytes(&item[j])));
+        }
+        int order = bytes_compare(value_bytes(is[0][0]), value_bytes(is[1][0]));
+        if (order == 0)
+            order = bytes_compare(value_bytes(is[0][1]), value_bytes(is[1][1]));
+        assert_int_equal(sign(bytes_compare(key_bytes(&row[0]), key_bytes(&row[1]))), sign(order));
+    }
+}
+
+static void the_longest_index_rows_fit(void **state)
+{
+    (void)state;
+    static uint8_t content[KEY_PARTITION_BYTES_MAX];
+    uint8_t pk_bytes[KEY_PARTITION_BYTES_MAX + 8], sk_bytes[KEY_SORT_BYTES_MAX + 8];
+    struct key before = {.count = 0};
+    for (int fill = 0; fill <= 0xff; fill += 0xff) {
+        memset(content, fill, sizeof(content));
+        struct value pk = run_value(VALUE_B, bytes_of(content, KEY_PARTITION_BYTES_MAX), pk_bytes);
+        struct value sk = run_value(VALUE_B, bytes_of(content, KEY_SORT_BYTES_MAX), sk_bytes);
+        struct key item, row, back, size;
+        key_encode(&item, SEED, pk, sk);
+        for (uint8_t c = 1; c <= LOCAL_INDEXES_MAX; c++) {
+            assert_int_equal(key_encode_index(&row, key_bytes(&item), c, sk), STATUS_OK);
+            assert_int_equal(row.count, KEY_BYTES_MAX);
+            assert_int_equal(key_of_item(&back, key_bytes(&row)), STATUS_OK);
+            assert_true(bytes_equal(key_bytes(&back), key_bytes(&item)));
+            if (c > 1)
+                assert_true(bytes_compare(key_bytes(&before), key_bytes(&row)) < 0);
+            before = row;
+        }
+        assert_true(bytes_compare(key_bytes(&item), key_bytes(&row)) < 0);
+        assert_int_equal(key_in_collection(&size, key_bytes(&item), KEY_COLLECTION_SIZE),
+                         STATUS_OK);
+        assert_int_equal(size.count, KEY_PREFIX_BYTES_MAX);
+        assert_true(bytes_compare(key_bytes(&row), key_bytes(&size)) < 0);
+        row.count = (uint16_t)(row.count - KEY_SORT_BYTES_MAX - 1); /* cut into its escaped part */
+        assert_int_equal(key_of_item(&back, key_bytes(&row)), STATUS_CORRUPT);
+    }
+    struct key to;
+    assert_int_equal(key_in_collection(&to, BYTES("key-1"), 1), STATUS_CORRUPT);
+    assert_int_equal(key_collection(BYTES("key-1")), KEY_COLLECTION_ITEM);
+}
+
+static void shows_the_key_of_an_index_row(void **state)
+{
+    (void)state;
+    struct fixture f;
+    setup(&f);
+    uint8_t pk_bytes[64], sk_bytes[64], index_bytes[64];
+    struct value pk = run_value(VALUE_S, BYTES("p"), pk_bytes), sk = number_value("-1.5", sk_bytes);
+    struct value index = run_value(VALUE_B, BYTES("\0nine bytes"), index_bytes);
+    struct key_schema schema = {.partition = {BYTES("pk"), VALUE_S},
+                                .sort = {BYTES("sk"), VALUE_N}};
+    struct key_attribute sort = {BYTES("at"), VALUE_B};
+    struct key item, row;
+    key_encode(&item, SEED, pk, sk);
+    assert_int_equal(key_encode_index(&row, key_bytes(&item), 1, index), STATUS_OK);
+    struct value_writer w;
+    struct value map, v;
+    value_writer_init(&w, &f.buffer);
+    key_write_decoded_index(&w, &schema, &sort, key_bytes(&row));
+    map = finish(&w);
+    assert_int_equal(value_count(map), 3);
+    assert_true(value_find(map, BYTES("pk"), &v) && value_equal(v, pk));
+    assert_true(value_find(map, BYTES("sk"), &v) && value_equal(v, sk));
+    assert_true(value_find(map, BYTES("at"), &v) && value_equal(v, index));
+    buffer_clear(&f.buffer);
+    value_writer_init(&w, &f.buffer);
+    key_write_decoded_index(&w, &schema, &sort, key_bytes(&item));
+    assert_int_equal(value_writer_finish(&w, &map), STATUS_CORRUPT);
+    teardown(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -275,6 +448,11 @@ int main(void)
         cmocka_unit_test(after_a_prefix_comes_the_next),
         cmocka_unit_test(shares_cut_the_hash_space_evenly),
         cmocka_unit_test(shows_an_encoded_key),
+        cmocka_unit_test(escaped_contents_sort_as_they_are),
+        cmocka_unit_test(refuses_what_is_not_escaped),
+        cmocka_unit_test(index_rows_sort_and_lead_to_their_items),
+        cmocka_unit_test(the_longest_index_rows_fit),
+        cmocka_unit_test(shows_the_key_of_an_index_row),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
