@@ -16,15 +16,15 @@ static void read_entry(struct bytes payload)
     struct entry_header header;
     if (entry_read(payload, &header) != STATUS_OK)
         return;
-    struct reader r = reader_of(bytes_after(payload, ENTRY_HEADER_BYTES));
+    struct mutation_walk walk = mutation_walk_of(payload);
     struct mutation mutation;
     uint32_t seen = 0;
-    while (mutation_next(&r, &mutation))
+    while (mutation_next(&walk, &mutation))
         seen++;
-    ASSERT(seen == header.mutation_count && !r.failed);
+    ASSERT(seen == header.mutation_count && !walk.reader.failed);
 }
 
-/* A table that reads is written back as the same bytes. */
+/* A table that reads is written back as the same bytes, if they are of the newest format. */
 static void read_table(struct bytes record)
 {
     struct heap heap;
@@ -34,7 +34,7 @@ static void read_table(struct bytes record)
         struct buffer again;
         buffer_init(&again, &heap, 16u << 20);
         table_encode(table, &again);
-        ASSERT(bytes_equal(buffer_bytes(&again), record));
+        ASSERT(record.at[0] != TABLE_FORMAT || bytes_equal(buffer_bytes(&again), record));
         (void)table_partition(table, record);
         buffer_release(&again);
         table_drop(table);

@@ -1,4 +1,5 @@
 /* answer.c - what several operations' answers share, and their refusals. */
+#include "admission/units.h"
 #include "api/api_private.h"
 
 void write_name(struct json_writer *json, const char *name)
@@ -30,27 +31,103 @@ static void write_units(struct json_writer *json, uint64_t half_units)
     json_write_double(json, (double)half_units / 2.0);
 }
 
-void write_capacity_object(struct json_writer *json, uint8_t asked, struct bytes table,
-                           uint64_t half_units)
+uint64_t consumed_total(const struct consumed *consumed)
+{
+    uint64_t total = consumed->half_units;
+    for (uint32_t i = 0; i < LOCAL_INDEXES_MAX; i++)
+        total += consumed->index_half_units[i];
+    return total;
+}
+
+void consume_write(struct consumed *consumed, const struct write_result *result)
+{
+    consumed->half_units += units_write_halves(result->old_bytes, result->new_bytes);
+    for (uint32_t i = 0; i < LOCAL_INDEXES_MAX; i++)
+        consumed->index_half_units[i] += result->index_half_units[i];
+}
+
+static void write_units_object(struct json_writer *json, uint64_t half_units)
 {
     json_write_object_begin(json);
-    write_text(json, "TableName", table);
     write_units(json, half_units);
+    json_write_object_end(json);
+}
+
+/* The table of a request that was served; NULL: it is gone by now. */
+static const struct table *served_table(struct api_call *call, struct bytes name)
+{
+    const struct table *table = NULL;
+    struct error ignored;
+    return router_table(call_router(call), name, &table, &ignored) == STATUS_OK ? table : NULL;
+}
+
+/* "LocalSecondaryIndexes": {...}: those that consumed anything. */
+static void write_index_units(struct api_call *call, const struct consumed *consumed)
+{
+    const struct table *table = served_table(call, consumed->table);
+    bool open = false;
+    for (uint32_t i = 0; table != NULL && i < table->index_count; i++) {
+        uint8_t collection = table->indexes[i].collection;
+        uint64_t half_units = consumed->index_half_units[collection - 1];
+        if (half_units == 0 && collection != consumed->index_shown)
+            continue;
+        if (!open) {
+            write_name(&call->json, "LocalSecondaryIndexes");
+            json_write_object_begin(&call->json);
+            open = true;
+        }
+        json_write_name(&call->json, table->indexes[i].name);
+        write_units_object(&call->json, half_units);
+    }
+    if (open)
+        json_write_object_end(&call->json);
+}
+
+void write_capacity_object(struct api_call *call, uint8_t asked, const struct consumed *consumed)
+{
+    struct json_writer *json = &call->json;
+    json_write_object_begin(json);
+    write_text(json, "TableName", consumed->shown);
+    write_units(json, consumed_total(consumed));
     if (asked == CAPACITY_INDEXES) {
         write_name(json, "Table");
-        json_write_object_begin(json);
-        write_units(json, half_units);
-        json_write_object_end(json);
+        write_units_object(json, consumed->half_units);
+        write_index_units(call, consumed);
     }
     json_write_object_end(json);
 }
 
-void write_capacity(struct api_call *call, uint8_t asked, struct bytes table, uint64_t half_units)
+void write_capacity(struct api_call *call, uint8_t asked, const struct consumed *consumed)
 {
     if (asked != CAPACITY_TOTAL && asked != CAPACITY_INDEXES)
         return;
     write_name(&call->json, "ConsumedCapacity");
-    write_capacity_object(&call->json, asked, table, half_units);
+    write_capacity_object(call, asked, consumed);
+}
+
+#define COLLECTION_UNIT_BYTES (UINT64_C(1) << 30)
+
+void write_collection_metrics(struct api_call *call, struct bytes name, struct value item,
+                              const struct write_result *result)
+{
+    struct json_writer *json = &call->json;
+    const struct table *table = served_table(call, name);
+    struct value key;
+    json_write_object_begin(json);
+    if (table != NULL && value_find(item, table->schema.partition.name, &key)) {
+        write_name(json, "ItemCollectionKey");
+        json_write_object_begin(json);
+        json_write_name(json, table->schema.partition.name);
+        item_json_write_value(json, key);
+        json_write_object_end(json);
+    }
+    double low = (double)(result->collection_bytes / COLLECTION_UNIT_BYTES);
+    write_name(json, "SizeEstimateRangeGB");
+    json_write_array_begin(json);
+    json_write_double(json, low);
+    json_write_double(json, low + 1.0);
+    json_write_array_end(json);
+    json_write_object_end(json);
 }
 
 enum status write_item(struct api_call *call, const struct expr_program *projection,

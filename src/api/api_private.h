@@ -86,6 +86,28 @@ enum status call_no_memory(struct api_call *call);
  * milliseconds of work would cost it all of that. */
 MUST_USE enum status call_settle(struct api_call *call, struct bytes name);
 
+/* The type of an AttributeDefinition. */
+enum value_type call_attribute_type(uint8_t given);
+
+/* The definition of an attribute in AttributeDefinitions; NULL: there is none. */
+const struct attribute_definition_input *call_find_definition(const struct model_list *list,
+                                                              struct bytes name);
+
+/* The order of key types in a KeySchema of `count` elements. */
+MUST_USE enum status call_check_key_types(struct api_call *call,
+                                          const struct key_schema_input *keys, uint32_t count);
+
+/* ---- table_indexes.c ---- */
+
+/* The secondary indexes of CreateTable, after its own key. */
+MUST_USE enum status call_read_indexes(struct api_call *call, struct create_table_request *request);
+
+/* The attributes of a table's keys and of those of its indexes, by name, each once; in the arena.
+ *   STATUS_NO_MEMORY  call->error */
+MUST_USE enum status call_key_attributes(struct api_call *call, const struct key_schema *schema,
+                                         const struct index_schema *indexes, uint32_t index_count,
+                                         struct key_attribute **attributes, uint32_t *count);
+
 /* ---- names.c: tables by name or ARN ---- */
 
 /* The name of the table that `text` (the member TableName) names by itself or by its ARN; a view.
@@ -156,12 +178,30 @@ void write_name(struct json_writer *json, const char *name);
 void write_text(struct json_writer *json, const char *name, struct bytes text);
 void write_u64(struct json_writer *json, const char *name, uint64_t value);
 
+/* What a request consumed of one table. */
+struct consumed {
+    struct bytes shown; /* the table as the request names it */
+    struct bytes table; /* its name */
+    uint64_t half_units;
+    uint64_t index_half_units[LOCAL_INDEXES_MAX]; /* by collection - 1 */
+    uint8_t index_shown; /* a collection that is shown though it consumed nothing; 0: none */
+};
+
+uint64_t consumed_total(const struct consumed *consumed);
+
 /* "ConsumedCapacity": {...}, when it was asked for. */
-void write_capacity(struct api_call *call, uint8_t asked, struct bytes table, uint64_t half_units);
+void write_capacity(struct api_call *call, uint8_t asked, const struct consumed *consumed);
 
 /* The object alone. */
-void write_capacity_object(struct json_writer *json, uint8_t asked, struct bytes table,
-                           uint64_t half_units);
+void write_capacity_object(struct api_call *call, uint8_t asked, const struct consumed *consumed);
+
+/* What writing consumed. */
+void consume_write(struct consumed *consumed, const struct write_result *result);
+
+/* The metrics of the item collection that a write of `item` (its key at least) was to; nothing for
+ * a table that is gone by now. */
+void write_collection_metrics(struct api_call *call, struct bytes table, struct value item,
+                              const struct write_result *result);
 
 /* The item, or what the projection (unless it is empty) takes of it. */
 MUST_USE enum status write_item(struct api_call *call, const struct expr_program *projection,
@@ -200,6 +240,7 @@ enum status api_describe_limits(struct api_call *call);
 enum status api_describe_endpoints(struct api_call *call);
 
 /* Table descriptions (table_description.c), as several operations answer them. */
-void write_table_description(struct api_call *call, const char *name, const struct table *table);
+MUST_USE enum status write_table_description(struct api_call *call, const char *name,
+                                             const struct table *table);
 
 #endif

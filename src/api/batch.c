@@ -21,14 +21,14 @@ static bool may_pass(enum error_code code)
 
 /* "ConsumedCapacity": [...], one entry for each table of the request. */
 static void write_capacities(struct api_call *call, uint8_t asked, const struct model_map *tables,
-                             const uint64_t *half_units)
+                             const struct consumed *consumed)
 {
     if (asked != CAPACITY_TOTAL && asked != CAPACITY_INDEXES)
         return;
     write_name(&call->json, "ConsumedCapacity");
     json_write_array_begin(&call->json);
     for (uint32_t t = 0; t < tables->count; t++)
-        write_capacity_object(&call->json, asked, tables->keys[t], half_units[t]);
+        write_capacity_object(call, asked, &consumed[t]);
     json_write_array_end(&call->json);
 }
 
@@ -39,7 +39,7 @@ struct batch_get {
     const struct keys_and_attributes *tables; /* of the input, in its order */
     struct expr_program projections[BATCH_GET_MAX];
     struct get_request requests[BATCH_GET_MAX]; /* of all tables, one table after the other */
-    uint64_t half_units[BATCH_GET_MAX];         /* by table */
+    struct consumed consumed[BATCH_GET_MAX];    /* by table */
     uint32_t count;                             /* of requests */
     uint32_t done;  /* requests before this one were processed; those from it on are not */
     uint64_t bytes; /* of the items in the answer */
@@ -78,6 +78,8 @@ static enum status collect_gets(struct api_call *call, struct batch_get *batch)
         struct bytes name;
         TRY(call_table_name(call, items->keys[t], &name));
         TRY(compile_table(call, table, &batch->projections[t]));
+        batch->consumed[t].shown = items->keys[t];
+        batch->consumed[t].table = name;
         for (uint32_t k = 0; k < table->keys.count; k++)
             batch->requests[batch->count++] =
                 (struct get_request){.table = name,
@@ -99,7 +101,7 @@ static enum status get_one(struct api_call *call, struct batch_get *batch, uint3
         return STATUS_OK;
     batch->done++;
     uint64_t half_units = units_read_halves(result.item_bytes, request->consistent);
-    batch->half_units[table] += half_units;
+    batch->consumed[table].half_units += half_units;
     call->read_half_units += half_units;
     if (value_type(result.item) != VALUE_NONE)
         TRY(write_item(call, &batch->projections[table], result.item));
@@ -243,8 +245,7 @@ enum status api_batch_get_item(struct api_call *call)
     end_large(call, batch);
     TRY(status);
     write_unprocessed_gets(call, batch);
-    write_capacities(call, input->return_consumed_capacity, &input->request_items,
-                     batch->half_units);
+    write_capacities(call, input->return_consumed_capacity, &input->request_items, batch->consumed);
     json_write_object_end(&call->json);
     return STATUS_OK;
 }
@@ -256,8 +257,8 @@ struct batch_write {
     struct write_request requests[BATCH_WRITE_MAX]; /* of all tables, one table after the other */
     struct write_result results[BATCH_WRITE_MAX];
     bool done[BATCH_WRITE_MAX];
-    uint64_t half_units[BATCH_WRITE_MAX]; /* by table */
-    uint32_t count;                       /* of requests */
+    struct consumed consumed[BATCH_WRITE_MAX]; /* by table */
+    uint32_t count;                            /* of requests */
 };
 
 static enum status collect_write(struct api_call *call, struct batch_write *batch,
@@ -292,6 +293,8 @@ static enum status collect_writes(struct api_call *call, struct batch_write *bat
         const struct write_request_input *list = tables[t].at;
         struct bytes name;
         TRY(call_table_name(call, items->keys[t], &name));
+        batch->consumed[t].shown = items->keys[t];
+        batch->consumed[t].table = name;
         for (uint32_t i = 0; i < tables[t].count; i++)
             TRY(collect_write(call, batch, name, &list[i]));
     }
@@ -343,12 +346,69 @@ static void count_writes(struct api_call *call, struct batch_write *batch)
     uint32_t next = 0;
     for (uint32_t t = 0; t < items->count; t++) {
         for (uint32_t i = 0; i < tables[t].count; i++, next++) {
-            const struct write_result *result = &batch->results[next];
             if (batch->done[next])
-                batch->half_units[t] += units_write_halves(result->old_bytes, result->new_bytes);
+                consume_write(&batch->consumed[t], &batch->results[next]);
         }
-        call->write_half_units += batch->half_units[t];
+        call->write_half_units += consumed_total(&batch->consumed[t]);
     }
+}
+
+/* Do two writes of one table go to the same item collection? */
+static bool same_collection(const struct table *table, const struct write_request *a,
+                            const struct write_request *b)
+{
+    struct value keys[2];
+    struct bytes name = table->schema.partition.name;
+    return value_find(a->item, name, &keys[0]) && value_find(b->item, name, &keys[1]) &&
+           value_equal(keys[0], keys[1]);
+}
+
+/* Has the batch, from `next` on, no other write to the collection of request `i` in this table? */
+static bool is_last_of_collection(const struct table *table, const struct batch_write *batch,
+                                  uint32_t i, uint32_t end)
+{
+    for (uint32_t later = i + 1; later < end; later++) {
+        if (batch->done[later] &&
+            same_collection(table, &batch->requests[i], &batch->requests[later]))
+            return false;
+    }
+    return true;
+}
+
+/* "ItemCollectionMetrics": {table: [...]}: each item collection that was written to, once, as it
+ * is after the last of its writes. */
+static void write_metrics(struct api_call *call, const struct batch_write *batch)
+{
+    const struct model_map *items = &batch->input->request_items;
+    const struct model_list *tables = items->values;
+    uint32_t next = 0;
+    if (batch->input->return_item_collection_metrics != METRICS_SIZE)
+        return;
+    write_name(&call->json, "ItemCollectionMetrics");
+    json_write_object_begin(&call->json);
+    for (uint32_t t = 0; t < items->count; t++) {
+        uint32_t end = next + tables[t].count;
+        const struct table *table;
+        struct error ignored;
+        bool open = false;
+        bool found = router_table(call_router(call), batch->consumed[t].table, &table, &ignored) ==
+                     STATUS_OK;
+        for (; next < end; next++) {
+            if (!found || !batch->done[next] || !batch->results[next].has_collection ||
+                !is_last_of_collection(table, batch, next, end))
+                continue;
+            if (!open) {
+                json_write_name(&call->json, items->keys[t]);
+                json_write_array_begin(&call->json);
+                open = true;
+            }
+            write_collection_metrics(call, batch->consumed[t].table, batch->requests[next].item,
+                                     &batch->results[next]);
+        }
+        if (open)
+            json_write_array_end(&call->json);
+    }
+    json_write_object_end(&call->json);
 }
 
 /* What is not executed is repeated in the answer: room for that, before anything is written. */
@@ -382,8 +442,8 @@ enum status api_batch_write_item(struct api_call *call)
     count_writes(call, batch);
     json_write_object_begin(&call->json);
     write_unprocessed_writes(call, batch);
-    write_capacities(call, input->return_consumed_capacity, &input->request_items,
-                     batch->half_units);
+    write_metrics(call, batch);
+    write_capacities(call, input->return_consumed_capacity, &input->request_items, batch->consumed);
     json_write_object_end(&call->json);
     return STATUS_OK;
 }

@@ -26,6 +26,7 @@ enum {
 };
 enum { BILLING_NOT_GIVEN, BILLING_GIVEN_PROVISIONED, BILLING_GIVEN_PAY_PER_REQUEST };
 enum { KEY_TYPE_NOT_GIVEN, KEY_TYPE_HASH, KEY_TYPE_RANGE };
+enum { PROJECTION_NOT_GIVEN, PROJECTION_ALL, PROJECTION_INCLUDE, PROJECTION_KEYS_ONLY };
 enum { ATTRIBUTE_NOT_GIVEN, ATTRIBUTE_B, ATTRIBUTE_N, ATTRIBUTE_S };
 
 enum { CONDITIONAL_NOT_GIVEN, CONDITIONAL_OR, CONDITIONAL_AND };
@@ -78,6 +79,7 @@ struct write_item_input {
 /* Query, Scan. */
 struct range_input {
     struct bytes table;
+    struct bytes index;
     struct bytes key_condition_expression;
     struct bytes filter_expression;
     struct bytes projection_expression;
@@ -139,6 +141,17 @@ struct key_schema_input {
     uint8_t type;
 };
 
+struct projection_input {
+    uint8_t type;
+    struct model_list non_key; /* of struct bytes */
+};
+
+struct local_index_input {
+    struct bytes name;
+    struct model_list key_schema; /* of struct key_schema_input */
+    struct projection_input *projection;
+};
+
 struct provisioned_input {
     struct model_number read, write;
 };
@@ -166,7 +179,7 @@ struct create_table_input {
     struct bytes table;
     struct model_list attribute_definitions; /* of struct attribute_definition_input */
     struct model_list key_schema;            /* of struct key_schema_input */
-    struct model_list local_indexes;         /* counted, not stored */
+    struct model_list local_indexes;         /* of struct local_index_input */
     struct model_list global_indexes;        /* counted, not stored */
     struct provisioned_input *provisioned;
     struct on_demand_input *on_demand;

@@ -26,7 +26,9 @@ enum status api_get_item(struct api_call *call)
         write_name(&call->json, "Item");
         TRY(write_item(call, &projection, result.item));
     }
-    write_capacity(call, input->return_consumed_capacity, input->table, call->read_half_units);
+    struct consumed consumed = {
+        .shown = input->table, .table = request.table, .half_units = call->read_half_units};
+    write_capacity(call, input->return_consumed_capacity, &consumed);
     json_write_object_end(&call->json);
     return STATUS_OK;
 }

@@ -74,13 +74,19 @@ static enum status write(struct api_call *call, enum write_kind kind)
         return status;
     }
 
-    call->write_half_units = units_write_halves(result.old_bytes, result.new_bytes);
+    struct consumed consumed = {.shown = input->table, .table = request.table};
+    consume_write(&consumed, &result);
+    call->write_half_units = consumed_total(&consumed);
     json_write_object_begin(&call->json);
     if (value_type(result.attributes) != VALUE_NONE) {
         write_name(&call->json, "Attributes");
         item_json_write_map(&call->json, result.attributes);
     }
-    write_capacity(call, input->return_consumed_capacity, input->table, call->write_half_units);
+    write_capacity(call, input->return_consumed_capacity, &consumed);
+    if (result.has_collection && input->return_item_collection_metrics == METRICS_SIZE) {
+        write_name(&call->json, "ItemCollectionMetrics");
+        write_collection_metrics(call, request.table, input->item, &result);
+    }
     json_write_object_end(&call->json);
     return STATUS_OK;
 }

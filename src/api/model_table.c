@@ -103,9 +103,11 @@ STRUCTURE(SSESpecification, STORED(Enabled, SSEEnabled, enabled, 0),
           STORED(SSEType, SSEType, type, 0), STORED(KMSMasterKeyId, KMSMasterKeyId, key_id, 0));
 #undef INPUT
 
-UNSTORED_STRUCTURE(LocalSecondaryIndex, UNSTORED(IndexName, IndexName, MODEL_REQUIRED),
-                   UNSTORED(KeySchema, KeySchema, MODEL_REQUIRED),
-                   UNSTORED(Projection, Projection, MODEL_REQUIRED));
+#define INPUT struct local_index_input
+STRUCTURE(LocalSecondaryIndex, STORED(IndexName, IndexName, name, MODEL_REQUIRED),
+          STORED(KeySchema, KeySchema, key_schema, MODEL_REQUIRED),
+          STORED(Projection, Projection, projection, MODEL_REQUIRED));
+#undef INPUT
 
 UNSTORED_STRUCTURE(GlobalSecondaryIndex, UNSTORED(IndexName, IndexName, MODEL_REQUIRED),
                    UNSTORED(KeySchema, KeySchema, MODEL_REQUIRED),
@@ -114,8 +116,10 @@ UNSTORED_STRUCTURE(GlobalSecondaryIndex, UNSTORED(IndexName, IndexName, MODEL_RE
                    UNSTORED(OnDemandThroughput, OnDemandThroughput, 0),
                    UNSTORED(WarmThroughput, WarmThroughput, 0));
 
-UNSTORED_STRUCTURE(Projection, UNSTORED(ProjectionType, ProjectionType, 0),
-                   UNSTORED(NonKeyAttributes, NonKeyAttributeNameList, 0));
+#define INPUT struct projection_input
+STRUCTURE(Projection, STORED(ProjectionType, ProjectionType, type, 0),
+          STORED(NonKeyAttributes, NonKeyAttributeNameList, non_key, 0));
+#undef INPUT
 
 UNSTORED_STRUCTURE(GlobalSecondaryIndexUpdate,
                    UNSTORED(Update, UpdateGlobalSecondaryIndexAction, 0),

@@ -10,6 +10,9 @@ struct range_answer {
     struct api_call *call;
     struct expr_program projection;
     bool count_only;
+    const struct index_schema *cut; /* to what this index holds; NULL: nothing is cut */
+    const struct key_schema *schema;
+    struct buffer rows; /* for that */
 };
 
 static enum status take_item(struct item_sink *sink, struct value item)
@@ -17,6 +20,10 @@ static enum status take_item(struct item_sink *sink, struct value item)
     struct range_answer *answer = CONTAINER_OF(sink, struct range_answer, sink);
     if (answer->count_only)
         return STATUS_OK;
+    if (answer->cut != NULL) {
+        buffer_clear(&answer->rows);
+        TRY(index_project(answer->cut, answer->schema, item, &answer->rows, &item));
+    }
     TRY(write_item(answer->call, &answer->projection, item));
     return answer->call->json.to->failed ? STATUS_NO_MEMORY : STATUS_OK;
 }
@@ -50,6 +57,8 @@ static enum status check_select(struct api_call *call)
     case SELECT_ALL_PROJECTED_ATTRIBUTES:
         if (projected)
             return refuse_select(call, "ALL_PROJECTED_ATTRIBUTES");
+        if (input->index.at != NULL)
+            return STATUS_OK;
         return call_invalid(call, "ALL_PROJECTED_ATTRIBUTES can be used only when Querying using "
                                   "an IndexName");
     default:
@@ -77,16 +86,18 @@ static enum status check_segments(struct api_call *call)
 }
 
 /* A Query finds items by their key; its filter is for what the key condition cannot say. */
-static enum status check_filter(struct api_call *call, const struct range_request *request)
+static enum status check_filter(struct api_call *call, const struct range_request *request,
+                                const struct table *table, const struct index_schema *index)
 {
-    const struct table *table;
     struct expr_attributes walk = {0};
     struct bytes name;
+    struct key_schema schema = table->schema;
+    if (index != NULL)
+        schema.sort = index->sort[0];
     if (request->filter.code.count == 0)
         return STATUS_OK;
-    TRY(router_table(call_router(call), request->table, &table, &call->error));
     while (expr_next_attribute(&request->filter, &walk, &name)) {
-        if (key_schema_has(&table->schema, name))
+        if (key_schema_has(&schema, name))
             return error_format(&call->error, call_arena(call), ERROR_VALIDATION,
                                 "%s can only contain non-primary key attributes: "
                                 "Primary key attribute: %.*s",
@@ -129,12 +140,40 @@ static enum status compile(struct api_call *call, struct range_request *request,
     TRY(call_expressions_end(call, &expressions));
     if (UNLIKELY(call->input.legacy))
         TRY(compile_legacy(call, request, projection));
-    return query ? check_filter(call, request) : STATUS_OK;
+    return STATUS_OK;
+}
+
+/* What depends on the table.  Nothing waits from here to the range's beginning, so that the answer
+ * may refer to the table that the router then holds. */
+static enum status check_table(struct api_call *call, struct range_request *request,
+                               struct range_answer *answer, const struct index_schema **index)
+{
+    const struct range_input *input = call->input.at;
+    const struct table *table;
+    *index = NULL;
+    if (input->index.at == NULL && (request->kind == RANGE_SCAN || request->filter.code.count == 0))
+        return STATUS_OK;
+    TRY(router_table(call_router(call), request->table, &table, &call->error));
+    TRY(router_index(table, input->index, call_arena(call), index, &call->error));
+    if (request->kind == RANGE_QUERY)
+        TRY(check_filter(call, request, table, *index));
+    request->index = input->index;
+    request->projection = answer->projection;
+    request->all_attributes = input->select == SELECT_ALL_ATTRIBUTES;
+    /* A filter may have whole items read: what is answered is what the index holds. */
+    bool cut = *index != NULL && request->filter.code.count > 0 && !request->all_attributes &&
+               answer->projection.code.count == 0;
+    if (cut) {
+        answer->cut = *index;
+        answer->schema = &table->schema;
+    }
+    return STATUS_OK;
 }
 
 /* ---- The operations ---- */
 
-static void write_result(struct api_call *call, const struct range_result *result)
+static void write_result(struct api_call *call, const struct range_result *result,
+                         const struct consumed *consumed)
 {
     const struct range_input *input = call->input.at;
     struct json_writer *json = &call->json;
@@ -144,8 +183,26 @@ static void write_result(struct api_call *call, const struct range_result *resul
         write_name(json, "LastEvaluatedKey");
         item_json_write_map(json, result->last_key);
     }
-    write_capacity(call, input->return_consumed_capacity, input->table, call->read_half_units);
+    write_capacity(call, input->return_consumed_capacity, consumed);
     json_write_object_end(json);
+}
+
+/* Reading an index consumes of the index, and whole items that it led to of the table. */
+static struct consumed consume_range(struct api_call *call, const struct range_request *request,
+                                     uint8_t collection, const struct range_result *result)
+{
+    const struct range_input *input = call->input.at;
+    uint64_t half_units = units_read_halves(result->scanned_bytes, request->consistent);
+    struct consumed consumed = {.shown = input->table,
+                                .table = request->table,
+                                .half_units = half_units,
+                                .index_shown = collection};
+    if (collection != KEY_COLLECTION_ITEM) {
+        consumed.half_units = result->fetched_half_units;
+        consumed.index_half_units[collection - 1] = half_units;
+    }
+    call->read_half_units = consumed_total(&consumed);
+    return consumed;
 }
 
 static enum status range(struct api_call *call, enum range_kind kind)
@@ -167,17 +224,24 @@ static enum status range(struct api_call *call, enum range_kind kind)
     TRY(check_select(call));
     TRY(check_segments(call));
     TRY(compile(call, &request, &answer.projection));
+    const struct index_schema *index;
+    TRY(check_table(call, &request, &answer, &index));
+    uint8_t collection = index == NULL ? KEY_COLLECTION_ITEM : index->collection;
 
     json_write_object_begin(&call->json);
     if (!answer.count_only) {
         write_name(&call->json, "Items");
         json_write_array_begin(&call->json);
     }
-    TRY(router_range(call->ctx, call_router(call), &request, &answer.sink, &result, &call->error));
+    buffer_init(&answer.rows, call->ctx->env->heap, 2 * ITEM_STORED_BYTES_MAX);
+    enum status status =
+        router_range(call->ctx, call_router(call), &request, &answer.sink, &result, &call->error);
+    buffer_release(&answer.rows);
+    TRY(status);
     if (!answer.count_only)
         json_write_array_end(&call->json);
-    call->read_half_units = units_read_halves(result.scanned_bytes, request.consistent);
-    write_result(call, &result);
+    struct consumed consumed = consume_range(call, &request, collection, &result);
+    write_result(call, &result, &consumed);
     return STATUS_OK;
 }
 

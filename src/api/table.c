@@ -132,7 +132,7 @@ static enum status check_stream_and_sse(struct api_call *call, const struct stre
 
 /* ---- CreateTable: the key ---- */
 
-static enum value_type attribute_type(uint8_t given)
+enum value_type call_attribute_type(uint8_t given)
 {
     switch (given) {
     case ATTRIBUTE_B:
@@ -166,8 +166,8 @@ static enum status check_key_count(struct api_call *call)
     return status;
 }
 
-static enum status check_key_types(struct api_call *call, const struct key_schema_input *keys,
-                                   uint32_t count)
+enum status call_check_key_types(struct api_call *call, const struct key_schema_input *keys,
+                                 uint32_t count)
 {
     if (keys[0].type != KEY_TYPE_HASH)
         return call_invalid(call,
@@ -178,9 +178,8 @@ static enum status check_key_types(struct api_call *call, const struct key_schem
     return STATUS_OK;
 }
 
-/* The definition of an attribute; NULL: there is none. */
-static const struct attribute_definition_input *find_definition(const struct model_list *list,
-                                                                struct bytes name)
+const struct attribute_definition_input *call_find_definition(const struct model_list *list,
+                                                              struct bytes name)
 {
     const struct attribute_definition_input *definitions = list->at;
     for (uint32_t i = 0; i < MIN(list->count, MODEL_STORED_MAX); i++) {
@@ -194,7 +193,7 @@ static enum status check_definitions_differ(struct api_call *call, const struct 
 {
     const struct attribute_definition_input *definitions = list->at;
     for (uint32_t i = 0; i < MIN(list->count, MODEL_STORED_MAX); i++) {
-        if (find_definition(list, definitions[i].name) != &definitions[i])
+        if (call_find_definition(list, definitions[i].name) != &definitions[i])
             return error_format(&call->error, call_arena(call), ERROR_VALIDATION,
                                 "Attribute Name is duplicated: %.*s",
                                 BYTES_ARGS(definitions[i].name));
@@ -207,11 +206,11 @@ static enum status read_key(struct api_call *call, const struct create_table_inp
 {
     const struct key_schema_input *keys = input->key_schema.at;
     const struct attribute_definition_input *definition =
-        find_definition(&input->attribute_definitions, keys[index].name);
+        call_find_definition(&input->attribute_definitions, keys[index].name);
     if (definition == NULL)
         return call_invalid(call, "Invalid KeySchema: Some index key attribute have no definition");
-    *attribute =
-        (struct key_attribute){.name = keys[index].name, .type = attribute_type(definition->type)};
+    *attribute = (struct key_attribute){.name = keys[index].name,
+                                        .type = call_attribute_type(definition->type)};
     return STATUS_OK;
 }
 
@@ -222,7 +221,7 @@ static enum status read_schema(struct api_call *call, const struct create_table_
     uint32_t count = input->key_schema.count;
     uint32_t defined = input->attribute_definitions.count;
     TRY(check_key_count(call));
-    TRY(check_key_types(call, keys, count));
+    TRY(call_check_key_types(call, keys, count));
     TRY(check_definitions_differ(call, &input->attribute_definitions));
     *schema = (struct key_schema){0};
     TRY(read_key(call, input, 0, &schema->partition));
@@ -233,7 +232,8 @@ static enum status read_schema(struct api_call *call, const struct create_table_
     if (count > 1 && bytes_equal(keys[0].name, keys[1].name))
         return call_invalid(call, "Both the Hash Key and the Range Key element in the KeySchema "
                                   "have the same name");
-    if (defined > count)
+    bool indexed = input->local_indexes.given || input->global_indexes.given;
+    if (defined > count && !indexed)
         return call_invalid(call, INVALID_VALUES
                             "Number of attributes in KeySchema does not exactly match number of "
                             "attributes defined in AttributeDefinitions");
@@ -241,19 +241,6 @@ static enum status read_schema(struct api_call *call, const struct create_table_
 }
 
 /* ---- CreateTable ---- */
-
-static enum status check_indexes(struct api_call *call, const struct create_table_input *input)
-{
-    if (input->local_indexes.given && input->local_indexes.count == 0)
-        return call_invalid(call, INVALID_VALUES "List of LocalSecondaryIndexes is empty");
-    if (input->global_indexes.given && input->global_indexes.count == 0)
-        return call_invalid(call, INVALID_VALUES "List of GlobalSecondaryIndexes is empty");
-    if (input->local_indexes.given)
-        return unsupported(call, "LocalSecondaryIndexes");
-    if (input->global_indexes.given)
-        return unsupported(call, "GlobalSecondaryIndexes");
-    return STATUS_OK;
-}
 
 static enum status read_create(struct api_call *call, struct create_table_request *request)
 {
@@ -270,7 +257,7 @@ static enum status read_create(struct api_call *call, struct create_table_reques
         TRY(read_provisioned(call, input->provisioned, &request->read_units,
                              &request->write_units));
     TRY(read_schema(call, input, &request->schema));
-    TRY(check_indexes(call, input));
+    TRY(call_read_indexes(call, request));
     TRY(check_stream_and_sse(call, input->stream, input->sse));
     request->has_on_demand_maximum = input->on_demand != NULL;
     if (input->on_demand != NULL)
@@ -285,7 +272,7 @@ static enum status answer_description(struct api_call *call, const char *member,
     const struct table *table;
     TRY(router_describe_table(call->ctx, call_router(call), name, &table, &call->error));
     json_write_object_begin(&call->json);
-    write_table_description(call, member, table);
+    TRY(write_table_description(call, member, table));
     json_write_object_end(&call->json);
     return STATUS_OK;
 }
@@ -319,18 +306,23 @@ static enum status check_change(struct api_call *call, const struct update_table
         (unsigned long long)table->write_units, (unsigned long long)request->write_units);
 }
 
-/* Definitions may be repeated; without new indexes they are those of the table's key. */
+/* Definitions may be repeated; without new indexes they are those of the table's keys. */
 static enum status check_definitions(struct api_call *call, const struct model_list *given,
-                                     const struct key_schema *schema)
+                                     const struct table *table)
 {
-    uint32_t count = schema->sort.type == VALUE_NONE ? 1 : 2;
+    struct key_attribute *attributes;
+    uint32_t count;
+    if (!given->given)
+        return STATUS_OK;
+    TRY(call_key_attributes(call, &table->schema, table->indexes, table->index_count, &attributes,
+                            &count));
     bool same = given->count == count;
     for (uint32_t i = 0; same && i < count; i++) {
-        const struct key_attribute *key = i == 0 ? &schema->partition : &schema->sort;
-        const struct attribute_definition_input *definition = find_definition(given, key->name);
-        same = definition != NULL && attribute_type(definition->type) == key->type;
+        const struct attribute_definition_input *definition =
+            call_find_definition(given, attributes[i].name);
+        same = definition != NULL && call_attribute_type(definition->type) == attributes[i].type;
     }
-    if (!given->given || same)
+    if (same)
         return STATUS_OK;
     return call_invalid(call, INVALID_VALUES "Number of attributes in KeySchema does not exactly "
                                              "match number of attributes defined in "
@@ -397,7 +389,7 @@ static enum status check_update(struct api_call *call, struct update_table_reque
                             BYTES_ARGS(table->name));
     if (input->sse != NULL) /* Enabled false */
         return call_invalid(call, INVALID_VALUES "Table is already encrypted by default");
-    TRY(check_definitions(call, &input->attribute_definitions, &table->schema));
+    TRY(check_definitions(call, &input->attribute_definitions, table));
     if (request->throughput_given)
         TRY(check_billing(call, billing, true));
     if (request->on_demand_maximum_given)

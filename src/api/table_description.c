@@ -26,24 +26,83 @@ static void write_key(struct json_writer *json, const struct key_attribute *attr
     json_write_object_end(json);
 }
 
-/* Definitions by name, keys in their order. */
-static void write_schema(struct json_writer *json, const struct key_schema *schema)
+static void write_key_schema(struct json_writer *json, const struct key_attribute *partition,
+                             const struct key_attribute *sort)
 {
-    bool has_sort = schema->sort.type != VALUE_NONE;
-    bool sort_first = has_sort && bytes_compare(schema->sort.name, schema->partition.name) < 0;
-    write_name(json, "AttributeDefinitions");
-    json_write_array_begin(json);
-    if (sort_first)
-        write_attribute(json, &schema->sort);
-    write_attribute(json, &schema->partition);
-    if (has_sort && !sort_first)
-        write_attribute(json, &schema->sort);
-    json_write_array_end(json);
     write_name(json, "KeySchema");
     json_write_array_begin(json);
-    write_key(json, &schema->partition, "HASH");
-    if (has_sort)
-        write_key(json, &schema->sort, "RANGE");
+    write_key(json, partition, "HASH");
+    if (sort->type != VALUE_NONE)
+        write_key(json, sort, "RANGE");
+    json_write_array_end(json);
+}
+
+/* Definitions by name, keys in their order. */
+static enum status write_schema(struct api_call *call, const struct table *table)
+{
+    struct json_writer *json = &call->json;
+    struct key_attribute *attributes;
+    uint32_t count;
+    TRY(call_key_attributes(call, &table->schema, table->indexes, table->index_count, &attributes,
+                            &count));
+    write_name(json, "AttributeDefinitions");
+    json_write_array_begin(json);
+    for (uint32_t i = 0; i < count; i++)
+        write_attribute(json, &attributes[i]);
+    json_write_array_end(json);
+    write_key_schema(json, &table->schema.partition, &table->schema.sort);
+    return STATUS_OK;
+}
+
+static void write_projection(struct json_writer *json, const struct index_schema *index)
+{
+    static const char *const names[] = {
+        [PROJECT_ALL] = "ALL", [PROJECT_INCLUDE] = "INCLUDE", [PROJECT_KEYS_ONLY] = "KEYS_ONLY"};
+    write_name(json, "Projection");
+    json_write_object_begin(json);
+    write_text(json, "ProjectionType", bytes_of_text(names[index->projection]));
+    if (index->projection == PROJECT_INCLUDE) {
+        write_name(json, "NonKeyAttributes");
+        json_write_array_begin(json);
+        for (uint8_t i = 0; i < index->non_key_count; i++)
+            json_write_string(json, index->non_key[i]);
+        json_write_array_end(json);
+    }
+    json_write_object_end(json);
+}
+
+static struct bytes format_arn(char *to, size_t bytes, const struct api_call *call,
+                               const struct table *table, const struct index_schema *index)
+{
+    const struct api_options *options = &call->api->options;
+    struct bytes name = index == NULL ? BYTES("") : index->name;
+    int count = snprintf(to, bytes, "arn:aws:dynamodb:%.*s:%.*s:table/%.*s%s%.*s",
+                         BYTES_ARGS(options->region), BYTES_ARGS(options->account),
+                         BYTES_ARGS(table->name), index == NULL ? "" : "/index/", BYTES_ARGS(name));
+    return bytes_of(to, MIN((size_t)count, bytes - 1));
+}
+
+static void write_local_indexes(struct api_call *call, const struct table *table,
+                                const struct table_size *size)
+{
+    struct json_writer *json = &call->json;
+    char arn[1024];
+    if (table->index_count == 0)
+        return;
+    write_name(json, "LocalSecondaryIndexes");
+    json_write_array_begin(json);
+    for (uint32_t i = 0; i < table->index_count; i++) {
+        const struct index_schema *index = &table->indexes[i];
+        const struct collection_size *rows = &size->indexes[index->collection - 1];
+        json_write_object_begin(json);
+        write_text(json, "IndexName", index->name);
+        write_key_schema(json, &index->partition[0], &index->sort[0]);
+        write_projection(json, index);
+        write_u64(json, "IndexSizeBytes", rows->bytes);
+        write_u64(json, "ItemCount", rows->count);
+        write_text(json, "IndexArn", format_arn(arn, sizeof(arn), call, table, index));
+        json_write_object_end(json);
+    }
     json_write_array_end(json);
 }
 
@@ -125,7 +184,6 @@ static void write_class(struct json_writer *json, const struct table *table)
 
 static void write_identity(struct api_call *call, const struct table *table)
 {
-    const struct api_options *options = &call->api->options;
     const uint8_t *u = table->uuid;
     char id[40];
     char arn[512];
@@ -133,14 +191,12 @@ static void write_identity(struct api_call *call, const struct table *table)
                             "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x",
                             u[0], u[1], u[2], u[3], u[4], u[5], u[6], u[7], u[8], u[9], u[10],
                             u[11], u[12], u[13], u[14], u[15]);
-    int arn_bytes = snprintf(arn, sizeof(arn), "arn:aws:dynamodb:%.*s:%.*s:table/%.*s",
-                             BYTES_ARGS(options->region), BYTES_ARGS(options->account),
-                             BYTES_ARGS(table->name));
-    write_text(&call->json, "TableArn", bytes_of(arn, MIN((size_t)arn_bytes, sizeof(arn) - 1)));
+    write_text(&call->json, "TableArn", format_arn(arn, sizeof(arn), call, table, NULL));
     write_text(&call->json, "TableId", bytes_of(id, (size_t)id_bytes));
 }
 
-void write_table_description(struct api_call *call, const char *name, const struct table *table)
+enum status write_table_description(struct api_call *call, const char *name,
+                                    const struct table *table)
 {
     struct json_writer *json = &call->json;
     struct table_size size = router_table_size(call_router(call), table);
@@ -148,14 +204,14 @@ void write_table_description(struct api_call *call, const char *name, const stru
     write_name(json, name);
     json_write_object_begin(json);
     if (!deleting)
-        write_schema(json, &table->schema);
+        TRY(write_schema(call, table));
     write_text(json, "TableName", table->name);
     write_text(json, "TableStatus", bytes_of_text(table_status_name(table->status)));
     if (!deleting)
         write_time(json, "CreationDateTime", table->created_ms);
     write_provisioned(json, table);
-    write_u64(json, "TableSizeBytes", size.bytes);
-    write_u64(json, "ItemCount", size.items);
+    write_u64(json, "TableSizeBytes", size.items.bytes);
+    write_u64(json, "ItemCount", size.items.count);
     write_identity(call, table);
     write_billing(json, table);
     write_class(json, table);
@@ -163,5 +219,8 @@ void write_table_description(struct api_call *call, const char *name, const stru
     json_write_bool(json, table->deletion_protection);
     write_on_demand(json, table);
     write_warm(json, table);
+    if (!deleting)
+        write_local_indexes(call, table, &size);
     json_write_object_end(json);
+    return STATUS_OK;
 }

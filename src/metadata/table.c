@@ -12,7 +12,10 @@
  *   | u8 has maximum | u64 read maximum | u64 write maximum
  *   | u8 deletion protection | u8 class | u64 class changed
  *   | u32 tags: (key, value)... | u32 partitions: (u64 group, low, high)...
+ *   | indexes: model/index.h (format 2; a record of format 1 ends before them)
  */
+
+#define FORMAT_WITHOUT_INDEXES 1u
 
 static void put_text(struct buffer *to, struct bytes text)
 {
@@ -79,6 +82,7 @@ void table_encode(const struct table *table, struct buffer *to)
         put_text(to, table->partitions[i].low);
         put_text(to, table->partitions[i].high);
     }
+    index_encode(table->indexes, table->index_count, to);
 }
 
 static struct bytes read_text(struct reader *r)
@@ -130,10 +134,26 @@ static void read_definition(struct reader *r, struct table *table)
     table->table_class_changed_ms = read_u64(r);
 }
 
+static void read_indexes(struct reader *r, struct table *table, struct index_schema *indexes)
+{
+    const uint8_t *from = r->at;
+    table->index_count = index_read_count(r);
+    for (uint32_t i = 0; i < table->index_count && !r->failed; i++) {
+        struct index_schema index;
+        index_read(r, &index);
+        if (index.kind != INDEX_LOCAL || index.collection != i + 1)
+            r->failed = true;
+        if (indexes != NULL)
+            indexes[i] = index;
+    }
+    if (!r->failed)
+        table->index_run = bytes_of(from, (size_t)(r->at - from));
+}
+
 /* Read the record into `table`, whose arrays hold as many elements as the counts allow; with NULL
  * arrays only the counts are read. */
-static void read_record(struct reader *r, struct table *table, struct tag *tags,
-                        struct partition *partitions)
+static void read_record(struct reader *r, struct table *table, uint8_t format, struct tag *tags,
+                        struct partition *partitions, struct index_schema *indexes)
 {
     read_definition(r, table);
     table->tag_count = read_u32(r);
@@ -155,6 +175,8 @@ static void read_record(struct reader *r, struct table *table, struct tag *tags,
         if (partitions != NULL)
             partitions[i] = partition;
     }
+    if (format != FORMAT_WITHOUT_INDEXES && !r->failed)
+        read_indexes(r, table, indexes);
     if (reader_left(r) != 0)
         r->failed = true;
 }
@@ -176,26 +198,29 @@ enum status table_decode(struct bytes record, struct heap *heap, struct table **
 {
     if (record.count == 0)
         return STATUS_CORRUPT;
-    if (record.at[0] != TABLE_FORMAT)
+    uint8_t format = record.at[0];
+    if (format != TABLE_FORMAT && format != FORMAT_WITHOUT_INDEXES)
         return STATUS_VERSION;
     struct table counts = {0};
     struct reader r = reader_of(bytes_after(record, 1));
-    read_record(&r, &counts, NULL, NULL);
+    read_record(&r, &counts, format, NULL, NULL, NULL);
     if (r.failed)
         return STATUS_CORRUPT;
 
     size_t bytes = sizeof(struct table) + counts.tag_count * sizeof(struct tag) +
-                   counts.partition_count * sizeof(struct partition) + record.count;
+                   counts.partition_count * sizeof(struct partition) +
+                   counts.index_count * sizeof(struct index_schema) + record.count;
     struct table *made = heap_alloc_zero(heap, bytes);
     if (made == NULL)
         return STATUS_NO_MEMORY;
     *made = (struct table){.references = 1, .heap = heap, .bytes = bytes};
     made->partitions = (struct partition *)(made + 1);
     made->tags = (struct tag *)(made->partitions + counts.partition_count);
-    uint8_t *copy = (uint8_t *)(made->tags + counts.tag_count);
+    made->indexes = (struct index_schema *)(made->tags + counts.tag_count);
+    uint8_t *copy = (uint8_t *)(made->indexes + counts.index_count);
     memcpy(copy, record.at, record.count);
     r = reader_of(bytes_of(copy + 1, record.count - 1));
-    read_record(&r, made, made->tags, made->partitions);
+    read_record(&r, made, format, made->tags, made->partitions, made->indexes);
     ASSERT(!r.failed);
     if (!gapless(made)) {
         table_drop(made);
@@ -217,6 +242,15 @@ const struct partition *table_partition(const struct table *table, struct bytes 
             high = middle;
     }
     return &table->partitions[low];
+}
+
+const struct index_schema *table_index(const struct table *table, struct bytes name)
+{
+    for (uint32_t i = 0; i < table->index_count; i++) {
+        if (bytes_equal(table->indexes[i].name, name))
+            return &table->indexes[i];
+    }
+    return NULL;
 }
 
 void table_hold(const struct table *table)

@@ -13,10 +13,11 @@
 #include "base/buffer.h"
 #include "base/bytes.h"
 #include "base/status.h"
+#include "model/index.h"
 #include "model/key.h"
 #include "request/control.h"
 
-#define TABLE_FORMAT         1u
+#define TABLE_FORMAT         2u
 #define TABLE_PARTITIONS_MAX 1024u
 #define PARTITIONS_MAX       16000u /* of all tables together; a node hosts as many replicas */
 
@@ -53,12 +54,18 @@ struct table {
     uint32_t tag_count;
     struct partition *partitions; /* in key order, gapless, at least one */
     uint32_t partition_count;
-    struct heap *heap; /* which the whole struct came from */
+    struct index_schema *indexes; /* the local ones, in the order of their collections: 1, 2, ... */
+    uint32_t index_count;
+    struct bytes index_run; /* their encoding (model/index.h), for the node; of a decoded table */
+    struct heap *heap;      /* which the whole struct came from */
     size_t bytes;
 };
 
 /* The partition whose range holds `key`. */
 const struct partition *table_partition(const struct table *table, struct bytes key);
+
+/* The index of that name; NULL: there is none. */
+const struct index_schema *table_index(const struct table *table, struct bytes name);
 
 /* Append the catalog's record of the table. */
 void table_encode(const struct table *table, struct buffer *to);

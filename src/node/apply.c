@@ -12,6 +12,11 @@ struct batch {
     size_t count;
     uint64_t last_slot;
     int64_t item_bytes; /* of all entries */
+    bool counted;       /* rows that are not items change: */
+    struct {
+        int64_t count, bytes;
+    } indexes[LOCAL_INDEXES_MAX];
+    int64_t collections;
 };
 
 static bool has_committed(const struct replica *replica)
@@ -70,9 +75,20 @@ static size_t measure(const struct replica *replica, uint64_t slot_max, struct b
         bytes += entry->bytes;
         batch->count += entry->version_count;
         batch->last_slot = entry->slot;
-        batch->item_bytes += entry->item_bytes;
     }
     return entries;
+}
+
+/* Rows of other collections than the items'. */
+static void count_row(struct batch *batch, const struct version *version, uint8_t collection)
+{
+    batch->counted = true;
+    if (collection == KEY_COLLECTION_SIZE) {
+        batch->collections += version->row_change;
+    } else if (collection <= LOCAL_INDEXES_MAX) {
+        batch->indexes[collection - 1].count += version->row_change;
+        batch->indexes[collection - 1].bytes += version->size_change;
+    }
 }
 
 static enum status gather(struct context *ctx, const struct replica *replica, uint64_t slot_max,
@@ -93,12 +109,41 @@ static enum status gather(struct context *ctx, const struct replica *replica, ui
         for (uint32_t i = 0; i < entry->version_count; i++) {
             const struct version *version = &entry->versions[i];
             bool is_put = version->row.at != NULL;
+            uint8_t collection = key_collection(version->key);
+            if (LIKELY(collection == KEY_COLLECTION_ITEM))
+                batch->item_bytes += version->size_change;
+            else
+                count_row(batch, version, collection);
             *to++ = (struct tree_mutation){.kind = is_put ? TREE_PUT : TREE_DELETE,
                                            .key = version->key,
                                            .value = version->row};
         }
     }
     return STATUS_OK;
+}
+
+static void add(uint64_t *to, int64_t change)
+{
+    uint64_t less = change < 0 ? (uint64_t)-change : 0;
+    if (!EXPECT(less <= *to))
+        less = *to;
+    *to += (change > 0 ? (uint64_t)change : 0) - less;
+}
+
+/* What the batch changes in the counts; they are as of the applied slot, like the tree's row, in
+ * which they lie with the blob. */
+static void count_batch(struct replica *replica, const struct batch *batch)
+{
+    tree_add_item_bytes(replica->tree, batch->item_bytes);
+    if (!batch->counted)
+        return;
+    struct replica_counts *counts = &replica->counts;
+    for (uint32_t i = 0; i < LOCAL_INDEXES_MAX; i++) {
+        add(&counts->indexes[i].count, batch->indexes[i].count);
+        add(&counts->indexes[i].bytes, batch->indexes[i].bytes);
+    }
+    add(&counts->collections, batch->collections);
+    replica->counts_saved = false;
 }
 
 /* The tree has everything up to `slot`: the overlay and the entries are no longer needed. */
@@ -132,10 +177,12 @@ static enum status apply_batch(struct context *ctx, struct replica *replica)
     TRY(gather(ctx, replica, slot_max, &batch));
     replica->apply_failed_slot = batch.last_slot;
     TRY(tree_apply(ctx, replica->tree, batch.mutations, batch.count, batch.last_slot));
-    tree_add_item_bytes(replica->tree, batch.item_bytes);
+    count_batch(replica, &batch);
     replica->apply_failed_slot = 0;
     fiber_no_wait_begin(ctx);
     forget(replica, batch.last_slot);
+    if (batch.counted)
+        (void)!replica_save(replica); /* without memory, with a later one */
     replica_applied(replica, batch.last_slot);
     fiber_no_wait_end(ctx);
     return STATUS_OK;

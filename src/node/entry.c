@@ -1,8 +1,12 @@
 #include "node/entry.h"
 
+#include "base/compiler.h"
 #include "request/data.h"
 
 #define FLAG_BEFORE 1u
+#define FLAG_NEW    2u
+
+#define FORMAT_OF_ONE 2u /* one mutation, and its size change behind the header */
 
 void entry_header_write(uint8_t *to, const struct entry_header *header)
 {
@@ -16,7 +20,6 @@ void entry_header_write(uint8_t *to, const struct entry_header *header)
     put_u64(to + 24, header->schema_version);
     put_u64(to + 32, header->request_id[0]);
     put_u64(to + 40, header->request_id[1]);
-    put_u64(to + 48, (uint64_t)header->item_bytes);
 }
 
 static uint8_t *append(uint8_t *to, struct bytes bytes)
@@ -29,17 +32,33 @@ static uint8_t *append(uint8_t *to, struct bytes bytes)
 uint8_t *mutation_write(uint8_t *to, const struct mutation *mutation)
 {
     to[0] = (uint8_t)mutation->kind;
-    to[1] = mutation->has_before ? FLAG_BEFORE : 0;
+    to[1] = (uint8_t)((mutation->has_before ? FLAG_BEFORE : 0) | (mutation->is_new ? FLAG_NEW : 0));
     put_u16(to + 2, (uint16_t)mutation->key.count);
     put_u32(to + 4, (uint32_t)mutation->row.count);
     put_u32(to + 8, (uint32_t)mutation->before.count);
+    put_u32(to + 12, (uint32_t)mutation->size_change);
     to = append(to + ENTRY_MUTATION_BYTES, mutation->key);
     to = append(to, mutation->row);
     return append(to, mutation->before);
 }
 
-bool mutation_next(struct reader *r, struct mutation *mutation)
+struct mutation_walk mutation_walk_of(struct bytes payload)
 {
+    struct mutation_walk walk = {.reader = reader_of(bytes_after(payload, ENTRY_HEADER_BYTES)),
+                                 .format = payload.at[0]};
+    if (UNLIKELY(walk.format == FORMAT_OF_ONE)) {
+        int64_t change = (int64_t)read_u64(&walk.reader);
+        if (change > ITEM_BYTES_MAX || change < -(int64_t)ITEM_BYTES_MAX)
+            walk.reader.failed = true;
+        else
+            walk.size_change = (int32_t)change;
+    }
+    return walk;
+}
+
+bool mutation_next(struct mutation_walk *walk, struct mutation *mutation)
+{
+    struct reader *r = &walk->reader;
     if (r->failed || reader_left(r) == 0)
         return false;
     uint8_t kind = read_u8(r);
@@ -47,14 +66,20 @@ bool mutation_next(struct reader *r, struct mutation *mutation)
     uint16_t key_bytes = read_u16(r);
     uint32_t row_bytes = read_u32(r);
     uint32_t before_bytes = read_u32(r);
+    mutation->size_change =
+        LIKELY(walk->format == ENTRY_FORMAT) ? (int32_t)read_u32(r) : walk->size_change;
     mutation->kind = (enum mutation_kind)kind;
     mutation->key = read_bytes(r, key_bytes);
     mutation->row = read_bytes(r, row_bytes);
     mutation->has_before = (flags & FLAG_BEFORE) != 0;
+    mutation->is_new = (flags & FLAG_NEW) != 0;
     mutation->before = read_bytes(r, before_bytes);
-    bool sound = (kind == MUTATION_PUT || (kind == MUTATION_DELETE && row_bytes == 0)) &&
-                 flags <= FLAG_BEFORE && key_bytes > 0 &&
-                 (before_bytes == 0 || mutation->has_before);
+    bool sound = (kind == MUTATION_PUT ||
+                  (kind == MUTATION_DELETE && row_bytes == 0 && !mutation->is_new)) &&
+                 flags <= (FLAG_BEFORE | FLAG_NEW) && key_bytes > 0 &&
+                 (before_bytes == 0 || mutation->has_before) &&
+                 mutation->size_change <= (int32_t)ITEM_BYTES_MAX &&
+                 mutation->size_change >= -(int32_t)ITEM_BYTES_MAX;
     if (!sound)
         r->failed = true;
     return !r->failed;
@@ -65,7 +90,7 @@ enum status entry_read(struct bytes payload, struct entry_header *header)
     if (payload.count < ENTRY_HEADER_BYTES || payload.count > ENTRY_BYTES_MAX)
         return STATUS_CORRUPT;
     const uint8_t *at = payload.at;
-    if (at[0] != ENTRY_FORMAT)
+    if (at[0] != ENTRY_FORMAT && at[0] != FORMAT_OF_ONE)
         return STATUS_VERSION;
     *header = (struct entry_header){
         .actor = at[1],
@@ -75,16 +100,14 @@ enum status entry_read(struct bytes payload, struct entry_header *header)
         .table_id = get_u64(at + 16),
         .schema_version = get_u64(at + 24),
         .request_id = {get_u64(at + 32), get_u64(at + 40)},
-        .item_bytes = (int64_t)get_u64(at + 48),
     };
-    struct reader r = reader_of(bytes_after(payload, ENTRY_HEADER_BYTES));
+    struct mutation_walk walk = mutation_walk_of(payload);
     struct mutation mutation;
     uint32_t count = 0;
-    while (mutation_next(&r, &mutation))
+    while (mutation_next(&walk, &mutation))
         count++;
-    int64_t most = (int64_t)count * ITEM_BYTES_MAX;
-    if (r.failed || count == 0 || count != header->mutation_count || header->item_bytes > most ||
-        header->item_bytes < -most)
+    bool too_many = at[0] == FORMAT_OF_ONE && count > 1;
+    if (walk.reader.failed || count == 0 || count != header->mutation_count || too_many)
         return STATUS_CORRUPT;
     return STATUS_OK;
 }

@@ -4,7 +4,7 @@
  * Little-endian:
  *
  *   offset size  meaning
- *        0    1  format: 2
+ *        0    1  format: 3
  *        1    1  actor: 0 a client's request
  *        2    2  origin region
  *        4    4  count of mutations, at least 1
@@ -12,15 +12,18 @@
  *       16    8  table id
  *       24    8  schema version of the table when it was written
  *       32   16  request id
- *       48    8  what the sum of the items' sizes changes by, signed; at most ITEM_BYTES_MAX a
- *                mutation
- *       56    -  mutations, one after the other:
+ *       48    -  mutations, one after the other:
  *                  0    1  kind: 1 put, 2 delete
- *                  1    1  flags: 1 = a before-image follows
+ *                  1    1  flags: 1 = a before-image follows, 2 = the row was not there (put)
  *                  2    2  bytes of the key
  *                  4    4  bytes of the row (put), 0 (delete)
  *                  8    4  bytes of the before-image, 0 without
- *                 12    -  key, row, before-image
+ *                 12    4  what it adds to the sum of the sizes of its collection's rows, signed,
+ *                          as the service counts them; at most ITEM_BYTES_MAX
+ *                 16    -  key, row, before-image
+ *
+ * Format 2, which is still read: one mutation without those last four bytes; they are the eight
+ * behind the header, at offset 48.
  *
  * Valid if and only if the counts and lengths fit exactly, kinds and flags are known, no key is
  * empty.
@@ -35,9 +38,9 @@
 #include "base/codec.h"
 #include "base/status.h"
 
-#define ENTRY_FORMAT         2u
-#define ENTRY_HEADER_BYTES   56u
-#define ENTRY_MUTATION_BYTES 12u
+#define ENTRY_FORMAT         3u
+#define ENTRY_HEADER_BYTES   48u
+#define ENTRY_MUTATION_BYTES 16u
 #define ENTRY_BYTES_MAX      (8u * 1024u * 1024u)
 
 enum mutation_kind { MUTATION_PUT = 1, MUTATION_DELETE = 2 };
@@ -50,7 +53,6 @@ struct entry_header {
     uint64_t table_id;
     uint64_t schema_version;
     uint64_t request_id[2];
-    int64_t item_bytes; /* that the mutations add to the sizes of all items; negative: take away */
 };
 
 struct mutation {
@@ -58,6 +60,8 @@ struct mutation {
     struct bytes key;
     struct bytes row; /* PUT: header and item, see model/value.h */
     bool has_before;
+    bool is_new;         /* PUT: there was no such row */
+    int32_t size_change; /* of its collection's rows */
     struct bytes before; /* the row that was there */
 };
 
@@ -72,8 +76,14 @@ uint8_t *mutation_write(uint8_t *to, const struct mutation *mutation);
  *   STATUS_VERSION  a format this program does not know     STATUS_CORRUPT */
 MUST_USE enum status entry_read(struct bytes payload, struct entry_header *header);
 
-/* Walk the mutations of a payload that entry_read has checked: start with reader_of(payload after
- * the header). */
-bool mutation_next(struct reader *r, struct mutation *mutation);
+/* A walk over the mutations of a payload that entry_read has checked. */
+struct mutation_walk {
+    struct reader reader;
+    uint8_t format;
+    int32_t size_change; /* format 2 */
+};
+
+struct mutation_walk mutation_walk_of(struct bytes payload);
+bool mutation_next(struct mutation_walk *walk, struct mutation *mutation);
 
 #endif

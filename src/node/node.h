@@ -26,8 +26,10 @@ struct node_options {
     bool accept_loss;     /* the operator's flag: start although the log has lost records */
     uint64_t cache_bytes; /* of the forest's frames; 0 = its default (forest.h) */
     uint64_t
-        checkpoint_bytes;   /* log between two checkpoints; bounds recovery; 0 = 64 MiB, 1 in memory
+        checkpoint_bytes; /* log between two checkpoints; bounds recovery; 0 = 64 MiB, 1 in memory
                            * */
+    uint64_t collection_bytes_max; /* of an item collection of a table with local indexes, beyond
+                                      which it may not grow; 0 = 10 GB */
     uint64_t checkpoint_ns; /* the longest time between two checkpoints while anything changes; 0 =
                                60 s */
 };

@@ -41,7 +41,6 @@ struct log_entry {
     struct wait_queue committed; /* who waits for its commit */
     size_t bytes;                /* of the allocation */
     struct bytes payload;        /* empty: a barrier */
-    int64_t item_bytes;          /* as an entry_header's */
     uint32_t version_count;
     struct version versions[];
 };
@@ -51,6 +50,12 @@ struct log_entry {
 struct structural {
     struct list link;
     struct lsn lsn;
+};
+
+/* Rows of a tree that are not items; zero of a table without local indexes. */
+struct replica_counts {
+    struct collection_size indexes[LOCAL_INDEXES_MAX]; /* by collection - 1 */
+    uint64_t collections;                              /* rows of KEY_COLLECTION_SIZE */
 };
 
 enum replica_state {
@@ -79,6 +84,8 @@ struct replica {
     uint64_t hlc;                 /* of its newest entry */
     uint64_t hlc_saved;           /* what the blob in the forest says */
     struct ballot ballot_saved;
+    struct replica_counts counts; /* as of the applied slot */
+    bool counts_saved;            /* the blob in the forest says the same */
     struct unsynced promise;
     struct ballot promised; /* recovered; the highest in the log */
     uint64_t recovered_last_slot;
@@ -102,6 +109,9 @@ struct replica {
 
 /* For an image, and for sorting it while it is made. */
 #define NODE_SCRATCH_BYTES_MAX (8u * ITEM_STORED_BYTES_MAX)
+
+/* For what all local indexes hold of an image before and one after. */
+#define NODE_ROWS_BYTES_MAX ((2u * LOCAL_INDEXES_MAX + 2u) * ITEM_STORED_BYTES_MAX)
 
 struct node {
     struct replica_service service; /* first: the router holds a pointer to it */
@@ -133,6 +143,7 @@ struct node {
     bool stalled; /* what is in the log's memory has waited for space so long that nobody is to wait
                    * for it: outcomes are unknown */
     struct buffer scratch; /* for images; used without waiting */
+    struct buffer rows;    /* for the rows of indexes, in the same way */
     struct node_stats stats;
 };
 
@@ -162,8 +173,7 @@ enum status node_create_replica(struct context *ctx, struct replica_service *ser
                                 struct bytes high);
 enum status node_remove_replica(struct context *ctx, struct replica_service *service,
                                 uint64_t group_id);
-void node_size(struct replica_service *service, uint64_t group_id, uint64_t *items,
-               uint64_t *bytes);
+void node_size(struct replica_service *service, uint64_t group_id, struct replica_size *size);
 
 /* ---- replica.c, continued ---- */
 
@@ -174,6 +184,7 @@ struct replica_blob {
     struct ballot ballot; /* of the newest entry applied then; of the same group */
     struct bytes low, high;
     struct paxos_configuration configuration;
+    struct replica_counts counts;
 };
 
 /* STATUS_CORRUPT, STATUS_VERSION */

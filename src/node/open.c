@@ -42,7 +42,6 @@ static enum status recover_entry(struct node *node, const struct wal_record *rec
     entry->slot = record->slot;
     entry->ballot = record->ballot;
     entry->lsn = lsn;
-    entry->item_bytes = header.item_bytes;
     replica_accept(replica, entry);
     replica->recovered_last_slot = record->slot;
     return STATUS_OK;
@@ -258,6 +257,7 @@ static void free_node(struct node *node)
         replica_free(replica);
     hash_map_release(&node->replicas);
     buffer_release(&node->scratch);
+    buffer_release(&node->rows);
     heap_free(node->env->heap, node, sizeof(*node));
 }
 
@@ -297,6 +297,7 @@ enum status node_open(struct context *ctx, const struct node_options *options, s
     wait_queue_init(&node->log_room);
     wait_queue_init(&node->fibers_ended);
     buffer_init(&node->scratch, ctx->env->heap, NODE_SCRATCH_BYTES_MAX);
+    buffer_init(&node->rows, ctx->env->heap, NODE_ROWS_BYTES_MAX);
 
     enum status status = open_all(ctx, node);
     if (status != STATUS_OK) {
@@ -489,14 +490,19 @@ enum status node_remove_replica(struct context *ctx, struct replica_service *ser
     return status;
 }
 
-void node_size(struct replica_service *service, uint64_t group_id, uint64_t *items, uint64_t *bytes)
+void node_size(struct replica_service *service, uint64_t group_id, struct replica_size *size)
 {
     struct node *node = CONTAINER_OF(service, struct node, service);
     const struct replica *replica = node_replica(node, group_id);
-    *items = *bytes = 0;
+    *size = (struct replica_size){0};
     if (replica == NULL)
         return;
     struct forest_row row = tree_row(replica->tree);
-    *items = row.items;
-    *bytes = row.item_bytes;
+    uint64_t others = replica->counts.collections;
+    for (uint32_t i = 0; i < LOCAL_INDEXES_MAX; i++) {
+        size->indexes[i] = replica->counts.indexes[i];
+        others += replica->counts.indexes[i].count;
+    }
+    size->items.count = row.items > others ? row.items - others : 0;
+    size->items.bytes = row.item_bytes;
 }

@@ -22,6 +22,8 @@ struct version {
     struct bytes key;
     struct bytes row; /* at is NULL: the key is deleted */
     uint64_t slot;
+    int32_t size_change; /* of its collection's rows */
+    int32_t row_change;  /* 1: a new row, -1: one less */
     struct version *next[OVERLAY_LEVELS];
 };
 

@@ -46,15 +46,17 @@ void replica_accept(struct replica *replica, struct log_entry *entry)
     replica->node->stats.overlay_bytes += entry->bytes;
     if (paxos_is_barrier(entry->payload))
         return;
-    struct reader r = reader_of(bytes_after(entry->payload, ENTRY_HEADER_BYTES));
+    struct mutation_walk walk = mutation_walk_of(entry->payload);
     struct mutation mutation;
     for (uint32_t i = 0; i < entry->version_count; i++) {
-        bool found = mutation_next(&r, &mutation);
+        bool found = mutation_next(&walk, &mutation);
         ASSERT(found);
         struct version *version = &entry->versions[i];
-        *version = (struct version){.key = mutation.key, .slot = entry->slot};
+        *version = (struct version){
+            .key = mutation.key, .slot = entry->slot, .size_change = mutation.size_change};
         if (mutation.kind == MUTATION_PUT)
             version->row = mutation.row;
+        version->row_change = mutation.kind == MUTATION_DELETE ? -1 : mutation.is_new;
         overlay_insert(&replica->overlay, version);
     }
 }

@@ -1,4 +1,5 @@
 /* read.c - point and range reads on a replica: tree + overlay up to the commit slot. */
+#include "admission/units.h"
 #include "base/assert.h"
 #include "node/node_private.h"
 
@@ -173,9 +174,17 @@ static enum status hold_next(struct walk *walk)
     return status;
 }
 
-/* Others have their turn after TURN_WORK.  The pair that is held does not outlive that, and
- * versions may go from the overlay into the tree beyond its end: the cursor goes back to what was
- * given out. */
+/* After a wait: the pair that is held did not outlive it, and versions may have gone from the
+ * overlay into the tree beyond its end.  The cursor goes back to what was given out. */
+static enum status look_again(struct walk *walk)
+{
+    if (!walk->held && !walk->tree_ended)
+        return STATUS_OK;
+    walk->held = walk->tree_ended = false;
+    return open_cursor(walk);
+}
+
+/* Others have their turn after TURN_WORK. */
 static enum status give_way(struct walk *walk)
 {
     if (LIKELY(walk->work < TURN_WORK))
@@ -183,10 +192,7 @@ static enum status give_way(struct walk *walk)
     walk->work = 0;
     TRY(context_check(walk->ctx));
     context_yield(walk->ctx);
-    if (!walk->held && !walk->tree_ended)
-        return STATUS_OK;
-    walk->held = walk->tree_ended = false;
-    return open_cursor(walk);
+    return look_again(walk);
 }
 
 /* The next row in the walk's direction, deletions left out; its key is walk->last.  Valid until the
@@ -216,6 +222,48 @@ static enum status walk_next(struct walk *walk, struct bytes *row)
             return STATUS_OK;
         }
     }
+}
+
+/* As walk_next, for the rows of the range's collection. */
+static enum status walk_next_of_collection(struct walk *walk, struct bytes *row)
+{
+    for (;;) {
+        TRY(walk_next(walk, row));
+        if (!walk->range->mixed || key_collection(walk->last) == walk->range->collection)
+            return STATUS_OK;
+    }
+}
+
+/* ---- Items that rows of an index stand for ---- */
+
+/* Is the item's row in the index still the one at walk->last? */
+static bool is_its_row(const struct walk *walk, struct bytes item_key, struct value item)
+{
+    const struct key_attribute *attribute = &walk->range->index_sort;
+    struct value sort;
+    struct key row;
+    return value_find(item, attribute->name, &sort) && value_type(sort) == attribute->type &&
+           key_encode_index(&row, item_key, walk->range->collection, sort) == STATUS_OK &&
+           bytes_equal(key_bytes(&row), walk->last);
+}
+
+/* The item of the row at walk->last.  It may wait, and meanwhile the item may change: then its row
+ * has gone, and the walk comes or came to the new one.
+ *   STATUS_NOT_FOUND  the row stands for nothing any more */
+static enum status fetch_item(struct walk *walk, struct value *item)
+{
+    struct key key;
+    struct bytes stored;
+    struct row row;
+    uint64_t slot;
+    TRY(key_of_item(&key, walk->last));
+    enum status status = replica_read(walk->ctx, walk->replica, key_bytes(&key),
+                                      visible_slot(walk->replica), &stored, &slot);
+    TRY(look_again(walk));
+    TRY(status);
+    TRY(row_read(stored, &row));
+    *item = row.item;
+    return is_its_row(walk, key_bytes(&key), row.item) ? STATUS_OK : STATUS_NOT_FOUND;
 }
 
 /* result->last_key: that of the item that was evaluated last, here or in a partition before this
@@ -251,6 +299,24 @@ static enum status evaluate(struct walk *walk, struct value item, uint32_t bytes
     return sink->take(sink, item);
 }
 
+/* The item to evaluate for the stored row; *bytes is what it counts on the page, *fetched of that
+ * what is of the item and not of the row.
+ *   STATUS_NOT_FOUND  the row is gone */
+static enum status item_of(struct walk *walk, struct bytes stored, struct value *item,
+                           uint32_t *bytes, uint32_t *fetched)
+{
+    struct row row;
+    TRY(row_read(stored, &row));
+    *item = row.item;
+    *bytes = item_size(row.item);
+    *fetched = 0;
+    if (LIKELY(!walk->range->fetch))
+        return STATUS_OK;
+    TRY(fetch_item(walk, item));
+    *fetched = item_size(*item);
+    return STATUS_OK;
+}
+
 static enum status run_walk(struct walk *walk, struct item_sink *sink,
                             struct replica_range_result *result, struct error *error)
 {
@@ -258,26 +324,34 @@ static enum status run_walk(struct walk *walk, struct item_sink *sink,
     TRY(open_cursor(walk));
     for (;;) {
         struct bytes stored;
-        enum status status = walk_next(walk, &stored);
+        enum status status = walk_next_of_collection(walk, &stored);
         if (status == STATUS_END)
             return set_last_key(walk, result);
         TRY(status);
-        struct row row;
-        TRY(row_read(stored, &row));
-        uint32_t bytes = item_size(row.item);
-        if (result->scanned_count > 0 && result->scanned_bytes + bytes > range->bytes_max) {
+        struct value item;
+        uint32_t bytes, fetched;
+        status = item_of(walk, stored, &item, &bytes, &fetched);
+        if (status == STATUS_NOT_FOUND)
+            continue;
+        TRY(status);
+        if (result->scanned_count > 0 &&
+            result->scanned_bytes + result->fetched_bytes + bytes + fetched > range->bytes_max) {
             result->more = true;
             return set_last_key(walk, result);
         }
+        if (fetched > 0) {
+            result->fetched_bytes += fetched;
+            result->fetched_half_units += units_read_halves(fetched, range->consistent);
+        }
         fiber_no_wait_begin(walk->ctx);
-        status = evaluate(walk, row.item, bytes, sink, result, error);
+        status = evaluate(walk, item, bytes, sink, result, error);
         fiber_no_wait_end(walk->ctx);
         TRY(status);
         if (range->limit > 0 && result->scanned_count >= range->limit) {
             result->more = true;
             return set_last_key(walk, result);
         }
-        walk->work += bytes + (uint64_t)range->filter.code.count * FILTER_WORK;
+        walk->work += bytes + fetched + (uint64_t)range->filter.code.count * FILTER_WORK;
     }
 }
 

@@ -4,15 +4,20 @@
 #include "node/node_private.h"
 
 /* The blob, little-endian:
- *   u8 format: 1 | u64 table id | u64 HLC | ballot: u64 round, u64 added, u32 node
+ *   u8 format: 2 | u64 table id | u64 HLC | ballot: u64 round, u64 added, u32 node
+ *   | counts: for each collection of local indexes u64 rows, u64 bytes | u64 item collections
  *   | u16 bytes, low | u16 bytes, high | the encoded configuration
  *
- * The HLC and the ballot stand where they can be written over: replica_save. */
-#define BLOB_FORMAT    1u
-#define BLOB_HLC_AT    9u
-#define BLOB_BALLOT_AT 17u
+ * HLC, ballot and counts stand where they can be written over: replica_save.  Format 1, which is
+ * still read, has no counts: they are zero. */
+#define BLOB_FORMAT           2u
+#define FORMAT_WITHOUT_COUNTS 1u
+#define BLOB_HLC_AT           9u
+#define BLOB_BALLOT_AT        17u
+#define BLOB_COUNTS_AT        (BLOB_BALLOT_AT + BALLOT_BYTES)
 
 #define BALLOT_BYTES 20u
+#define COUNTS_BYTES (LOCAL_INDEXES_MAX * 16u + 8u)
 
 static void put_ballot(uint8_t *to, struct ballot ballot)
 {
@@ -21,14 +26,33 @@ static void put_ballot(uint8_t *to, struct ballot ballot)
     put_u32(to + 16, ballot.replica.node);
 }
 
+static void put_counts(uint8_t *to, const struct replica_counts *counts)
+{
+    for (uint32_t i = 0; i < LOCAL_INDEXES_MAX; i++) {
+        put_u64(to + i * 16, counts->indexes[i].count);
+        put_u64(to + i * 16 + 8, counts->indexes[i].bytes);
+    }
+    put_u64(to + LOCAL_INDEXES_MAX * 16, counts->collections);
+}
+
+static void read_counts(struct reader *r, struct replica_counts *counts)
+{
+    for (uint32_t i = 0; i < LOCAL_INDEXES_MAX; i++) {
+        counts->indexes[i].count = read_u64(r);
+        counts->indexes[i].bytes = read_u64(r);
+    }
+    counts->collections = read_u64(r);
+}
+
 void replica_blob_write(const struct replica_blob *blob, struct buffer *to)
 {
     uint8_t number[8];
-    uint8_t head[BLOB_BALLOT_AT + BALLOT_BYTES];
+    uint8_t head[BLOB_COUNTS_AT + COUNTS_BYTES];
     head[0] = BLOB_FORMAT;
     put_u64(head + 1, blob->table_id);
     put_u64(head + BLOB_HLC_AT, blob->hlc);
     put_ballot(head + BLOB_BALLOT_AT, blob->ballot);
+    put_counts(head + BLOB_COUNTS_AT, &blob->counts);
     buffer_append(to, head, sizeof(head));
     put_u16(number, (uint16_t)blob->low.count);
     buffer_append(to, number, 2);
@@ -45,13 +69,16 @@ enum status replica_blob_read(struct bytes bytes, struct replica_blob *blob)
 {
     struct reader r = reader_of(bytes);
     uint8_t format = read_u8(&r);
-    if (!r.failed && format != BLOB_FORMAT)
+    if (!r.failed && format != BLOB_FORMAT && format != FORMAT_WITHOUT_COUNTS)
         return STATUS_VERSION;
+    blob->counts = (struct replica_counts){0};
     blob->table_id = read_u64(&r);
     blob->hlc = read_u64(&r);
     blob->ballot.round = read_u64(&r);
     blob->ballot.replica.added = read_u64(&r);
     blob->ballot.replica.node = read_u32(&r);
+    if (format == BLOB_FORMAT)
+        read_counts(&r, &blob->counts);
     blob->low = read_bytes(&r, read_u16(&r));
     blob->high = read_bytes(&r, read_u16(&r));
     if (r.failed)
@@ -67,14 +94,16 @@ struct replica *node_replica(const struct node *node, uint64_t group_id)
 enum status replica_save(struct replica *replica)
 {
     if (replica->hlc == replica->hlc_saved &&
-        ballot_equal(replica->applied_ballot, replica->ballot_saved))
+        ballot_equal(replica->applied_ballot, replica->ballot_saved) && replica->counts_saved)
         return STATUS_OK;
     uint8_t *blob = (uint8_t *)(uintptr_t)replica->blob.at;
     put_u64(blob + BLOB_HLC_AT, replica->hlc);
     put_ballot(blob + BLOB_BALLOT_AT, replica->applied_ballot);
+    put_counts(blob + BLOB_COUNTS_AT, &replica->counts);
     TRY(tree_set_blob(replica->tree, replica->blob));
     replica->hlc_saved = replica->hlc;
     replica->ballot_saved = replica->applied_ballot;
+    replica->counts_saved = true;
     return STATUS_OK;
 }
 
@@ -130,6 +159,8 @@ static enum status set_up(struct replica *replica, const struct replica_blob *bl
     replica->applied_ballot = blob->ballot;
     replica->applied_ballot.replica.group = blob->ballot.round > 0 ? replica->group_id : 0;
     replica->ballot_saved = replica->applied_ballot;
+    replica->counts = blob->counts;
+    replica->counts_saved = true;
     if (replica->applied_slot > 0)
         replica->recovered_last_ballot = replica->applied_ballot;
     return hash_map_insert(&node->replicas, bytes_of(&replica->group_id, sizeof(uint64_t)),
@@ -140,24 +171,30 @@ enum status replica_open(struct node *node, struct replica_id id, struct bytes b
                          struct replica **opened)
 {
     struct replica_blob blob;
+    struct buffer encoded; /* in the newest format, whatever it was read in */
     TRY(replica_blob_read(bytes, &blob));
     struct heap *heap = node->env->heap;
+    buffer_init(&encoded, heap, bytes.count + BLOB_COUNTS_AT + COUNTS_BYTES);
+    replica_blob_write(&blob, &encoded);
     struct replica *replica = heap_alloc_zero(heap, sizeof(*replica));
-    uint8_t *copy = heap_alloc(heap, bytes.count);
+    uint8_t *copy = encoded.failed ? NULL : heap_alloc(heap, encoded.count);
     if (replica == NULL || copy == NULL) {
         heap_free(heap, replica, sizeof(*replica));
-        heap_free(heap, copy, bytes.count);
+        heap_free(heap, copy, encoded.count);
+        buffer_release(&encoded);
         return STATUS_NO_MEMORY;
     }
-    memcpy(copy, bytes.at, bytes.count);
+    memcpy(copy, encoded.at, encoded.count);
     *replica = (struct replica){.node = node,
                                 .group_id = id.group,
                                 .id = id,
                                 .table_id = blob.table_id,
-                                .blob = bytes_of(copy, bytes.count),
+                                .blob = bytes_of(copy, encoded.count),
                                 .state = REPLICA_STARTING};
-    replica->low = bytes_of(copy + (blob.low.at - bytes.at), blob.low.count);
-    replica->high = bytes_of(copy + (blob.high.at - bytes.at), blob.high.count);
+    buffer_release(&encoded);
+    struct bytes at = bytes_after(replica->blob, BLOB_COUNTS_AT + COUNTS_BYTES);
+    replica->low = bytes_of(at.at + 2, blob.low.count);
+    replica->high = bytes_of(at.at + 2 + blob.low.count + 2, blob.high.count);
     overlay_init(&replica->overlay, env_random_u64(node->env));
     list_init(&replica->entries);
     list_init(&replica->promise.link);

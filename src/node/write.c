@@ -6,24 +6,12 @@
  * waits for that too.
  */
 #include "base/assert.h"
-#include "node/node_private.h"
+#include "node/writing.h"
 
 #define SCRATCH_BYTES_KEEP (64u << 10) /* what the scratch buffer keeps between writes */
 
 _Static_assert(ROW_HEADER_BYTES + ITEM_STORED_BYTES_MAX <= TREE_VALUE_BYTES_MAX,
                "what is acknowledged can be applied");
-
-/* One write on its way. */
-struct writing {
-    struct replica *replica;
-    const struct replica_target *target;
-    const struct replica_write *write;
-    struct write_result *result;
-    struct error *error;
-    struct row old; /* .item is VALUE_ABSENT when there is none; borrowed until the next wait */
-    uint64_t observed_slot; /* of the image it was decided on; 0 = applied long ago */
-    uint64_t slot;          /* to be committed before the answer: its own, or the one observed */
-};
 
 /* Wait until the overlay takes more, unless that would be for a disk that is full.  Ends with the
  * replica serving. */
@@ -157,45 +145,61 @@ static enum status make_new_item(struct context *ctx, struct writing *w, struct 
     return status;
 }
 
-/* The entry that turns the old image into `item`, and its proposal. */
-static enum status propose(struct context *ctx, struct writing *w, struct value item)
+static size_t row_bytes(const struct change *change)
+{
+    return value_type(change->item) != VALUE_NONE ? ROW_HEADER_BYTES + change->item.bytes
+                                                  : change->row.count;
+}
+
+static uint8_t *write_change(uint8_t *to, const struct change *change, const struct row *header)
+{
+    struct mutation mutation = {.kind = change->is_delete ? MUTATION_DELETE : MUTATION_PUT,
+                                .key = change->key,
+                                .row = change->row,
+                                .is_new = change->is_new,
+                                .size_change = change->size_change};
+    uint8_t *row = mutation_write(to, &mutation);
+    if (value_type(change->item) == VALUE_NONE)
+        return row;
+    put_u32(to + 4, (uint32_t)row_bytes(change));
+    row_header_write(row, header);
+    memcpy(row + ROW_HEADER_BYTES, change->item.at, change->item.bytes);
+    return row + ROW_HEADER_BYTES + change->item.bytes;
+}
+
+/* The entry that makes the changes, and its proposal. */
+static enum status propose(struct context *ctx, struct writing *w, const struct changes *changes)
 {
     struct replica *replica = w->replica;
     struct node *node = replica->node;
-    bool is_delete = value_type(item) == VALUE_NONE;
-    bool urgent = is_delete || w->write->urgent;
+    bool urgent = changes->at[0].is_delete || w->write->urgent;
     if (UNLIKELY(!urgent && !forest_has_space(node->forest))) {
         wal_give_space(node->wal);
         return STATUS_NO_SPACE; /* it could not be applied; what is left is for deletes */
     }
-    size_t row_bytes = is_delete ? 0 : ROW_HEADER_BYTES + item.bytes;
-    size_t bytes = ENTRY_HEADER_BYTES + ENTRY_MUTATION_BYTES + w->write->key.count + row_bytes;
-    struct log_entry *entry = log_entry_new(node, bytes, 1);
+    size_t bytes = ENTRY_HEADER_BYTES;
+    for (uint32_t i = 0; i < changes->count; i++)
+        bytes += ENTRY_MUTATION_BYTES + changes->at[i].key.count + row_bytes(&changes->at[i]);
+    ASSERT(bytes <= ENTRY_BYTES_MAX);
+    struct log_entry *entry = log_entry_new(node, bytes, changes->count);
     if (entry == NULL)
         return STATUS_NO_MEMORY;
 
     uint64_t hlc = MAX(env_wall_ns(node->env), replica->hlc + 1);
     struct entry_header header = {
-        .mutation_count = 1,
+        .mutation_count = changes->count,
         .hlc = hlc,
         .table_id = w->target->table_id,
         .schema_version = w->target->schema_version,
         .request_id = {ctx->trace_id[0], ctx->trace_id[1]},
-        .item_bytes = (int64_t)w->result->new_bytes - (int64_t)w->result->old_bytes,
     };
-    uint8_t *payload = log_entry_payload(entry);
-    entry->item_bytes = header.item_bytes;
-    entry_header_write(payload, &header);
-    struct mutation mutation = {.kind = is_delete ? MUTATION_DELETE : MUTATION_PUT,
-                                .key = w->write->key};
-    uint8_t *row = mutation_write(payload + ENTRY_HEADER_BYTES, &mutation);
-    if (!is_delete) {
-        put_u32(payload + ENTRY_HEADER_BYTES + 4, (uint32_t)row_bytes);
-        struct row stored = {.version = replica->paxos.last_slot + 1,
-                             .timestamp = MAX(hlc, w->old.timestamp + 1)};
-        row_header_write(row, &stored);
-        memcpy(row + ROW_HEADER_BYTES, item.at, item.bytes);
-    }
+    struct row stored = {.version = replica->paxos.last_slot + 1,
+                         .timestamp = MAX(hlc, w->old.timestamp + 1)};
+    uint8_t *to = log_entry_payload(entry);
+    entry_header_write(to, &header);
+    to += ENTRY_HEADER_BYTES;
+    for (uint32_t i = 0; i < changes->count; i++)
+        to = write_change(to, &changes->at[i], &stored);
     /* Deletes may use the reserve of a full disk: it is how space comes back. */
     TRY(replica_propose(replica, entry, urgent && wal_state(node->wal) == WAL_NO_SPACE));
     ASSERT(entry->slot == replica->paxos.last_slot);
@@ -208,17 +212,30 @@ static enum status propose(struct context *ctx, struct writing *w, struct value 
 static enum status decide(struct context *ctx, struct writing *w)
 {
     struct value item;
-    w->result->old_bytes = value_type(w->old.item) == VALUE_NONE ? 0 : item_size(w->old.item);
+    bool was = value_type(w->old.item) != VALUE_NONE;
+    w->result->old_bytes = was ? item_size(w->old.item) : 0;
     TRY(check_condition(ctx, w));
     TRY(make_new_item(ctx, w, &item));
-    w->result->new_bytes = value_type(item) == VALUE_NONE ? 0 : item_size(item);
+    bool is = value_type(item) != VALUE_NONE;
+    w->result->new_bytes = is ? item_size(item) : 0;
+    struct changes changes;
+    changes.count = 1;
+    changes.at[0] = (struct change){
+        .key = w->write->key,
+        .item = item,
+        .size_change = (int32_t)w->result->new_bytes - (int32_t)w->result->old_bytes,
+        .is_delete = !is,
+        .is_new = is && !was,
+    };
+    if (UNLIKELY(w->write->indexes.count > 0))
+        TRY(writing_add_indexes(ctx, w, item, &changes));
     TRY(keep_attributes(ctx, w, item));
-    if (value_type(item) == VALUE_NONE && value_type(w->old.item) == VALUE_NONE)
+    if (!is && !was)
         return STATUS_OK; /* deleting what is not there changes nothing */
-    return propose(ctx, w, item);
+    return propose(ctx, w, &changes);
 }
 
-static enum status read_image(struct context *ctx, struct writing *w)
+static enum status read_item(struct context *ctx, struct writing *w)
 {
     struct bytes row;
     w->old = (struct row){0};
@@ -228,6 +245,12 @@ static enum status read_image(struct context *ctx, struct writing *w)
         return STATUS_OK;
     TRY(status);
     return row_read(row, &w->old);
+}
+
+static enum status read_image(struct context *ctx, struct writing *w)
+{
+    return LIKELY(w->write->indexes.count == 0) ? read_item(ctx, w)
+                                                : writing_read_collection(ctx, w, read_item);
 }
 
 /* Everything up to the proposal; waits only before the image is read. */
@@ -246,6 +269,8 @@ static enum status execute(struct context *ctx, struct writing *w)
         fiber_no_wait_end(ctx);
         if (UNLIKELY(w->replica->node->scratch.capacity > SCRATCH_BYTES_KEEP))
             buffer_release(&w->replica->node->scratch);
+        if (UNLIKELY(w->replica->node->rows.capacity > SCRATCH_BYTES_KEEP))
+            buffer_release(&w->replica->node->rows);
         if (LIKELY(status != STATUS_BUSY))
             return status;
         TRY(node_log_refused(w->replica->node));

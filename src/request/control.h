@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "base/bytes.h"
+#include "model/index.h"
 #include "model/key.h"
 
 #define TABLE_NAME_BYTES_MAX 255u
@@ -24,7 +25,9 @@ struct tag {
 /* CreateTable, validated but for what needs the catalog. */
 struct create_table_request {
     struct bytes name;
-    struct key_schema schema; /* names and types */
+    struct key_schema schema;     /* names and types */
+    struct index_schema *indexes; /* local ones, in the order given */
+    uint32_t index_count;
     enum billing_mode billing;
     uint64_t read_units, write_units;                /* PROVISIONED */
     bool has_on_demand_maximum;                      /* OnDemandThroughput was given */

@@ -13,6 +13,7 @@
 #include "base/bytes.h"
 #include "base/status.h"
 #include "expr/expr.h"
+#include "model/key.h"
 #include "model/value.h"
 
 #define ITEM_BYTES_MAX (400u * 1024u) /* as the service counts them */
@@ -65,6 +66,10 @@ struct write_result {
     uint32_t old_bytes; /* of the item before and after, as the service counts; 0 = there was none.
                     * Set also when the condition failed */
     uint32_t new_bytes;
+    /* Of a table with local indexes: */
+    bool has_collection;
+    uint32_t index_half_units[LOCAL_INDEXES_MAX]; /* by collection - 1: of writing its rows */
+    uint64_t collection_bytes; /* of the item collection after the write: items and index rows */
 };
 
 /* ---- Ranges: Query and Scan ---- */
@@ -74,6 +79,9 @@ enum range_kind { RANGE_QUERY, RANGE_SCAN };
 struct range_request {
     enum range_kind kind;
     struct bytes table;
+    struct bytes index;                /* its name; empty: the table itself */
+    bool all_attributes;               /* of an index: whole items, not what it projects */
+    struct expr_program projection;    /* what is asked for of the items; empty: all there is */
     struct expr_program key_condition; /* QUERY */
     struct expr_program filter;        /* empty: none */
     struct value start_key; /* ExclusiveStartKey, a map; VALUE_ABSENT: from the beginning */
@@ -93,7 +101,9 @@ struct item_sink {
 struct range_result {
     uint32_t count;         /* items given to the sink */
     uint32_t scanned_count; /* items evaluated */
-    uint64_t scanned_bytes; /* of those, as the service counts them */
+    uint64_t
+        scanned_bytes; /* of those, or of their rows in the index, as the service counts them */
+    uint64_t fetched_half_units; /* of reading whole items for rows of the index */
     struct value
         last_key; /* LastEvaluatedKey, a map in the arena; VALUE_ABSENT: the end was reached */
 };

@@ -33,6 +33,8 @@
     X(TABLE_NOT_FOUND, "TableNotFoundException", ERROR_PREFIX_DYNAMODB, 400, "message")            \
     X(LIMIT_EXCEEDED, "LimitExceededException", ERROR_PREFIX_DYNAMODB, 400, "message")             \
     X(CONDITION_FAILED, "ConditionalCheckFailedException", ERROR_PREFIX_DYNAMODB, 400, "message")  \
+    X(COLLECTION_SIZE, "ItemCollectionSizeLimitExceededException", ERROR_PREFIX_DYNAMODB, 400,     \
+      "message")                                                                                   \
     X(THROUGHPUT_EXCEEDED, "ProvisionedThroughputExceededException", ERROR_PREFIX_DYNAMODB, 400,   \
       "message")                                                                                   \
     X(REQUEST_LIMIT, "RequestLimitExceeded", ERROR_PREFIX_DYNAMODB, 400, "message")                \

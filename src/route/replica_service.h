@@ -38,6 +38,8 @@ struct replica_write {
     struct bytes key;            /* encoded */
     struct value key_attributes; /* UPDATE, DELETE: a map of just the key */
     const struct write_request *request;
+    struct bytes indexes;     /* of the table, encoded (model/index.h); empty: it has none */
+    struct key_schema schema; /* of the table, when it has indexes */
     bool urgent; /* small, and it leads to space or ends what was begun: like a delete it may use
                  * what
                   * is kept of a full disk */
@@ -48,7 +50,11 @@ struct replica_range {
     struct bytes high; /* exclusive; empty: to the last */
     bool backward;
     bool consistent;
-    uint32_t limit;     /* items to evaluate; 0 = no limit */
+    uint8_t collection; /* KEY_COLLECTION_ITEM, or that of a local index */
+    bool mixed;         /* there are rows of other collections in the range, to be passed over */
+    bool fetch;         /* evaluate the items that the rows of the index stand for, not the rows */
+    struct key_attribute index_sort; /* fetch: the index's sort key */
+    uint32_t limit;                  /* items to evaluate; 0 = no limit */
     uint64_t bytes_max; /* items evaluated end before they pass it; the first always counts */
     struct expr_program filter;
 };
@@ -57,9 +63,22 @@ struct replica_range {
 struct replica_range_result {
     uint32_t count, scanned_count;
     uint64_t scanned_bytes;
-    bool more; /* ended by limit or bytes_max, not at the bound of the range */
+    uint64_t fetched_bytes;      /* of the items fetched for rows of an index */
+    uint64_t fetched_half_units; /* each rounded up by itself */
+    bool more;                   /* ended by limit or bytes_max, not at the bound of the range */
     struct bytes
         last_key; /* encoded, of the last item evaluated; in the arena; empty: there is none */
+};
+
+/* Rows of one kind, and what their sizes sum up to as the service counts them. */
+struct collection_size {
+    uint64_t count, bytes;
+};
+
+/* What a replica's tree holds. */
+struct replica_size {
+    struct collection_size items;
+    struct collection_size indexes[LOCAL_INDEXES_MAX]; /* by collection - 1 */
 };
 
 struct replica_service {
@@ -87,10 +106,8 @@ struct replica_service {
                          struct item_sink *sink, struct replica_range_result *result,
                          struct error *error);
 
-    /* The items that the replica's tree holds, and the sum of their sizes; zeros when it is not
-     * here. */
-    void (*size)(struct replica_service *service, uint64_t group_id, uint64_t *items,
-                 uint64_t *bytes);
+    /* What the replica's tree holds; zeros when it is not here. */
+    void (*size)(struct replica_service *service, uint64_t group_id, struct replica_size *size);
 
     /* Make, or remove, this node's replica of a group; both are done already when they come twice.
      */

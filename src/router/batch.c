@@ -99,6 +99,7 @@ struct batch {
     struct write_result *results;
     bool *done;
     struct bytes keys[BATCH_WRITE_MAX];
+    const struct table *indexed[BATCH_WRITE_MAX]; /* held: that of a table with indexes, or NULL */
     struct batch_part parts[BATCH_WRITE_MAX];
     uint32_t part_count;
     uint32_t running;
@@ -118,6 +119,8 @@ static void write_part(struct context *ctx, struct batch_part *part)
         writes[i] = (struct replica_write){.key = batch->keys[part->indexes[i]],
                                            .key_attributes = request->item,
                                            .request = request};
+        if (batch->indexed[part->indexes[i]] != NULL)
+            router_write_indexed(batch->indexed[part->indexes[i]], &writes[i]);
     }
     struct replica_service *service = batch->router->service;
     service->write(ctx, service, &part->target, writes, part->count, results, statuses, errors);
@@ -157,6 +160,10 @@ static enum status divide(struct context *ctx, struct batch *batch, uint32_t cou
         batch->keys[i] = arena_copy(&ctx->arena, key_bytes(&key));
         if (batch->keys[i].at == NULL)
             return error_internal(error, STATUS_NO_MEMORY);
+        if (table->index_count > 0) {
+            table_hold(table);
+            batch->indexed[i] = table;
+        }
         struct replica_target target = router_target(table, key_bytes(&key));
         uint32_t p = 0;
         while (p < batch->part_count && batch->parts[p].target.group_id != target.group_id)
@@ -169,6 +176,23 @@ static enum status divide(struct context *ctx, struct batch *batch, uint32_t cou
         part->indexes[part->count++] = i;
     }
     return STATUS_OK;
+}
+
+static void run_parts(struct context *ctx, struct batch *batch)
+{
+    struct fiber_options options = {.arena_bytes_max = ctx->arena.bytes_max,
+                                    .deadline_ns = ctx->deadline_ns,
+                                    .budget = ctx->arena.budget};
+    for (uint32_t p = 0; p + 1 < batch->part_count; p++) {
+        batch->running++;
+        if (fiber_spawn(ctx->env, &options, part_run, &batch->parts[p]) != STATUS_OK) {
+            batch->running--;
+            write_part(ctx, &batch->parts[p]);
+        }
+    }
+    if (batch->part_count > 0)
+        write_part(ctx, &batch->parts[batch->part_count - 1]);
+    wait_for_parts(ctx, batch);
 }
 
 enum status router_write_batch(struct context *ctx, struct router *router,
@@ -185,19 +209,10 @@ enum status router_write_batch(struct context *ctx, struct router *router,
                             .done = done,
                             .trace_id = {ctx->trace_id[0], ctx->trace_id[1]}};
     wait_queue_init(&batch->ended);
-    TRY(divide(ctx, batch, count, error));
-    struct fiber_options options = {.arena_bytes_max = ctx->arena.bytes_max,
-                                    .deadline_ns = ctx->deadline_ns,
-                                    .budget = ctx->arena.budget};
-    for (uint32_t p = 0; p + 1 < batch->part_count; p++) {
-        batch->running++;
-        if (fiber_spawn(ctx->env, &options, part_run, &batch->parts[p]) != STATUS_OK) {
-            batch->running--;
-            write_part(ctx, &batch->parts[p]);
-        }
-    }
-    if (batch->part_count > 0)
-        write_part(ctx, &batch->parts[batch->part_count - 1]);
-    wait_for_parts(ctx, batch);
-    return STATUS_OK;
+    enum status status = divide(ctx, batch, count, error);
+    if (status == STATUS_OK)
+        run_parts(ctx, batch);
+    for (uint32_t i = 0; i < count; i++)
+        table_drop(batch->indexed[i]);
+    return status;
 }

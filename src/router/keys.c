@@ -1,6 +1,7 @@
 /* keys.c - primary keys against a table's schema, and the ranges of encoded keys that conditions
  * ask for. */
 #include "base/assert.h"
+#include "request/index_key.h"
 #include "router/router_private.h"
 
 #define NOT_VALID "One or more parameter values are not valid. "
@@ -26,7 +27,7 @@ static enum status check_size(const struct table *table, const struct key_attrib
         return error_set(error, ERROR_VALIDATION,
                          INVALID_VALUES
                          "Size of hashkey has exceeded the maximum size limit of2048 bytes");
-    if (attribute == &table->schema.sort && content_bytes(v) > KEY_SORT_BYTES_MAX)
+    if (attribute != &table->schema.partition && content_bytes(v) > KEY_SORT_BYTES_MAX)
         return error_set(error, ERROR_VALIDATION,
                          INVALID_VALUES "Aggregated size of all range keys has exceeded the size "
                                         "limit of 1024 bytes");
@@ -57,6 +58,25 @@ enum status keys_encode(const struct table *table, struct value key, struct aren
     return STATUS_OK;
 }
 
+enum status keys_encode_index(const struct table *table, const struct index_schema *index,
+                              struct value key, struct arena *arena, struct key *encoded,
+                              struct error *error)
+{
+    const struct key_schema *schema = &table->schema;
+    const struct key_attribute *own = &index->sort[0];
+    struct value partition, sort, index_sort;
+    struct key item;
+    uint32_t count = key_schema_has(schema, own->name) ? 2 : 3;
+    if (value_count(key) != count)
+        return error_set(error, ERROR_VALIDATION, KEY_MISMATCH);
+    TRY(find_in_key(table, &schema->partition, key, arena, &partition, error));
+    TRY(find_in_key(table, &schema->sort, key, arena, &sort, error));
+    TRY(find_in_key(table, own, key, arena, &index_sort, error));
+    key_encode(&item, table->hash_seed, partition, sort);
+    enum status status = key_encode_index(encoded, key_bytes(&item), index->collection, index_sort);
+    return status == STATUS_OK ? status : error_internal(error, status);
+}
+
 static enum status find_in_item(const struct table *table, const struct key_attribute *attribute,
                                 struct value item, struct arena *arena, struct value *found,
                                 struct error *error)
@@ -83,6 +103,11 @@ enum status keys_encode_item(const struct table *table, struct value item, struc
     if (item.bytes > ITEM_STORED_BYTES_MAX || item_size(item) > ITEM_BYTES_MAX)
         return error_set(error, ERROR_VALIDATION,
                          "Item size has exceeded the maximum allowed size");
+    if (table->index_count > 0) {
+        enum status status = index_key_check(table->index_run, item, false, arena, error);
+        if (status != STATUS_OK)
+            return status == STATUS_INVALID ? status : error_internal(error, status);
+    }
     key_encode(encoded, table->hash_seed, partition, sort);
     return STATUS_OK;
 }
@@ -126,24 +151,26 @@ static enum status keep_after(struct arena *arena, struct bytes prefix, struct b
     return key_after_prefix(&after, prefix) ? keep_key(arena, &after, 0, kept) : STATUS_OK;
 }
 
-enum status keys_condition_range(const struct table *table, const struct key_condition *condition,
-                                 struct arena *arena, struct key_range *range, struct error *error)
+/* Sizes of a key condition's operands. */
+static enum status check_condition(const struct table *table, const struct key_attribute *sort,
+                                   const struct key_condition *condition, struct arena *arena,
+                                   struct error *error)
 {
-    const struct key_schema *schema = &table->schema;
-    TRY(check_size(table, &schema->partition, condition->partition, arena, error));
+    TRY(check_size(table, &table->schema.partition, condition->partition, arena, error));
     if (value_type(condition->low) != VALUE_NONE && condition->sort != SORT_BEGINS)
-        TRY(check_size(table, &schema->sort, condition->low, arena, error));
+        TRY(check_size(table, sort, condition->low, arena, error));
     if (value_type(condition->high) != VALUE_NONE)
-        TRY(check_size(table, &schema->sort, condition->high, arena, error));
+        TRY(check_size(table, sort, condition->high, arena, error));
     if (condition->sort == SORT_BEGINS && content_bytes(condition->low) > KEY_SORT_BYTES_MAX)
-        return check_size(table, &schema->sort, condition->low, arena, error);
+        return check_size(table, sort, condition->low, arena, error);
+    return STATUS_OK;
+}
 
-    struct key whole, low, high;
-    key_encode_collection(&whole, table->hash_seed, condition->partition);
-    TRY(keep_key(arena, &whole, 0, &range->low));
-    TRY(keep_after(arena, key_bytes(&whole), &range->high));
-    if (condition->sort == SORT_ANY)
-        return STATUS_OK;
+/* Of the table itself: a sort key ends its key, and one more byte makes the smallest key above. */
+static enum status item_range(const struct table *table, const struct key_condition *condition,
+                              struct arena *arena, struct key_range *range)
+{
+    struct key low, high;
     key_encode(&low, table->hash_seed, condition->partition, condition->low);
     switch (condition->sort) {
     case SORT_EQ:
@@ -168,6 +195,65 @@ enum status keys_condition_range(const struct table *table, const struct key_con
         break;
     }
     return STATUS_OK;
+}
+
+/* Of an index: its rows with one sort key begin with that, escaped. */
+static enum status index_range(struct key *collection, const struct key_condition *condition,
+                               struct arena *arena, struct key_range *range)
+{
+    struct key after;
+    uint16_t prefix = collection->count;
+    struct bytes above = range->high;
+    key_append_escaped(collection, condition->low);
+    struct bytes low = key_bytes(collection);
+    switch (condition->sort) {
+    case SORT_EQ:
+        TRY(keep_key(arena, collection, 0, &range->low));
+        return keep_after(arena, low, &range->high);
+    case SORT_LT:
+        return keep_key(arena, collection, 0, &range->high);
+    case SORT_LE:
+        return keep_after(arena, low, &range->high);
+    case SORT_GT:
+        return keep_after(arena, low, &range->low);
+    case SORT_GE:
+        return keep_key(arena, collection, 0, &range->low);
+    case SORT_BEGINS:
+        /* The smallest content above all that begin with it; none: the index's end. */
+        TRY(keep_key(arena, collection, 0, &range->low));
+        range->high = above;
+        if (!key_after_prefix(&after, value_bytes(condition->low)))
+            return STATUS_OK;
+        collection->count = prefix;
+        key_append_escaped_bytes(collection, key_bytes(&after));
+        return keep_key(arena, collection, 0, &range->high);
+    case SORT_BETWEEN:
+        TRY(keep_key(arena, collection, 0, &range->low));
+        collection->count = prefix;
+        key_append_escaped(collection, condition->high);
+        return keep_after(arena, key_bytes(collection), &range->high);
+    case SORT_ANY:
+        break;
+    }
+    return STATUS_OK;
+}
+
+enum status keys_condition_range(const struct table *table, const struct index_schema *index,
+                                 const struct key_condition *condition, struct arena *arena,
+                                 struct key_range *range, struct error *error)
+{
+    const struct key_attribute *sort = index == NULL ? &table->schema.sort : &index->sort[0];
+    struct key whole;
+    TRY(check_condition(table, sort, condition, arena, error));
+    key_encode_collection(&whole, table->hash_seed, condition->partition);
+    if (index != NULL)
+        whole.at[whole.count - 1] = index->collection;
+    TRY(keep_key(arena, &whole, 0, &range->low));
+    TRY(keep_after(arena, key_bytes(&whole), &range->high));
+    if (condition->sort == SORT_ANY)
+        return STATUS_OK;
+    return index == NULL ? item_range(table, condition, arena, range)
+                         : index_range(&whole, condition, arena, range);
 }
 
 enum status keys_segment_range(uint32_t segment, uint32_t count, struct arena *arena,

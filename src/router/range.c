@@ -7,8 +7,18 @@
 #define OUTSIDE_SORT_KEY "The provided starting key does not match the range key predicate"
 #define INVALID_START    "The provided starting key is invalid"
 
+/* The schema that a key condition is of. */
+static struct key_schema range_schema(const struct table *table, const struct index_schema *index)
+{
+    struct key_schema schema = table->schema;
+    if (index != NULL)
+        schema.sort = index->sort[0];
+    return schema;
+}
+
 /* The whole range of the request, before its start key. */
 static enum status request_range(struct context *ctx, const struct table *table,
+                                 const struct index_schema *index,
                                  const struct range_request *request, struct key_range *range,
                                  struct error *error)
 {
@@ -19,14 +29,15 @@ static enum status request_range(struct context *ctx, const struct table *table,
     }
     struct key_condition condition;
     struct expr_fault fault = {0};
-    enum status status = expr_key_condition(&request->key_condition, &table->schema, &ctx->arena,
-                                            &condition, &fault);
+    struct key_schema schema = range_schema(table, index);
+    enum status status =
+        expr_key_condition(&request->key_condition, &schema, &ctx->arena, &condition, &fault);
     if (status == STATUS_INVALID)
         *error = (struct error){.code = ERROR_VALIDATION, .message = fault.message};
     else if (status != STATUS_OK)
         (void)error_internal(error, status);
     TRY(status);
-    status = keys_condition_range(table, &condition, &ctx->arena, range, error);
+    status = keys_condition_range(table, index, &condition, &ctx->arena, range, error);
     return status == STATUS_OK || status == STATUS_INVALID ? status : error_internal(error, status);
 }
 
@@ -49,6 +60,7 @@ static enum status refuse_start(struct context *ctx, const struct range_request 
 /* A start key that is out of the range: of another partition key, of a sort key that the condition
  * rules out, or of another segment. */
 static enum status refuse_outside(struct context *ctx, const struct table *table,
+                                  const struct index_schema *index,
                                   const struct range_request *request,
                                   const struct key_range *range, struct error *error)
 {
@@ -62,6 +74,8 @@ static enum status refuse_outside(struct context *ctx, const struct table *table
     struct key collection;
     (void)value_find(request->start_key, table->schema.partition.name, &partition);
     key_encode_collection(&collection, table->hash_seed, partition);
+    if (index != NULL)
+        collection.at[collection.count - 1] = index->collection;
     bool same = range->low.count >= collection.count &&
                 memcmp(range->low.at, collection.at, collection.count) == 0;
     return error_set(error, ERROR_VALIDATION, same ? OUTSIDE_SORT_KEY : OUTSIDE_QUERY);
@@ -69,6 +83,7 @@ static enum status refuse_outside(struct context *ctx, const struct table *table
 
 /* Narrow the range to what lies beyond the start key. */
 static enum status start_after(struct context *ctx, const struct table *table,
+                               const struct index_schema *index,
                                const struct range_request *request, struct key_range *range,
                                struct error *error)
 {
@@ -76,10 +91,14 @@ static enum status start_after(struct context *ctx, const struct table *table,
         return STATUS_OK;
     struct key start;
     struct error fault;
-    if (keys_encode(table, request->start_key, &ctx->arena, &start, &fault) != STATUS_OK)
+    enum status status =
+        index == NULL
+            ? keys_encode(table, request->start_key, &ctx->arena, &start, &fault)
+            : keys_encode_index(table, index, request->start_key, &ctx->arena, &start, &fault);
+    if (status != STATUS_OK)
         return refuse_start(ctx, request, &fault, error);
     if (!within(range, key_bytes(&start)))
-        return refuse_outside(ctx, table, request, range, error);
+        return refuse_outside(ctx, table, index, request, range, error);
     /* One zero byte behind a key makes the smallest key above it. */
     uint8_t *at = arena_alloc_zero(&ctx->arena, start.count + 1u);
     if (at == NULL)
@@ -105,25 +124,51 @@ static bool clip(const struct partition *partition, const struct key_range *rang
     return part->high.count == 0 || bytes_compare(part->low, part->high) < 0;
 }
 
+/* Must whole items be read for the rows of an index: for all their attributes, or for one that the
+ * index does not hold? */
+static bool must_fetch(const struct table *table, const struct index_schema *index,
+                       const struct range_request *request)
+{
+    if (index == NULL || index->projection == PROJECT_ALL)
+        return false;
+    const struct expr_program *programs[] = {&request->projection, &request->filter};
+    for (uint32_t i = 0; i < 2 && !request->all_attributes; i++) {
+        struct expr_attributes walk = {0};
+        struct bytes name;
+        while (programs[i]->code.count > 0 && expr_next_attribute(programs[i], &walk, &name)) {
+            if (!index_projects(index, &table->schema, name))
+                return true;
+        }
+    }
+    return request->all_attributes;
+}
+
 static enum status walk_partitions(struct context *ctx, struct router *router,
-                                   const struct table *table, const struct range_request *request,
+                                   const struct table *table, const struct index_schema *index,
+                                   const struct range_request *request,
                                    const struct key_range *range, struct item_sink *sink,
                                    struct replica_range_result *gathered, struct error *error)
 {
+    struct replica_range call = {.backward = request->backward,
+                                 .consistent = request->consistent,
+                                 .mixed = request->kind == RANGE_SCAN && table->index_count > 0,
+                                 .fetch = must_fetch(table, index, request),
+                                 .limit = request->limit,
+                                 .bytes_max = PAGE_BYTES_MAX,
+                                 .filter = request->filter};
+    if (index != NULL) {
+        call.collection = index->collection;
+        call.index_sort = index->sort[0];
+    }
     for (uint32_t i = 0; i < table->partition_count && !gathered->more; i++) {
-        uint32_t index = request->backward ? table->partition_count - 1 - i : i;
-        const struct partition *partition = &table->partitions[index];
+        uint32_t at = request->backward ? table->partition_count - 1 - i : i;
+        const struct partition *partition = &table->partitions[at];
         struct key_range part;
         if (!clip(partition, range, &part))
             continue;
         struct replica_target target = router_partition_target(table, partition);
-        struct replica_range call = {.low = part.low,
-                                     .high = part.high,
-                                     .backward = request->backward,
-                                     .consistent = request->consistent,
-                                     .limit = request->limit,
-                                     .bytes_max = PAGE_BYTES_MAX,
-                                     .filter = request->filter};
+        call.low = part.low;
+        call.high = part.high;
         enum status status =
             router->service->range(ctx, router->service, &target, &call, sink, gathered, error);
         if (status != STATUS_OK)
@@ -132,15 +177,21 @@ static enum status walk_partitions(struct context *ctx, struct router *router,
     return STATUS_OK;
 }
 
+/* A key as a map, and as much again while its names are sorted. */
+#define SHOWN_KEY_BYTES_MAX (2 * (KEY_BYTES_MAX + 1024))
+
 /* LastEvaluatedKey: the attributes of an encoded key, in the arena. */
-static enum status show_key(struct context *ctx, const struct key_schema *schema, struct bytes key,
-                            struct value *shown)
+static enum status show_key(struct context *ctx, const struct table *table,
+                            const struct index_schema *index, struct bytes key, struct value *shown)
 {
     struct buffer buffer;
-    buffer_init(&buffer, ctx->env->heap, KEY_BYTES_MAX + 1024);
+    buffer_init(&buffer, ctx->env->heap, SHOWN_KEY_BYTES_MAX);
     struct value_writer writer;
     value_writer_init(&writer, &buffer);
-    key_write_decoded(&writer, schema, key);
+    if (index == NULL)
+        key_write_decoded(&writer, &table->schema, key);
+    else
+        key_write_decoded_index(&writer, &table->schema, &index->sort[0], key);
     struct value value;
     enum status status = value_writer_finish(&writer, &value);
     if (status == STATUS_OK) {
@@ -152,23 +203,38 @@ static enum status show_key(struct context *ctx, const struct key_schema *schema
     return status;
 }
 
+enum status router_index(const struct table *table, struct bytes name, struct arena *arena,
+                         const struct index_schema **index, struct error *error)
+{
+    *index = NULL;
+    if (name.count == 0)
+        return STATUS_OK;
+    *index = table_index(table, name);
+    if (*index != NULL)
+        return STATUS_OK;
+    return error_format(error, arena, ERROR_VALIDATION,
+                        "The table does not have the specified index: %.*s", BYTES_ARGS(name));
+}
+
 enum status router_range(struct context *ctx, struct router *router,
                          const struct range_request *request, struct item_sink *sink,
                          struct range_result *result, struct error *error)
 {
     const struct table *table;
+    const struct index_schema *index;
     struct key_range range;
     TRY(router_table(router, request->table, &table, error));
-    TRY(request_range(ctx, table, request, &range, error));
-    TRY(start_after(ctx, table, request, &range, error));
+    TRY(router_index(table, request->index, &ctx->arena, &index, error));
+    TRY(request_range(ctx, table, index, request, &range, error));
+    TRY(start_after(ctx, table, index, request, &range, error));
 
     table_hold(table); /* the walk waits */
     struct replica_range_result gathered = {0};
     struct value last_key = VALUE_ABSENT;
     enum status status =
-        walk_partitions(ctx, router, table, request, &range, sink, &gathered, error);
+        walk_partitions(ctx, router, table, index, request, &range, sink, &gathered, error);
     if (status == STATUS_OK && gathered.more) {
-        status = show_key(ctx, &table->schema, gathered.last_key, &last_key);
+        status = show_key(ctx, table, index, gathered.last_key, &last_key);
         if (status != STATUS_OK)
             (void)error_internal(error, status);
     }
@@ -177,6 +243,7 @@ enum status router_range(struct context *ctx, struct router *router,
     *result = (struct range_result){.count = gathered.count,
                                     .scanned_count = gathered.scanned_count,
                                     .scanned_bytes = gathered.scanned_bytes,
+                                    .fetched_half_units = gathered.fetched_half_units,
                                     .last_key = last_key};
     return STATUS_OK;
 }

@@ -12,9 +12,9 @@
 #include "request/control.h"
 #include "request/data.h"
 #include "request/error.h"
+#include "route/replica_service.h"
 
 struct router;
-struct replica_service;
 
 struct router_options {
     struct replica_service *service; /* outlives the router */
@@ -39,6 +39,11 @@ void router_close(struct router *router);
  * resource not found".  Valid until the calling fiber next waits, unless held. */
 MUST_USE enum status router_table(struct router *router, struct bytes name,
                                   const struct table **table, struct error *error);
+
+/* The table's index of that name; NULL for an empty one.
+ *   STATUS_INVALID  "The table does not have the specified index: ..." */
+MUST_USE enum status router_index(const struct table *table, struct bytes name, struct arena *arena,
+                                  const struct index_schema **index, struct error *error);
 
 /* ---- Data plane ---- */
 
@@ -94,9 +99,10 @@ MUST_USE enum status router_describe_table(struct context *ctx, struct router *r
                                            struct bytes name, const struct table **table,
                                            struct error *error);
 
-/* Items and bytes of the table, as counted by its partitions. */
+/* What the table and its local indexes hold, as counted by its partitions. */
 struct table_size {
-    uint64_t items, bytes;
+    struct collection_size items;
+    struct collection_size indexes[LOCAL_INDEXES_MAX]; /* by collection - 1 */
 };
 struct table_size router_table_size(struct router *router, const struct table *table);
 

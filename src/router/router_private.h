@@ -30,6 +30,13 @@ struct router {
 MUST_USE enum status keys_encode(const struct table *table, struct value key, struct arena *arena,
                                  struct key *encoded, struct error *error);
 
+/* The key of a row of a local index, from a map of just its attributes: the primary key and the
+ * index's sort key.
+ *   STATUS_INVALID  *error */
+MUST_USE enum status keys_encode_index(const struct table *table, const struct index_schema *index,
+                                       struct value key, struct arena *arena, struct key *encoded,
+                                       struct error *error);
+
 /* Encode the primary key of an item to be put, which must not be too large. */
 MUST_USE enum status keys_encode_item(const struct table *table, struct value item,
                                       struct arena *arena, struct key *encoded,
@@ -45,8 +52,9 @@ struct key_range {
     struct bytes high; /* exclusive; empty: to the last */
 };
 
-/* The keys that a key condition asks for. */
+/* The keys that a key condition asks for, of the table (index NULL) or of a local index. */
 MUST_USE enum status keys_condition_range(const struct table *table,
+                                          const struct index_schema *index,
                                           const struct key_condition *condition,
                                           struct arena *arena, struct key_range *range,
                                           struct error *error);
@@ -61,6 +69,9 @@ MUST_USE enum status keys_segment_range(uint32_t segment, uint32_t count, struct
 struct replica_target router_target(const struct table *table, struct bytes key);
 struct replica_target router_partition_target(const struct table *table,
                                               const struct partition *partition);
+
+/* Give a write what the node needs of a table with indexes; borrowed from it. */
+void router_write_indexed(const struct table *table, struct replica_write *write);
 
 /* What to tell the client of a call to a replica that ended with `status`; keeps *error when it is
  * the client's fault.  Returns `status`. */

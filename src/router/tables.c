@@ -42,10 +42,14 @@ struct table_size router_table_size(struct router *router, const struct table *t
 {
     struct table_size size = {0};
     for (uint32_t i = 0; i < table->partition_count; i++) {
-        uint64_t items, bytes;
-        router->service->size(router->service, table->partitions[i].group_id, &items, &bytes);
-        size.items += items;
-        size.bytes += bytes;
+        struct replica_size part;
+        router->service->size(router->service, table->partitions[i].group_id, &part);
+        size.items.count += part.items.count;
+        size.items.bytes += part.items.bytes;
+        for (uint32_t c = 0; c < LOCAL_INDEXES_MAX; c++) {
+            size.indexes[c].count += part.indexes[c].count;
+            size.indexes[c].bytes += part.indexes[c].bytes;
+        }
     }
     return size;
 }
@@ -184,6 +188,8 @@ static enum status create(struct context *ctx, struct router *router,
         .table_class_changed_ms = request->table_class_given ? ms : 0,
         .tags = request->tags,
         .tag_count = request->tag_count,
+        .indexes = request->indexes,
+        .index_count = request->index_count,
     };
     env_random(router->env, table.uuid, sizeof(table.uuid));
     table.uuid[6] = (uint8_t)((table.uuid[6] & 0x0f) | 0x40); /* version 4 */

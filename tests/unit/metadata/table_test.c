@@ -7,6 +7,7 @@
 
 static struct tag tags[2];
 static struct partition partitions[3];
+static struct index_schema indexes[2];
 
 static int set_up(void **state)
 {
@@ -17,6 +18,17 @@ static int set_up(void **state)
     partitions[1] =
         (struct partition){.group_id = 11, .low = BYTES("\x40"), .high = BYTES("\x80\x00")};
     partitions[2] = (struct partition){.group_id = 12, .low = BYTES("\x80\x00")};
+    for (uint8_t i = 0; i < 2; i++) {
+        indexes[i] = (struct index_schema){.name = i == 0 ? BYTES("by-date") : BYTES("by-rank"),
+                                           .collection = (uint8_t)(i + 1),
+                                           .partition_count = 1,
+                                           .sort_count = 1,
+                                           .projection = i == 0 ? PROJECT_ALL : PROJECT_INCLUDE,
+                                           .non_key_count = i};
+        indexes[i].partition[0] = (struct key_attribute){BYTES("pk"), VALUE_S};
+        indexes[i].sort[0] = (struct key_attribute){BYTES("date"), VALUE_B};
+    }
+    indexes[1].non_key[0] = BYTES("more");
     return 0;
 }
 
@@ -43,7 +55,9 @@ static struct table example(struct bytes name)
         .tags = tags,
         .tag_count = 2,
         .partitions = partitions,
-        .partition_count = 3};
+        .partition_count = 3,
+        .indexes = indexes,
+        .index_count = 2};
 }
 
 static void encode(const struct table *table, struct buffer *record, struct heap *heap)
@@ -67,11 +81,41 @@ static void reads_what_it_wrote(void **state)
     assert_true(bytes_equal(read->schema.sort.name, BYTES("sk")));
     assert_int_equal(read->on_demand_read_max, -1);
     assert_true(bytes_equal(read->tags[1].key, BYTES("empty")));
+    const struct index_schema *index = table_index(read, BYTES("by-rank"));
+    assert_non_null(index);
+    assert_int_equal(index->collection, 2);
+    assert_true(bytes_equal(index->sort[0].name, BYTES("date")));
+    assert_true(bytes_equal(index->non_key[0], BYTES("more")));
+    assert_null(table_index(read, BYTES("by-ran")));
+    struct reader r = reader_of(read->index_run);
+    assert_int_equal(index_read_count(&r), 2);
     encode(read, &again, &heap);
     assert_true(bytes_equal(buffer_bytes(&record), buffer_bytes(&again)));
     buffer_release(&again);
     buffer_release(&record);
     table_drop(read);
+    assert_int_equal(heap.bytes_used, 0);
+}
+
+/* A record of the format before indexes is one without any. */
+static void reads_the_format_before(void **state)
+{
+    (void)state;
+    struct heap heap;
+    heap_init(&heap, false);
+    struct table table = example(BYTES("Music"));
+    table.index_count = 0;
+    struct buffer record;
+    encode(&table, &record, &heap);
+    record.at[0] = 1;
+    struct table *read;
+    struct bytes old = bytes_of(record.at, record.count - 1);
+    assert_int_equal(table_decode(old, &heap, &read), STATUS_OK);
+    assert_int_equal(read->index_count, 0);
+    assert_int_equal(read->index_run.count, 0);
+    table_drop(read);
+    assert_int_equal(table_decode(buffer_bytes(&record), &heap, &read), STATUS_CORRUPT);
+    buffer_release(&record);
     assert_int_equal(heap.bytes_used, 0);
 }
 
@@ -89,6 +133,12 @@ static void refuses_damage(void **state)
     record.at[0] = TABLE_FORMAT + 1;
     assert_int_equal(table_decode(buffer_bytes(&record), &heap, &read), STATUS_VERSION);
     buffer_release(&record);
+
+    indexes[1].collection = 1; /* twice */
+    encode(&table, &record, &heap);
+    assert_int_equal(table_decode(buffer_bytes(&record), &heap, &read), STATUS_CORRUPT);
+    buffer_release(&record);
+    indexes[1].collection = 2;
 
     struct partition gap[] = {partitions[0], partitions[2]};
     table.partitions = gap;
@@ -154,6 +204,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(reads_what_it_wrote),
+        cmocka_unit_test(reads_the_format_before),
         cmocka_unit_test(refuses_damage),
         cmocka_unit_test(finds_the_partition_of_a_key),
         cmocka_unit_test(the_catalog_keeps_names_sorted_and_the_newest_version),

@@ -9,10 +9,14 @@ static size_t build(uint8_t *payload, bool with_before)
                                   .hlc = 0x1122334455667788,
                                   .table_id = 7,
                                   .schema_version = 9,
-                                  .request_id = {1, 2},
-                                  .item_bytes = -5};
-    struct mutation put = {.kind = MUTATION_PUT, .key = BYTES("key-1"), .row = BYTES("row")};
-    struct mutation delete = {.kind = MUTATION_DELETE, .key = BYTES("key-2")};
+                                  .request_id = {1, 2}};
+    struct mutation put = {.kind = MUTATION_PUT,
+                           .key = BYTES("key-1"),
+                           .row = BYTES("row"),
+                           .is_new = true,
+                           .size_change = 5};
+    struct mutation delete = {
+        .kind = MUTATION_DELETE, .key = BYTES("key-2"), .size_change = -400 * 1024};
     if (with_before) {
         delete.has_before = true;
         delete.before = BYTES("before");
@@ -34,19 +38,53 @@ static void reads_what_it_wrote(void **state)
     assert_int_equal(header.origin_region, 3);
     assert_true(header.hlc == 0x1122334455667788 && header.table_id == 7);
     assert_true(header.schema_version == 9 && header.request_id[1] == 2);
-    assert_int_equal(header.item_bytes, -5);
 
-    struct reader r = reader_of(bytes_of(payload + ENTRY_HEADER_BYTES, bytes - ENTRY_HEADER_BYTES));
+    struct mutation_walk walk = mutation_walk_of(bytes_of(payload, bytes));
     struct mutation mutation;
-    assert_true(mutation_next(&r, &mutation));
+    assert_true(mutation_next(&walk, &mutation));
     assert_int_equal(mutation.kind, MUTATION_PUT);
     assert_true(bytes_equal(mutation.row, BYTES("row")) && !mutation.has_before);
-    assert_true(mutation_next(&r, &mutation));
+    assert_true(mutation.is_new);
+    assert_int_equal(mutation.size_change, 5);
+    assert_true(mutation_next(&walk, &mutation));
     assert_int_equal(mutation.kind, MUTATION_DELETE);
     assert_true(bytes_equal(mutation.key, BYTES("key-2")));
+    assert_false(mutation.is_new);
+    assert_int_equal(mutation.size_change, -400 * 1024);
     assert_true(mutation.has_before && bytes_equal(mutation.before, BYTES("before")));
-    assert_false(mutation_next(&r, &mutation));
-    assert_false(r.failed);
+    assert_false(mutation_next(&walk, &mutation));
+    assert_false(walk.reader.failed);
+}
+
+/* Format 2: one mutation, whose size change lies behind the header. */
+static void reads_the_format_before(void **state)
+{
+    (void)state;
+    uint8_t payload[256];
+    build(payload, false);
+    payload[0] = 2;
+    put_u32(payload + 4, 1);
+    put_u64(payload + 48, (uint64_t)INT64_C(-5));
+    uint8_t *at = payload + 56;
+    memset(at, 0, 12);
+    at[0] = MUTATION_PUT;
+    put_u16(at + 2, 1);
+    put_u32(at + 4, 3);
+    memcpy(at + 12, "krow", 4);
+    struct bytes entry = bytes_of(payload, 56 + 12 + 4);
+    struct entry_header header;
+    struct mutation mutation;
+    assert_int_equal(entry_read(entry, &header), STATUS_OK);
+    struct mutation_walk walk = mutation_walk_of(entry);
+    assert_true(mutation_next(&walk, &mutation));
+    assert_int_equal(mutation.size_change, -5);
+    assert_true(bytes_equal(mutation.key, BYTES("k")) && bytes_equal(mutation.row, BYTES("row")));
+    assert_false(mutation_next(&walk, &mutation));
+    put_u64(payload + 48, UINT64_MAX - 400000000);
+    assert_int_equal(entry_read(entry, &header), STATUS_CORRUPT);
+    put_u64(payload + 48, 0);
+    put_u32(payload + 4, 2);
+    assert_int_equal(entry_read(entry, &header), STATUS_CORRUPT);
 }
 
 static void refuses_every_shorter_payload(void **state)
@@ -73,13 +111,13 @@ static void refuses_what_it_does_not_know(void **state)
     payload[ENTRY_HEADER_BYTES] = 3; /* a kind of mutation */
     assert_int_equal(entry_read(bytes_of(payload, bytes), &header), STATUS_CORRUPT);
     bytes = build(payload, false);
-    payload[ENTRY_HEADER_BYTES + 1] = 2; /* a flag */
+    payload[ENTRY_HEADER_BYTES + 1] = 4; /* a flag */
     assert_int_equal(entry_read(bytes_of(payload, bytes), &header), STATUS_CORRUPT);
     bytes = build(payload, false);
     put_u32(payload + 4, 3); /* the count */
     assert_int_equal(entry_read(bytes_of(payload, bytes), &header), STATUS_CORRUPT);
     bytes = build(payload, false);
-    put_u64(payload + 48, UINT64_MAX - 400000000); /* what the sizes change by */
+    put_u32(payload + ENTRY_HEADER_BYTES + 12, 400 * 1024 + 1); /* what the sizes change by */
     assert_int_equal(entry_read(bytes_of(payload, bytes), &header), STATUS_CORRUPT);
 }
 
@@ -87,6 +125,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(reads_what_it_wrote),
+        cmocka_unit_test(reads_the_format_before),
         cmocka_unit_test(refuses_every_shorter_payload),
         cmocka_unit_test(refuses_what_it_does_not_know),
     };

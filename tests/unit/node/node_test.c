@@ -221,9 +221,9 @@ static void after_recreation_body(struct context *ctx, struct fixture *f)
     uint64_t n;
     CHECK(f, get(ctx, f, GROUP, BYTES("key 1"), &n) == STATUS_OK && n == 77);
     CHECK(f, get(ctx, f, GROUP, BYTES("key 2"), &n) == STATUS_OK && n == 0);
-    uint64_t items, bytes;
-    f->service->size(f->service, GROUP, &items, &bytes);
-    CHECK(f, items == 1 && bytes > 0);
+    struct replica_size size;
+    f->service->size(f->service, GROUP, &size);
+    CHECK(f, size.items.count == 1 && size.items.bytes > 0);
 }
 
 static void a_replica_is_removed_under_calls_and_made_anew(void **state)

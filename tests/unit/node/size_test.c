@@ -57,15 +57,16 @@ static void write_body(struct context *ctx, struct fixture *f)
 
 static void check_body(struct context *ctx, struct fixture *f)
 {
-    uint64_t items, bytes, count = 0, sum = 0;
+    struct replica_size size;
+    uint64_t count = 0, sum = 0;
     CHECK(f, context_sleep(ctx, SECOND) == STATUS_OK); /* all is applied by then */
-    f->service->size(f->service, GROUP, &items, &bytes);
+    f->service->size(f->service, GROUP, &size);
     for (unsigned i = 0; i < KEYS; i++) {
         count += sizes[i] > 0;
         sum += sizes[i];
     }
-    CHECK(f, items == count);
-    CHECK(f, bytes == sum);
+    CHECK(f, size.items.count == count);
+    CHECK(f, size.items.bytes == sum);
 }
 
 static void is_exact_over_restarts(void **state)

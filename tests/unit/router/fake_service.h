@@ -236,14 +236,13 @@ static enum status fake_range(struct context *ctx, struct replica_service *servi
     return STATUS_OK;
 }
 
-static void fake_size(struct replica_service *service, uint64_t group_id, uint64_t *items,
-                      uint64_t *bytes)
+static void fake_size(struct replica_service *service, uint64_t group_id, struct replica_size *size)
 {
     const struct fake *f = CONTAINER_OF(service, struct fake, service);
-    *items = *bytes = 0;
+    *size = (struct replica_size){0};
     for (uint32_t i = 0; i < f->count; i++) {
-        *items += f->items[i].group_id == group_id;
-        *bytes += f->items[i].group_id == group_id ? f->items[i].item_bytes : 0;
+        size->items.count += f->items[i].group_id == group_id;
+        size->items.bytes += f->items[i].group_id == group_id ? f->items[i].item_bytes : 0;
     }
 }
 

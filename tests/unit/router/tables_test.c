@@ -330,9 +330,9 @@ static void batch_body(struct context *ctx, struct fake *f)
         CHECK(f, done[i] == (value_type(got.item) == VALUE_NONE));
         left += !done[i];
     }
-    uint64_t items, bytes;
-    f->service.size(&f->service, f->fail_group, &items, &bytes);
-    CHECK(f, left > 0 && left < BATCH_WRITE_MAX && items == left);
+    struct replica_size size;
+    f->service.size(&f->service, f->fail_group, &size);
+    CHECK(f, left > 0 && left < BATCH_WRITE_MAX && size.items.count == left);
     puts[7] = puts[3];
     CHECK(f, router_check_writes(ctx, f->router, puts, BATCH_WRITE_MAX, &error) == STATUS_INVALID);
     CHECK(f, bytes_equal(error.message, BYTES("Provided list of item keys contains duplicates")));

@@ -1,0 +1,59 @@
+/* writing.h - one write on its way through the leader, and the changes that it comes to; for this
+ * folder. */
+#ifndef NODE_WRITING_H
+#define NODE_WRITING_H
+
+#include "node/node_private.h"
+
+struct writing {
+    struct replica *replica;
+    const struct replica_target *target;
+    const struct replica_write *write;
+    struct write_result *result;
+    struct error *error;
+    struct row old; /* .item is VALUE_ABSENT when there is none; borrowed until the next wait */
+    uint64_t observed_slot;    /* of the image it was decided on; 0 = applied long ago */
+    uint64_t slot;             /* to be committed before the answer: its own, or the one observed */
+    bool has_size;             /* of a table with local indexes: its item collection has a row of */
+    uint64_t collection_bytes; /* its size, which says this */
+};
+
+/* One mutation to be. */
+struct change {
+    struct bytes key;
+    struct value item; /* of a row with a header; else VALUE_ABSENT */
+    struct bytes row;  /* of a row without one */
+    int32_t size_change;
+    bool is_delete, is_new;
+};
+
+/* The item, for each local index a row that goes and one that comes, and the collection's size. */
+#define CHANGES_MAX (1u + 2u * LOCAL_INDEXES_MAX + 1u)
+
+struct changes {
+    struct change at[CHANGES_MAX];
+    uint32_t count;
+    uint8_t size_row[9];
+};
+
+_Static_assert(ENTRY_HEADER_BYTES + (LOCAL_INDEXES_MAX + 1) * (size_t)ITEM_STORED_BYTES_MAX +
+                       CHANGES_MAX * (ENTRY_MUTATION_BYTES + ROW_HEADER_BYTES + KEY_BYTES_MAX) <=
+                   ENTRY_BYTES_MAX,
+               "the item and its rows in all indexes fit in an entry");
+
+/* ---- local_index.c ---- */
+
+/* Read the item by `read_item`, and the size of its collection, so that both are the newest when
+ * this returns. */
+MUST_USE enum status writing_read_collection(struct context *ctx, struct writing *w,
+                                             enum status (*read_item)(struct context *ctx,
+                                                                      struct writing *w));
+
+/* Add what the write, which makes the old image into `item`, changes in the local indexes, and in
+ * the size of the collection; and say in the result what that costs.  Does not wait.
+ *   STATUS_INVALID  *error: an update gave an index's key a wrong value, or the collection would
+ *                   outgrow its bound */
+MUST_USE enum status writing_add_indexes(struct context *ctx, struct writing *w, struct value item,
+                                         struct changes *changes);
+
+#endif
