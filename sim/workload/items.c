@@ -23,11 +23,22 @@ static void final_step(struct items_actor *actor)
 {
     struct items *items = actor->items;
     const struct items_options *o = &items->options;
-    if (!actor->again && items->final_next >= o->tables * keys_of_table(o))
+    if (!actor->again && items->final_next >= final_steps(o))
         return;
     if (!actor->again)
-        actor->key = items->final_next++;
+        actor->final_step = items->final_next++;
     actor->again = false;
+    uint32_t keys = o->tables * keys_of_table(o);
+    if (actor->final_step >= keys) {
+        uint32_t scan = actor->final_step - keys, table = 0;
+        while (!has_indexes(table) || scan >= 2) {
+            scan -= has_indexes(table) ? 2 : 0;
+            table++;
+        }
+        ask_final_scan(actor, table, 1 + scan);
+        return;
+    }
+    actor->key = actor->final_step;
     actor->table = actor->key / keys_of_table(o);
     ask_get(actor, true);
 }

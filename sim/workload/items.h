@@ -2,7 +2,8 @@
  *
  * Each actor has a connection and does one request after the other: reads (strong and eventually
  * consistent), puts, updates and deletes with and without conditions, queries and scans with
- * paging.  An item's state is its `tok` (unique per write) and `n` (counted by updates); its
+ * paging, of the tables and through their local indexes.  In the end, when nothing is written any
+ * more, what each index shows must be exactly what the items are.  An item's state is its `tok` (unique per write) and `n` (counted by updates); its
  * `filler` follows from tok, so that every byte read back is checked.
  */
 #ifndef SIM_WORKLOAD_ITEMS_H
@@ -29,7 +30,7 @@ enum items_phase {
     ITEMS_SETUP, /* make the tables */
     ITEMS_RUN,
     ITEMS_STOP,  /* finish what waits */
-    ITEMS_FINAL, /* read every item once */
+    ITEMS_FINAL, /* read every item once, then all through each index */
 };
 
 struct items_actor;
@@ -46,7 +47,7 @@ struct items {
     uint64_t lost;
     struct items_actor *actors;
     uint32_t tables_ready; /* SETUP: seen ACTIVE */
-    uint32_t final_next;   /* FINAL: the next key to be read */
+    uint32_t final_next;   /* FINAL: the next step to be done */
     uint32_t final_done;
 };
 

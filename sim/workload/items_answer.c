@@ -78,7 +78,7 @@ static void end_ops(struct items_actor *actor, bool unknown)
 static void count_final(struct items *items)
 {
     items->final_done++;
-    items->phase_done = items->final_done == items->options.tables * keys_of_table(&items->options);
+    items->phase_done = items->final_done == final_steps(&items->options);
 }
 
 /* A key must be read in the final phase: again, when that failed. */
@@ -128,16 +128,23 @@ static void refused_one(struct items_actor *actor, const struct json *json)
     history_refused(&items->history, actor->op, &state, sim_now_ns(items->sim));
 }
 
+/* While items are written they move in the order that the actor reads: one may be met twice, or not
+ * at all. */
+static bool may_move(const struct items_actor *actor)
+{
+    return actor->index > 0 && is_range(actor) && actor->items->phase != ITEMS_FINAL;
+}
+
 static void see_item(struct items_actor *actor, const struct json *item)
 {
     struct items *items = actor->items;
     for (uint32_t i = 0; i < actor->op_count; i++) {
         if (!has_key(actor, item, actor->key + i))
             continue;
-        if (actor->seen[i])
+        if (actor->seen[i] && !may_move(actor))
             history_violation(&items->history, "key %u: a query or scan shows it twice",
                               actor->key + i);
-        else {
+        else if (!actor->seen[i]) {
             struct register_state state = state_of(actor, item);
             history_done(&items->history, actor->op + i, &state, sim_now_ns(items->sim));
         }
@@ -184,10 +191,14 @@ static bool done_page(struct items_actor *actor, const struct json *json)
     }
     for (uint32_t i = 0; i < actor->op_count; i++) {
         static const struct register_state absent;
-        if (!actor->seen[i])
+        if (!actor->seen[i] && may_move(actor))
+            history_void(&items->history, actor->op + i, sim_now_ns(items->sim));
+        else if (!actor->seen[i])
             history_done(&items->history, actor->op + i, &absent, sim_now_ns(items->sim));
     }
     actor->op_count = 0;
+    if (items->phase == ITEMS_FINAL)
+        count_final(items);
     return false;
 }
 
@@ -198,6 +209,18 @@ static void end_many(struct items_actor *actor)
         if (!actor->seen[i])
             history_void(&items->history, actor->op + i, sim_now_ns(items->sim));
     actor->op_count = 0;
+}
+
+/* A request for many that was refused, or not answered: again, in the final phase. */
+static void failed_many(struct items_actor *actor)
+{
+    struct items *items = actor->items;
+    end_many(actor);
+    if (items->phase != ITEMS_FINAL || !is_range(actor))
+        return;
+    actor->again = !items->options.may_fail || actor->http.connection == NULL;
+    if (!actor->again)
+        count_final(items);
 }
 
 static const struct json *of_table(const struct items_actor *actor, const struct json *json,
@@ -269,7 +292,7 @@ static bool explained(struct items_actor *actor, uint32_t status, const struct j
     bool setup = items->phase == ITEMS_SETUP;
     if (status == 500 || status == 503) {
         if (is_many(actor))
-            end_many(actor);
+            failed_many(actor);
         else
             failed(actor, true);
         return true;
@@ -284,7 +307,7 @@ static bool explained(struct items_actor *actor, uint32_t status, const struct j
     if (bytes_equal(type, BYTES("ProvisionedThroughputExceededException")) ||
         bytes_equal(type, BYTES("ThrottlingException"))) {
         if (is_many(actor))
-            end_many(actor);
+            failed_many(actor);
         else
             failed(actor, false);
         return true;
@@ -329,7 +352,7 @@ void take_loss(struct items_actor *actor)
 {
     actor->items->lost++;
     if (is_many(actor))
-        end_many(actor);
+        failed_many(actor);
     else
         failed(actor, true);
 }

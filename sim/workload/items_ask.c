@@ -75,6 +75,17 @@ static void send(struct items_actor *actor, const char *target, struct buffer *b
     buffer_release(body);
 }
 
+static void append_indexes(struct buffer *body)
+{
+    buffer_append_bytes(
+        body, BYTES(",\"LocalSecondaryIndexes\":[{\"IndexName\":\"by-tok\",\"Projection\":"
+                    "{\"ProjectionType\":\"ALL\"},\"KeySchema\":[{\"AttributeName\":\"pk\","
+                    "\"KeyType\":\"HASH\"},{\"AttributeName\":\"tok\",\"KeyType\":\"RANGE\"}]},"
+                    "{\"IndexName\":\"by-n\",\"Projection\":{\"ProjectionType\":\"KEYS_ONLY\"},"
+                    "\"KeySchema\":[{\"AttributeName\":\"pk\",\"KeyType\":\"HASH\"},"
+                    "{\"AttributeName\":\"n\",\"KeyType\":\"RANGE\"}]}]"));
+}
+
 static void append_names_of_key(struct buffer *body, uint32_t table)
 {
     buffer_append_format(
@@ -87,7 +98,12 @@ static void append_names_of_key(struct buffer *body, uint32_t table)
         "{\"AttributeName\":\"sk\",\"AttributeType\":\"S\"}",
         "{\"AttributeName\":\"pk\",\"AttributeType\":\"S\"}",
     };
-    buffer_append_format(body, ",\"AttributeDefinitions\":[%s]", types[schema_of(table)]);
+    buffer_append_format(body, ",\"AttributeDefinitions\":[%s%s]", types[schema_of(table)],
+                         has_indexes(table) ? ",{\"AttributeName\":\"tok\",\"AttributeType\":\"N\"}"
+                                              ",{\"AttributeName\":\"n\",\"AttributeType\":\"N\"}"
+                                            : "");
+    if (has_indexes(table))
+        append_indexes(body);
 }
 
 /* Provisioned so that the table has several partitions. */
@@ -250,6 +266,9 @@ void ask_page(struct items_actor *actor)
     const struct items_options *o = &actor->items->options;
     struct buffer body = body_begin(actor);
     buffer_append_bytes(&body, BYTES(",\"ConsistentRead\":true"));
+    static const char *const indexes[] = {"", ",\"IndexName\":\"by-tok\"",
+                                          ",\"IndexName\":\"by-n\",\"Select\":\"ALL_ATTRIBUTES\""};
+    buffer_append_format(&body, "%s", indexes[actor->index]);
     if (actor->limit > 0)
         buffer_append_format(&body, ",\"Limit\":%u", actor->limit);
     if (actor->resume.count > 0) {
@@ -324,6 +343,33 @@ static void ask_batch_write(struct items_actor *actor, uint32_t puts_of_8)
     send(actor, "BatchWriteItem", &body);
 }
 
+static void begin_many(struct items_actor *actor, uint32_t count)
+{
+    struct items *items = actor->items;
+    for (uint32_t i = 0; i < count; i++) {
+        size_t index =
+            history_begin(&items->history, actor->number, actor->key + i,
+                          (struct register_op){.effect = REGISTER_READ}, sim_now_ns(items->sim));
+        if (i == 0)
+            actor->op = index;
+        actor->seen[i] = false;
+    }
+    actor->op_count = count;
+    buffer_clear(&actor->resume);
+}
+
+void ask_final_scan(struct items_actor *actor, uint32_t table, uint32_t index)
+{
+    uint32_t keys = keys_of_table(&actor->items->options);
+    actor->table = table;
+    actor->key = table * keys;
+    actor->kind = REQUEST_SCAN;
+    actor->limit = 0;
+    actor->index = index;
+    begin_many(actor, keys);
+    ask_page(actor);
+}
+
 static void ask_many(struct items_actor *actor, enum request_kind kind)
 {
     struct items *items = actor->items;
@@ -334,18 +380,12 @@ static void ask_many(struct items_actor *actor, enum request_kind kind)
         count = keys_from(actor, BATCH_GET_MAX);
     else
         actor->key -= actor->key % count;
-    for (uint32_t i = 0; i < count; i++) {
-        size_t index =
-            history_begin(&items->history, actor->number, actor->key + i,
-                          (struct register_op){.effect = REGISTER_READ}, sim_now_ns(items->sim));
-        if (i == 0)
-            actor->op = index;
-        actor->seen[i] = false;
-    }
-    actor->op_count = count;
+    begin_many(actor, count);
     actor->kind = kind;
     actor->limit = prng_one_in(prng, 2) ? 1 + (uint32_t)prng_below(prng, count) : 0;
-    buffer_clear(&actor->resume);
+    actor->index = 0;
+    if (has_indexes(actor->table) && prng_one_in(prng, 2))
+        actor->index = 1 + (uint32_t)prng_below(prng, 2);
     if (kind == REQUEST_BATCH_GET)
         ask_batch_get(actor);
     else

@@ -45,6 +45,8 @@ struct items_actor {
     uint32_t losses;      /* requests without an answer since the last one with */
     bool again;           /* FINAL: the key is to be read again */
     uint32_t limit;       /* of a query or scan; 0 = none */
+    uint32_t index;       /* that a query or scan goes through: 1, 2; 0 = none */
+    uint32_t final_step;  /* FINAL: what the actor does */
 };
 
 static inline uint32_t keys_of_table(const struct items_options *o)
@@ -58,11 +60,33 @@ static inline uint32_t schema_of(uint32_t table)
     return table % 3;
 }
 
+/* Tables with a sort key have two local indexes, which hold all their items: by `tok`, whole, and
+ * by `n`, the keys alone, so that the items are fetched. */
+static inline bool has_indexes(uint32_t table)
+{
+    return schema_of(table) != 2;
+}
+
+/* FINAL: every key is read, then every table with indexes scanned through both. */
+static inline uint32_t final_steps(const struct items_options *o)
+{
+    uint32_t steps = o->tables * keys_of_table(o);
+    for (uint32_t t = 0; t < o->tables; t++)
+        steps += has_indexes(t) ? 2 : 0;
+    return steps;
+}
+
 /* It reads many items. */
 static inline bool is_many(const struct items_actor *actor)
 {
     return actor->kind == REQUEST_QUERY || actor->kind == REQUEST_SCAN ||
            actor->kind == REQUEST_BATCH_GET;
+}
+
+/* It reads them page by page. */
+static inline bool is_range(const struct items_actor *actor)
+{
+    return actor->kind == REQUEST_QUERY || actor->kind == REQUEST_SCAN;
 }
 
 /* ---- items_ask.c ---- */
@@ -77,6 +101,7 @@ void ask_create_table(struct items_actor *actor);
 void ask_describe_table(struct items_actor *actor);
 void ask_get(struct items_actor *actor, bool strong);
 void ask_page(struct items_actor *actor); /* the next one of a query or scan */
+void ask_final_scan(struct items_actor *actor, uint32_t table, uint32_t index);
 void ask_something(struct items_actor *actor);
 
 /* ---- items_answer.c ---- */

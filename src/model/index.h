@@ -1,8 +1,8 @@
 /* index.h - what a secondary index is: its keys, what it projects, and how that is encoded.
  *
  * The catalog's record of a table holds the encoding of its indexes, and it goes to the node with
- * each write of such a table, which keeps the rows of the local ones.  Integers little-endian, texts
- * as u16 length + bytes:
+ * each write of such a table, which keeps the rows of the local ones.  Integers little-endian,
+ * texts as u16 length + bytes:
  *
  *   u8 count | for each index:
  *     u8 kind | u8 collection | name
