@@ -3,8 +3,10 @@
  * Each actor has a connection and does one request after the other: reads (strong and eventually
  * consistent), puts, updates and deletes with and without conditions, queries and scans with
  * paging, of the tables and through their local indexes.  In the end, when nothing is written any
- * more, what each index shows must be exactly what the items are.  An item's state is its `tok` (unique per write) and `n` (counted by updates); its
- * `filler` follows from tok, so that every byte read back is checked.
+ * more, each index must show exactly what the items are.
+ *
+ * An item's state is its `tok` (unique per write) and `n` (counted by updates); its `filler`
+ * follows from tok, so that every byte read back is checked.
  */
 #ifndef SIM_WORKLOAD_ITEMS_H
 #define SIM_WORKLOAD_ITEMS_H
