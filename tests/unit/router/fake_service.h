@@ -38,6 +38,8 @@ struct fake {
     enum status fail;    /* of the next write; executed all the same when it is UNKNOWN_OUTCOME */
     uint64_t fail_group; /* 0: of any */
     uint32_t tables_changed;
+    struct replica_range range; /* the last one asked for; what it points to is the caller's */
+    struct replica_write write; /* the last one, as well */
     struct router *router;
     const char *wrong;
     bool done;
@@ -138,6 +140,7 @@ static enum status fake_write_one(struct context *ctx, struct fake *f, uint64_t 
     struct expr_fault fault;
     bool holds = true;
     *result = (struct write_result){0};
+    f->write = *write;
     if (request->condition.code.count > 0)
         TRY(expr_evaluate(&request->condition, old, &ctx->arena, &holds, &fault));
     if (!holds)
@@ -203,6 +206,7 @@ static enum status fake_range(struct context *ctx, struct replica_service *servi
 {
     struct fake *f = CONTAINER_OF(service, struct fake, service);
     (void)error;
+    f->range = *range;
     context_yield(ctx);
     if (!fake_has_group(f, target->group_id))
         return STATUS_MOVED;
