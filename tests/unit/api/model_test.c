@@ -495,10 +495,11 @@ static void at_most_ten_faults_are_listed(void **state)
 static void members_that_are_not_built_are_noticed(void **state)
 {
     struct fixture *f = *state;
-    (void)decoded(f, &shape_QueryInput, "{\"TableName\":\"abc\",\"KeyConditions\":{}}");
+    (void)decoded(f, &shape_UpdateTableInput, "{\"TableName\":\"abc\",\"VectorIndexUpdates\":[]}");
     assert_non_null(f->input.unbuilt);
-    assert_string_equal(f->input.unbuilt->name, "KeyConditions");
-    (void)decoded(f, &shape_QueryInput, "{\"TableName\":\"abc\",\"KeyConditions\":null}");
+    assert_string_equal(f->input.unbuilt->name, "VectorIndexUpdates");
+    (void)decoded(f, &shape_UpdateTableInput,
+                  "{\"TableName\":\"abc\",\"VectorIndexUpdates\":null}");
     assert_null(f->input.unbuilt);
 }
 
