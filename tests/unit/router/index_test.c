@@ -153,7 +153,8 @@ static void conditions_body(struct context *ctx, struct fake *f)
 
         const struct table *table;
         struct error error;
-        struct value item = make(ctx, false, content, content), p, s, ik;
+        struct value item = make(ctx, false, content, content);
+        struct value p = VALUE_ABSENT, s = VALUE_ABSENT, ik = VALUE_ABSENT;
         struct key key, row;
         CHECK(f, router_table(f->router, BYTES("items"), &table, &error) == STATUS_OK);
         CHECK(f, value_find(item, BYTES("p"), &p) && value_find(item, BYTES("s"), &s) &&
