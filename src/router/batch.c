@@ -105,6 +105,8 @@ struct batch {
     uint32_t running;
     uint64_t trace_id[2];
     struct wait_queue ended;
+    uint32_t refused;     /* the first request that was at fault; BATCH_WRITE_MAX: none */
+    struct error refusal; /* what with; its text is static, since a part's arena goes with it */
 };
 
 static void write_part(struct context *ctx, struct batch_part *part)
@@ -127,6 +129,10 @@ static void write_part(struct context *ctx, struct batch_part *part)
     for (uint32_t i = 0; i < part->count; i++) {
         batch->results[part->indexes[i]] = results[i];
         batch->done[part->indexes[i]] = statuses[i] == STATUS_OK;
+        if (statuses[i] == STATUS_INVALID && part->indexes[i] < batch->refused) {
+            batch->refused = part->indexes[i];
+            batch->refusal = errors[i];
+        }
     }
 }
 
@@ -207,6 +213,7 @@ enum status router_write_batch(struct context *ctx, struct router *router,
                             .requests = requests,
                             .results = results,
                             .done = done,
+                            .refused = BATCH_WRITE_MAX,
                             .trace_id = {ctx->trace_id[0], ctx->trace_id[1]}};
     wait_queue_init(&batch->ended);
     enum status status = divide(ctx, batch, count, error);
@@ -214,5 +221,9 @@ enum status router_write_batch(struct context *ctx, struct router *router,
         run_parts(ctx, batch);
     for (uint32_t i = 0; i < count; i++)
         table_drop(batch->indexed[i]);
+    if (status == STATUS_OK && batch->refused < BATCH_WRITE_MAX) {
+        *error = batch->refusal;
+        status = STATUS_INVALID;
+    }
     return status;
 }

@@ -76,7 +76,10 @@ MUST_USE enum status router_check_writes(struct context *ctx, struct router *rou
 
 /* Execute unconditional puts and deletes side by side: one commit wait for all that one partition
  * has.  done[i] says whether request i was executed; what was not (throttled, moved, unknown)
- * belongs into UnprocessedItems.  On another status than STATUS_OK nothing was executed. */
+ * belongs into UnprocessedItems.
+ *   STATUS_INVALID  a put would make an item collection outgrow its bound, which no second try
+ *                   cures; the others were executed
+ * On any other status nothing was executed. */
 MUST_USE enum status router_write_batch(struct context *ctx, struct router *router,
                                         const struct write_request *requests, uint32_t count,
                                         struct write_result *results, bool *done,

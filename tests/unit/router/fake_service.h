@@ -176,7 +176,6 @@ static void fake_write(struct context *ctx, struct replica_service *service,
                        struct error *errors)
 {
     struct fake *f = CONTAINER_OF(service, struct fake, service);
-    (void)errors;
     f->calls++;
     enum status fail = STATUS_OK;
     if (f->fail_group == 0 || f->fail_group == target->group_id) {
@@ -187,6 +186,8 @@ static void fake_write(struct context *ctx, struct replica_service *service,
         fail = STATUS_MOVED;
     for (uint32_t i = 0; i < count; i++) {
         statuses[i] = fail;
+        if (fail == STATUS_INVALID)
+            (void)error_set(&errors[i], ERROR_COLLECTION_SIZE, "fake");
         if (fail == STATUS_OK || fail == STATUS_UNKNOWN_OUTCOME) {
             enum status status = fake_write_one(ctx, f, target->group_id, &writes[i], &results[i]);
             statuses[i] = fail == STATUS_OK ? status : fail;

@@ -246,12 +246,52 @@ static void a_write_takes_the_indexes_with_it(void **state)
     fake_close(f);
 }
 
+/* The first of two writes is of a collection that is full: the other is executed, the client hears
+ * of the fault and not that it may try again. */
+static void full_body(struct context *ctx, struct fake *f)
+{
+    make_table(ctx, f, PROJECT_ALL);
+    struct create_table_request other = {
+        .name = BYTES("other"),
+        .schema = {.partition = {BYTES("p"), VALUE_S}, .sort = {BYTES("s"), VALUE_S}},
+        .billing = BILLING_ON_DEMAND};
+    struct error error;
+    CHECK(f, router_create_table(ctx, f->router, &other, &error) == STATUS_OK);
+    fake_settle(ctx, f);
+    struct write_request puts[2];
+    for (unsigned i = 0; i < 2; i++)
+        puts[i] = (struct write_request){.kind = WRITE_PUT,
+                                         .table = i == 0 ? BYTES("items") : BYTES("other"),
+                                         .item = make(ctx, false, BYTES("x"), BYTES(""))};
+    struct write_result results[2];
+    bool done[2] = {0};
+    const struct table *table;
+    struct key key;
+    CHECK(f, router_table(f->router, BYTES("items"), &table, &error) == STATUS_OK);
+    struct value p = VALUE_ABSENT, s = VALUE_ABSENT;
+    CHECK(f, value_find(puts[0].item, BYTES("p"), &p) && value_find(puts[0].item, BYTES("s"), &s));
+    key_encode(&key, table->hash_seed, p, s);
+    f->fail = STATUS_INVALID;
+    f->fail_group = table_partition(table, key_bytes(&key))->group_id;
+    CHECK(f, router_write_batch(ctx, f->router, puts, 2, results, done, &error) == STATUS_INVALID);
+    CHECK(f, error.code == ERROR_COLLECTION_SIZE && !done[0] && done[1]);
+}
+
+static void a_batch_says_that_a_collection_is_full(void **state)
+{
+    (void)state;
+    struct fake *f = fake_open();
+    fake_run(f, full_body);
+    fake_close(f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_range_has_what_the_condition_holds_for),
         cmocka_unit_test(items_are_fetched_for_what_the_index_lacks),
         cmocka_unit_test(a_write_takes_the_indexes_with_it),
+        cmocka_unit_test(a_batch_says_that_a_collection_is_full),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
