@@ -150,26 +150,12 @@ static bool is_amz_json(struct bytes type)
     return rest.count == 0 || rest.at[0] == ';' || rest.at[0] == ' ';
 }
 
-/* The operation that the target names; NULL: none. */
-static const struct api_operation *find_operation(struct bytes target)
+/* The operation of this name, among those from `low` to before `high`; NULL: none. */
+static const struct api_operation *operation_named(struct bytes name, uint32_t low, uint32_t high)
 {
-    static const struct bytes dynamodb = {(const uint8_t *)"DynamoDB_20120810.", 18};
-    static const struct bytes streams = {(const uint8_t *)"DynamoDBStreams_20120810.", 25};
-    uint32_t low, high;
-    if (bytes_start_with(target, dynamodb)) {
-        target = bytes_after(target, dynamodb.count);
-        low = 0;
-        high = API_DYNAMODB_OPERATION_COUNT;
-    } else if (bytes_start_with(target, streams)) {
-        target = bytes_after(target, streams.count);
-        low = API_DYNAMODB_OPERATION_COUNT;
-        high = API_OPERATION_COUNT;
-    } else {
-        return NULL;
-    }
     while (low < high) {
         uint32_t middle = low + (high - low) / 2;
-        int order = bytes_compare(target, api_operations[middle].name);
+        int order = bytes_compare(name, api_operations[middle].name);
         if (order == 0)
             return &api_operations[middle];
         if (order < 0)
@@ -177,6 +163,20 @@ static const struct api_operation *find_operation(struct bytes target)
         else
             low = middle + 1;
     }
+    return NULL;
+}
+
+/* The operation that the target names; NULL: none. */
+static const struct api_operation *find_operation(struct bytes target)
+{
+    static const struct bytes dynamodb = {(const uint8_t *)"DynamoDB_20120810.", 18};
+    static const struct bytes streams = {(const uint8_t *)"DynamoDBStreams_20120810.", 25};
+    if (bytes_start_with(target, dynamodb))
+        return operation_named(bytes_after(target, dynamodb.count), 0,
+                               API_DYNAMODB_OPERATION_COUNT);
+    if (bytes_start_with(target, streams))
+        return operation_named(bytes_after(target, streams.count), API_DYNAMODB_OPERATION_COUNT,
+                               API_OPERATION_COUNT);
     return NULL;
 }
 
@@ -247,6 +247,37 @@ static enum status run(struct api_call *call)
     return call->json.to->failed ? call_no_memory(call) : STATUS_OK;
 }
 
+/* A failure that has no error yet gets one. */
+static void name_failure(struct api_call *call, enum status status)
+{
+    /* What ran out of memory may look like broken JSON or a text that is missing. */
+    if (call->ctx->arena.refused)
+        (void)error_internal(&call->error, STATUS_NO_MEMORY);
+    else if (call->error.code == ERROR_NONE)
+        (void)error_internal(&call->error, status);
+}
+
+enum status api_perform(struct context *ctx, struct api *api, struct bytes operation,
+                        struct bytes body, struct buffer *answer, struct error *error)
+{
+    struct http_request request = {.verb = HTTP_VERB_POST, .body = body, .raw_body = body};
+    struct api_call call = {
+        .ctx = ctx,
+        .api = api,
+        .operation = operation_named(operation, 0, API_DYNAMODB_OPERATION_COUNT),
+        .request = &request,
+    };
+    ASSERT(call.operation != NULL);
+    json_writer_init(&call.json, answer);
+    enum status status = run(&call);
+    if (status != STATUS_OK)
+        name_failure(&call, status);
+    if (api->scratch.capacity > SCRATCH_BYTES_KEEP)
+        buffer_release(&api->scratch);
+    *error = call.error;
+    return status;
+}
+
 /* The counters of the operation, made on its first use. */
 static bool have_stats(struct api *api, const struct api_operation *operation)
 {
@@ -272,11 +303,7 @@ static void serve(struct context *ctx, struct api *api, const struct api_operati
     if (status == STATUS_OK)
         status = run(&call);
     if (status != STATUS_OK) {
-        /* What ran out of memory may look like broken JSON or a text that is missing. */
-        if (ctx->arena.refused)
-            (void)error_internal(&call.error, STATUS_NO_MEMORY);
-        else if (call.error.code == ERROR_NONE)
-            (void)error_internal(&call.error, status);
+        name_failure(&call, status);
         answer_error(response, &call.error);
     } else {
         call.error.code = ERROR_NONE;

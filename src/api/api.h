@@ -22,6 +22,7 @@
 #include "base/status.h"
 #include "env/env.h"
 #include "env/fiber.h"
+#include "request/error.h"
 #include "wire/http.h"
 
 struct api;
@@ -64,6 +65,12 @@ void api_close(struct api *api);
 /* Serve one request; `api` is a struct api.  See struct http_server_options, handle. */
 void api_handle(struct context *ctx, void *api, const struct http_request *request,
                 struct http_response *response);
+
+/* Run the operation of this name for the process itself: without a signature, a counter or an error
+ * that a tester has injected.  What it answers is appended to `answer`.
+ *   STATUS_OK   else *error is filled in */
+MUST_USE enum status api_perform(struct context *ctx, struct api *api, struct bytes operation,
+                                 struct bytes body, struct buffer *answer, struct error *error);
 
 /* How many operations there are, and the name of each: "GetItem"; those of the streams service
  * follow those of the first. */

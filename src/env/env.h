@@ -158,6 +158,9 @@ struct env_ops {
 /* Embedded as the first member of a binding's own struct. */
 struct env {
     const struct env_ops *ops;
+    /* File functions for what lies outside the node, such as files that an operator names: those of
+     * `ops`, but also the machine's own when the node's are in RAM.  Only to read. */
+    const struct env_ops *outside;
     struct heap *heap; /* all memory of the node */
     struct log *log;
     struct fiber_pool *fibers; /* see env/fiber.h */

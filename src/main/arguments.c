@@ -23,6 +23,8 @@
     "  --admin HOST:PORT         /metrics, /live and /ready; HOST may be left out (127.0.0.1)\n"   \
     "  --data DIR                where the data is (./trine-data)\n"                               \
     "  --in-memory               keep all data in memory; a stop loses it\n"                       \
+    "  --seed DIR                before it is ready, create tables of DIR/*.table.json and load\n" \
+    "                            DIR/*.jsonl or exports; tables that are there are left alone\n"   \
     "\n"                                                                                           \
     "Who may ask\n"                                                                                \
     "  --credentials FILE        lines of ACCESS_KEY SECRET_KEY; signatures are verified.\n"       \
@@ -131,6 +133,12 @@ static bool set_in_memory(struct arguments *a, const char *value)
     (void)value;
     a->server.in_memory = true;
     return true;
+}
+
+static bool set_seed(struct arguments *a, const char *value)
+{
+    a->server.seed_dir = value;
+    return *value != 0;
 }
 
 static bool set_credentials(struct arguments *a, const char *value)
@@ -253,6 +261,7 @@ static const struct option options[] = {
     {"--admin", true, "HOST:PORT or PORT", set_admin},
     {"--data", true, "a directory", set_data},
     {"--in-memory", false, "", set_in_memory},
+    {"--seed", true, "a directory", set_seed},
     {"--credentials", true, "a file", set_credentials},
     {"--accept-any-credentials", false, "", set_accept_any},
     {"--tls-cert", true, "a file", set_certificate},

@@ -6,6 +6,7 @@
 #include "api/api.h"
 #include "node/node.h"
 #include "ops/ops.h"
+#include "ops/seed.h"
 #include "router/router.h"
 #include "wire/sigv4.h"
 #include "wire/tls.h"
@@ -250,16 +251,29 @@ static enum status open_admin(struct server *s)
     return listen_on(s, &options, &s->admin);
 }
 
-static enum status open_endpoint(struct server *s)
+static enum status open_api(struct server *s)
 {
     struct api_options api_options = {.region = s->options.region,
                                       .account = s->options.account,
                                       .credentials = s->credentials_set ? &s->credentials : NULL,
                                       .router = s->router,
                                       .settle_ns = s->options.status_delay_ns > 0 ? 0 : SETTLE_NS};
-    enum status status = api_open(s->env, &api_options, &s->api);
-    if (status != STATUS_OK)
-        return status;
+    return api_open(s->env, &api_options, &s->api);
+}
+
+/* Before a client can ask: what it finds is whole. */
+static enum status load_seed(struct context *ctx, struct server *s)
+{
+    if (s->options.seed_dir == NULL)
+        return STATUS_OK;
+    struct seed_options options = {
+        .dir = s->options.seed_dir, .api = s->api, .router = s->router, .stop = &s->stopping};
+    enum status status = seed_load(ctx, &options, s->why, sizeof(s->why));
+    return status == STATUS_CANCELLED && s->stopping ? STATUS_OK : status;
+}
+
+static enum status open_endpoint(struct server *s)
+{
     struct http_server_options options = http_server_options_default();
     options.host = s->options.host;
     options.port = s->options.port;
@@ -281,6 +295,8 @@ static enum status open_all(struct context *ctx, struct server *s)
     TRY(open_node(ctx, s));
     s->ops.node = s->node;
     TRY(open_router(ctx, s));
+    TRY(open_api(s));
+    TRY(load_seed(ctx, s));
     TRY(open_endpoint(s));
     s->ops.api = s->api;
     s->ops.http = s->http;

@@ -19,6 +19,7 @@ struct server_options {
     const char *admin_host; /* NULL: no admin endpoint */
     uint16_t admin_port;
     const char *data_dir;     /* made when it is not there; its parent exists */
+    const char *seed_dir;     /* tables and items to begin with (ops/seed.h); NULL: none */
     bool in_memory;           /* the env's files are in RAM */
     bool accept_loss;         /* start although the log has lost records */
     struct bytes credentials; /* a credentials file's content; count 0: any key is accepted */

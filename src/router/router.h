@@ -122,6 +122,16 @@ MUST_USE enum status router_untag_table(struct context *ctx, struct router *rout
                                         struct bytes name, const struct bytes *keys, uint32_t count,
                                         struct error *error);
 
+/* ---- For the seed: which tables it has begun to load ---- */
+
+/* Note durably that the load of the table begins, or that it has ended. */
+MUST_USE enum status router_note_seed(struct context *ctx, struct router *router, struct bytes name,
+                                      bool begins);
+
+/* Has a load of the table begun and not ended? */
+MUST_USE enum status router_seed_begun(struct context *ctx, struct router *router,
+                                       struct bytes name, bool *begun);
+
 /* ---- For admin/: making the catalog's wishes true ---- */
 
 /* Read the system table again, if a write of it had an unknown outcome: what was written is then in

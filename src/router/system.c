@@ -5,6 +5,7 @@
 
 #define KIND_TABLE       BYTES("table")
 #define KIND_ID          BYTES("id")
+#define KIND_SEED        BYTES("seed")
 #define RECORD_MAX       (256u * 1024u)
 #define LOAD_ARENA_BYTES ((size_t)8 << 20)
 
@@ -175,6 +176,41 @@ enum status system_take_ids(struct context *ctx, struct router *router, uint64_t
     TRY(number_to_i64(&number, &total));
     *first = FIRST_ID + (uint64_t)total - count;
     return STATUS_OK;
+}
+
+/* ---- Seeds ---- */
+
+enum status router_note_seed(struct context *ctx, struct router *router, struct bytes name,
+                             bool begins)
+{
+    struct system_write w;
+    struct write_result result;
+    begin_item(&w, ctx, router, KIND_SEED, name);
+    return send(&w, begins ? WRITE_PUT : WRITE_DELETE, &result);
+}
+
+enum status router_seed_begun(struct context *ctx, struct router *router, struct bytes name,
+                              bool *begun)
+{
+    struct system_write w; /* for the key's values */
+    begin_item(&w, ctx, router, KIND_SEED, name);
+    value_write_end(&w.writer);
+    struct value item, kind, row_name;
+    struct key key;
+    enum status status = value_writer_finish(&w.writer, &item);
+    if (status == STATUS_OK) {
+        bool found =
+            value_find(item, BYTES("kind"), &kind) && value_find(item, BYTES("name"), &row_name);
+        ASSERT(found);
+        key_encode(&key, router->catalog.system->hash_seed, kind, row_name);
+        struct replica_target target = system_target();
+        struct replica_get get = {.key = key_bytes(&key), .consistent = true};
+        struct get_result result = {0};
+        status = router->service->get(ctx, router->service, &target, &get, &result);
+        *begun = status == STATUS_OK && value_type(result.item) == VALUE_M;
+    }
+    buffer_release(&w.item);
+    return status;
 }
 
 /* ---- Loading ---- */

@@ -61,8 +61,11 @@ struct env *sim_node_start(struct sim_node *node)
         .write = log_write,
         .sink = node,
     };
-    node->env = (struct env){
-        .ops = node->env.ops, .heap = &node->heap, .log = &node->log, .simulated = true};
+    node->env = (struct env){.ops = node->env.ops,
+                             .outside = node->env.ops,
+                             .heap = &node->heap,
+                             .log = &node->log,
+                             .simulated = true};
 #ifdef TRINE_DEBUG
     node->env.bugs = sim->options.bugs;
 #endif

@@ -284,7 +284,11 @@ enum status env_uv_open(const struct env_uv_options *options, struct env **env)
     list_init(&uv->listeners);
     uv->loop_thread = uv_thread_self();
     uv->env = (struct env){
-        .ops = options->in_memory ? &ops_ram : &ops_disk, .heap = &uv->heap, .log = options->log};
+        .ops = options->in_memory ? &ops_ram : &ops_disk,
+        .outside = &ops_disk,
+        .heap = &uv->heap,
+        .log = options->log,
+    };
     if (options->in_memory) {
         uv->ram = ram_files_create(options->ram_bytes_max);
         if (uv->ram == NULL) {
