@@ -151,6 +151,7 @@ static enum status open_forest(struct context *ctx, struct storage_program *prog
         .path = STORAGE_DIR "/tree",
         .node_id = NODE_ID,
         .create = true,
+        .log_named_later = true,
         .cache_bytes = program->options.cache_bytes,
         .snapshot_bytes = program->options.snapshot_bytes,
         .reserve_pages = program->options.reserve_pages,
@@ -183,7 +184,7 @@ static enum status open_log(struct context *ctx, struct storage_program *program
     struct wal_options options = {
         .dir = STORAGE_DIR,
         .log_id = recovered.log_id,
-        .create = recovered.log_from.value == 0,
+        .create = recovered.created,
         .needed = recovered.log_from,
         .segment_bytes_min = program->options.segment_bytes,
         .segment_bytes_max = program->options.segment_bytes,
@@ -192,7 +193,8 @@ static enum status open_log(struct context *ctx, struct storage_program *program
         .owner = program,
     };
     program->log_from = recovered.log_from;
-    return wal_open(ctx, &options, &program->wal);
+    TRY(wal_open(ctx, &options, &program->wal));
+    return forest_name_log(ctx, program->forest, wal_log_id(program->wal));
 }
 
 void storage_tree_is_gone(struct storage_tree *tree)

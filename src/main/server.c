@@ -72,7 +72,7 @@ struct make_dir_job {
 static void look_at_name(void *argument, const char *name)
 {
     struct make_dir_job *job = argument;
-    if (strcmp(name, "tree") == 0 || strcmp(name, "tree.new") == 0 || strncmp(name, "log-", 4) == 0)
+    if (strcmp(name, "tree") == 0 || strncmp(name, "log-", 4) == 0)
         job->ours = true;
     else if (name[0] != '.' && strcmp(name, "lost+found") != 0)
         job->others = true;

@@ -15,6 +15,15 @@
 
 /* ---- Recovery: what the log says ---- */
 
+/* The tree file names its log before anything is in the log (forest_name_log). */
+static enum status tree_is_gone(const struct node *node)
+{
+    log_line(node->env->log, LOG_ERROR, "node",
+             "%s has a log with records in it, but its tree file is gone, or cut off: put it back",
+             node->options.dir);
+    return STATUS_CORRUPT;
+}
+
 static enum status recover_entry(struct node *node, const struct wal_record *record, struct lsn lsn)
 {
     struct replica *replica = node_replica(node, record->replica.group);
@@ -84,6 +93,8 @@ enum status node_on_record(struct context *ctx, void *owner, const struct wal_re
 {
     (void)ctx;
     struct node *node = owner;
+    if (forest_recovered(node->forest).created)
+        return tree_is_gone(node);
     switch (record->type) {
     case WAL_ENTRY:
         return recover_entry(node, record, lsn);
@@ -132,7 +143,7 @@ static enum status open_forest(struct context *ctx, struct node *node)
     struct forest_options options = {.path = path,
                                      .node_id = node->options.node_id,
                                      .create = true,
-                                     .name_synced_later = true, /* by wal_open */
+                                     .log_named_later = true,
                                      .in_memory = node->options.in_memory,
                                      .cache_bytes = node->options.cache_bytes};
     TRY(forest_open(ctx, &options, &node->forest));
@@ -149,6 +160,17 @@ static enum status open_forest(struct context *ctx, struct node *node)
     return STATUS_OK;
 }
 
+/* A tree file that names its log had one: without one, all is lost that no checkpoint has. */
+static enum status log_is_gone(const struct node *node)
+{
+    log_line(node->env->log, LOG_ERROR, "node",
+             "the log files (log-*) of %s are gone, and with them all that was written since the "
+             "last checkpoint%s",
+             node->options.dir, node->options.accept_loss ? " (accepted)" : "");
+    return node->options.accept_loss ? STATUS_OK : STATUS_CORRUPT;
+}
+
+/* The log is made before the tree file names it, and both before anything is in the log. */
 static enum status open_log(struct context *ctx, struct node *node)
 {
     struct forest_recovered recovered = forest_recovered(node->forest);
@@ -160,8 +182,7 @@ static enum status open_log(struct context *ctx, struct node *node)
     struct wal_options options = {
         .dir = node->options.dir,
         .log_id = recovered.log_id,
-        .create =
-            recovered.log_from.value == 0, /* never checkpointed: it may have stopped before */
+        .create = recovered.created,
         .accept_loss = node->options.accept_loss,
         .needed = recovered.log_from,
         .events = &node_wal_events,
@@ -170,7 +191,14 @@ static enum status open_log(struct context *ctx, struct node *node)
         .live_bytes_max = node->live_bytes_max,
     };
     node->log_from = recovered.log_from;
-    TRY(wal_open(ctx, &options, &node->wal));
+    enum status status = wal_open(ctx, &options, &node->wal);
+    if (status == STATUS_NOT_FOUND) {
+        TRY(log_is_gone(node));
+        options.create = true;
+        status = wal_open(ctx, &options, &node->wal);
+    }
+    TRY(status);
+    TRY(forest_name_log(ctx, node->forest, wal_log_id(node->wal)));
     return check_recovered(node);
 }
 

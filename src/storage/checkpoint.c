@@ -537,6 +537,7 @@ static enum status checkpoint(struct context *ctx, struct forest *forest, struct
 
 enum status forest_checkpoint(struct context *ctx, struct forest *forest, struct lsn covered)
 {
+    ASSERT(!forest->log_unnamed);
     while (forest->checkpointing)
         TRY(wait_queue_wait(ctx, &forest->checkpoint_over));
     forest->checkpointing = true;

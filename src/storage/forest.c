@@ -15,53 +15,21 @@
 #define MEMORY_RESERVE_PAGES   4096u /* for deletes and for what is in the log already */
 #define EPOCH_JUMP             (UINT64_C(1) << 32)
 #define FREE_LIST_BYTES_MAX    (UINT64_C(1) << 32)
+#define NEW_FILE_BYTES         ((uint64_t)PAGE_NUMBER_FIRST * PAGE_BYTES)
 
 /* ---- Jobs of opening ---- */
 
 struct open_job {
     struct env_job job;
-    char *path, *path_new, *dir;
+    const char *path;
+    char *dir;
     bool create;
-    bool name_synced_later;
+    bool log_named_later;
     struct env_file *file;
     uint64_t file_bytes;
     uint8_t blocks[2][SUPERBLOCK_BYTES];
-    struct superblock first; /* of a file that is made */
-    bool created;
     enum status status;
 };
-
-/* A new file gets its name when it is complete, so that no crash leaves half of one. */
-static enum status create_file(struct env *env, struct open_job *open)
-{
-    static const uint8_t zeros[SUPERBLOCK_BYTES];
-    struct env_file *file;
-    TRY(env_file_open(env, open->path_new, ENV_FILE_CREATE | ENV_FILE_LOCK, &file));
-    struct bytes last = bytes_of(zeros, SUPERBLOCK_BYTES);
-    open->file_bytes = (uint64_t)PAGE_NUMBER_FIRST * PAGE_BYTES;
-    enum status status = env_file_truncate(env, file, 0);
-    for (uint32_t i = 0; i < 2 && status == STATUS_OK; i++) {
-        struct bytes block = bytes_of(open->blocks[i], SUPERBLOCK_BYTES);
-        open->first.which = i;
-        superblock_encode(&open->first, open->blocks[i]);
-        status = env_file_write(env, file, (uint64_t)i * SUPERBLOCK_SPACING, &block, 1);
-    }
-    if (status == STATUS_OK)
-        status = env_file_write(env, file, open->file_bytes - SUPERBLOCK_BYTES, &last, 1);
-    if (status == STATUS_OK)
-        status = env_file_sync(env, file);
-    if (status == STATUS_OK)
-        status = env_file_rename(env, open->path_new, open->path);
-    if (status == STATUS_OK && !open->name_synced_later)
-        status = env_dir_sync(env, open->dir);
-    if (status != STATUS_OK) {
-        env_file_close(env, file);
-        return status;
-    }
-    open->file = file;
-    open->created = true;
-    return STATUS_OK;
-}
 
 static enum status read_file(struct env *env, struct open_job *open)
 {
@@ -79,19 +47,41 @@ static enum status read_file(struct env *env, struct open_job *open)
 static void open_run(struct env_job *job)
 {
     struct open_job *open = CONTAINER_OF(job, struct open_job, job);
-    open->status = env_file_open(job->env, open->path, ENV_FILE_LOCK, &open->file);
-    if (open->status == STATUS_NOT_FOUND && open->create) {
-        open->status = create_file(job->env, open);
-        return;
-    }
+    unsigned flags = ENV_FILE_LOCK | (open->create ? ENV_FILE_CREATE : 0u);
+    open->status = env_file_open(job->env, open->path, flags, &open->file);
     if (open->status != STATUS_OK)
         return;
     open->status = read_file(job->env, open);
     /* A name that was found may not be durable either. */
-    if (open->status == STATUS_OK && !open->name_synced_later)
+    if (open->status == STATUS_OK && !open->log_named_later)
         open->status = env_dir_sync(job->env, open->dir);
     if (open->status != STATUS_OK)
         env_file_close(job->env, open->file);
+}
+
+/* The first superblocks of a new file; see forest_name_log. */
+struct first_job {
+    struct env_job job;
+    struct env_file *file;
+    uint8_t blocks[2][SUPERBLOCK_BYTES];
+    enum status status;
+};
+
+static void first_run(struct env_job *job)
+{
+    static const uint8_t zeros[SUPERBLOCK_BYTES];
+    struct first_job *first = CONTAINER_OF(job, struct first_job, job);
+    struct bytes last = bytes_of(zeros, SUPERBLOCK_BYTES);
+    enum status status = STATUS_OK;
+    for (unsigned i = 0; i < 2 && status == STATUS_OK; i++) {
+        struct bytes block = bytes_of(first->blocks[i], SUPERBLOCK_BYTES);
+        status = env_file_write(job->env, first->file, (uint64_t)i * SUPERBLOCK_SPACING, &block, 1);
+    }
+    if (status == STATUS_OK)
+        status = env_file_write(job->env, first->file, NEW_FILE_BYTES - SUPERBLOCK_BYTES, &last, 1);
+    if (status == STATUS_OK)
+        status = env_file_sync(job->env, first->file);
+    first->status = status;
 }
 
 struct close_job {
@@ -220,6 +210,17 @@ static enum status forget_state(struct context *ctx, struct forest *forest)
     TRY(frames_init(&forest->frames, forest->env, frames_max));
     forest->frames.file = forest->file;
     return STATUS_OK;
+}
+
+/* A file that was made, but never got its superblocks: its name is there, and no superblock yet. */
+static bool is_unfinished(const struct open_job *open)
+{
+    struct superblock super;
+    bool unfinished = open->create && open->file_bytes <= NEW_FILE_BYTES;
+    for (unsigned i = 0; i < 2 && unfinished; i++)
+        unfinished = superblock_decode(open->blocks[i], i, &super) != STATUS_OK &&
+                     superblock_is_unfinished(open->blocks[i]);
+    return unfinished;
 }
 
 /* Both superblocks say what they are; take the newer one, or the older if that fails its checks. */
@@ -370,51 +371,47 @@ static void free_forest(struct context *ctx, struct forest *forest)
     heap_free(heap, forest, sizeof(*forest));
 }
 
-/* The job that opens the file, with its paths behind it in one piece of memory. */
+/* The job that opens the file, with the name of its directory behind it in one piece of memory. */
 static struct open_job *make_open_job(struct forest *forest, const struct forest_options *options,
                                       size_t *bytes)
 {
-    size_t path = strlen(options->path) + sizeof(".new");
-    *bytes = sizeof(struct open_job) + 3 * path;
+    size_t path = strlen(options->path) + sizeof(".");
+    *bytes = sizeof(struct open_job) + path;
     struct open_job *open = heap_alloc_zero(forest->env->heap, *bytes);
     if (open == NULL)
         return NULL;
     open->job = (struct env_job){.lane = ENV_LANE_BACKGROUND, .run = open_run};
     list_init(&open->job.link);
-    open->path = (char *)(open + 1);
-    open->path_new = open->path + path;
-    open->dir = open->path_new + path;
-    memcpy(open->path, options->path, path - sizeof(".new"));
-    (void)snprintf(open->path_new, path, "%s.new", options->path);
-    memcpy(open->dir, options->path, path - sizeof(".new"));
+    open->path = options->path;
+    open->dir = (char *)(open + 1);
+    memcpy(open->dir, options->path, strlen(options->path));
     char *slash = strrchr(open->dir, '/');
     if (slash == NULL)
         memcpy(open->dir, ".", 2);
     else
         slash[slash == open->dir ? 1 : 0] = 0;
     open->create = options->create;
-    open->name_synced_later = options->name_synced_later;
-    open->first = (struct superblock){
-        .node_id = options->node_id,
-        .forest_id = env_random_u64(forest->env),
-        .cluster_id = options->cluster_id,
-        .log_id = options->log_id != 0 ? options->log_id : env_random_u64(forest->env) | 1,
-        .epoch = 1,
-        .page_count = PAGE_NUMBER_FIRST,
-        .tree_id_next = TREE_ID_FIRST};
+    open->log_named_later = options->log_named_later;
     return open;
 }
 
-/* What a new file would say. */
-static enum status open_in_memory(struct forest *forest, const struct forest_options *options)
+/* Nothing is in it yet, and nothing of it on disk but its name. */
+static enum status open_new(struct forest *forest, const struct forest_options *options)
 {
-    forest->super = (struct superblock){
-        .cluster_id = options->cluster_id,
-        .node_id = options->node_id,
-        .log_id = options->log_id != 0 ? options->log_id : env_random_u64(forest->env) | 1,
-        .tree_id_next = TREE_ID_FIRST};
+    forest->super = (struct superblock){.cluster_id = options->cluster_id,
+                                        .node_id = options->node_id,
+                                        .forest_id = env_random_u64(forest->env),
+                                        .log_id = options->log_id,
+                                        .epoch = options->in_memory ? 0 : 1,
+                                        .page_count = PAGE_NUMBER_FIRST,
+                                        .tree_id_next = TREE_ID_FIRST};
+    forest->frames.forest_id = forest->super.forest_id;
     forest->epoch = 1;
+    if (!options->in_memory)
+        forest->epoch += 1 + env_random_u64(forest->env) % EPOCH_JUMP;
+    forest->space.referred = forest->epoch_before = forest->super.epoch;
     forest->recovered.created = true;
+    forest->log_unnamed = !options->in_memory;
     return space_resize(&forest->space, PAGE_NUMBER_FIRST);
 }
 
@@ -428,15 +425,45 @@ static enum status open_file(struct context *ctx, struct forest *forest,
         status = open->status;
     if (status == STATUS_OK) {
         forest->file = forest->frames.file = open->file;
-        forest->recovered.created = open->created;
-        status = open_state(ctx, forest, open);
+        if (is_unfinished(open))
+            status = open_new(forest, options);
+        else
+            status = open_state(ctx, forest, open);
     }
-    if (status == STATUS_OK)
+    if (status == STATUS_OK && !forest->log_unnamed) {
         status = check_identity(forest, options);
-    if (status == STATUS_OK && !open->created) /* a new file is synced */
-        status = settle_supers(ctx, forest);
+        if (status == STATUS_OK)
+            status = settle_supers(ctx, forest);
+    }
     heap_free(ctx->env->heap, open, bytes);
+    if (status == STATUS_OK && !options->log_named_later)
+        status = forest_name_log(ctx, forest, options->log_id);
     return status;
+}
+
+enum status forest_name_log(struct context *ctx, struct forest *forest, uint64_t log_id)
+{
+    if (!forest->log_unnamed)
+        return STATUS_OK;
+    struct first_job *first = heap_alloc(forest->env->heap, sizeof(*first));
+    if (first == NULL)
+        return STATUS_NO_MEMORY;
+    first->job = (struct env_job){.lane = ENV_LANE_BACKGROUND, .run = first_run};
+    list_init(&first->job.link);
+    first->file = forest->file;
+    forest->super.log_id = log_id != 0 ? log_id : env_random_u64(forest->env) | 1;
+    for (unsigned i = 2; i-- > 0;) {
+        forest->super.which = i;
+        superblock_encode(&forest->super, first->blocks[i]);
+    }
+    enum status status = forest_run_job(ctx, &first->job);
+    if (status == STATUS_OK)
+        status = first->status;
+    heap_free(forest->env->heap, first, sizeof(*first));
+    TRY(status);
+    forest->log_unnamed = false;
+    forest->recovered.log_id = forest->super.log_id;
+    return STATUS_OK;
 }
 
 enum status forest_open(struct context *ctx, const struct forest_options *options,
@@ -445,7 +472,7 @@ enum status forest_open(struct context *ctx, const struct forest_options *option
     struct forest *forest;
     TRY(make_forest(ctx->env, options, &forest));
     enum status status =
-        options->in_memory ? open_in_memory(forest, options) : open_file(ctx, forest, options);
+        options->in_memory ? open_new(forest, options) : open_file(ctx, forest, options);
     if (status != STATUS_OK) {
         free_forest(ctx, forest);
         return status;

@@ -61,10 +61,10 @@ struct forest_options {
     uint64_t cluster_id;     /* stored when made, must be the same when opened; 0 = do not check */
     uint32_t node_id;        /* the same; 0 = do not check */
     uint64_t log_id;         /* of the node's write-ahead log: the same; 0 = do not check, and
-                              * choose one for a new file */
+                              * choose one for a new file, unless forest_name_log is told it */
     bool create;             /* make the file when there is none; otherwise STATUS_NOT_FOUND */
-    bool name_synced_later;  /* the owner syncs the directory before anything that is durable rests
-                              * on the file's name (wal_open in the same directory does) */
+    bool log_named_later;    /* the owner makes the log between forest_open and forest_name_log; it
+                              * syncs the directory (wal_open in the same one does) */
     bool in_memory;          /* no file: all is gone when the forest is closed */
     uint64_t cache_bytes;    /* frames, rounded down to pages; 128 MiB.  Taken as they are used.  In
                               * memory: what all pages may take; FOREST_CACHE_BYTES_MAX.  At it
@@ -76,7 +76,7 @@ struct forest_options {
 
 /* Open the file, or make it; the newer of the two superblocks that verify counts.  If it was there,
  * it is written again and synced, as it may be in the page cache only; one that is damaged is
- * replaced by a copy of it.
+ * replaced by a copy of it.  A file whose making was cut short is made anew.
  *   STATUS_NOT_FOUND  no file and `create` is false
  *   STATUS_INVALID    not a forest file, or of another cluster, node or log, or a bad option
  *   STATUS_VERSION    a format that this program does not know
@@ -87,6 +87,14 @@ struct forest_options {
  * On any error nothing is open. */
 MUST_USE enum status forest_open(struct context *ctx, const struct forest_options *options,
                                  struct forest **forest);
+
+/* A new file gets its superblocks, which name the log `log_id` (0 = choose an id).  With
+ * options.log_named_later the owner calls it when that log, with its name in the directory, is
+ * durable, and before anything is appended to it and before the first checkpoint.  So a file that
+ * has a superblock says that there was a log, and one that has none, that nothing was in it.  Does
+ * nothing to a file that was there before.
+ *   STATUS_IO, STATUS_NO_SPACE, STATUS_NO_MEMORY, STATUS_BUSY  it is not made; close it */
+MUST_USE enum status forest_name_log(struct context *ctx, struct forest *forest, uint64_t log_id);
 
 /* Stop cleanly (in memory: only free it): wait for what runs, write a last checkpoint that covers
  * `covered` (as forest_checkpoint), move pages from the end of the file to its holes and cut it
@@ -101,11 +109,12 @@ void forest_abandon(struct context *ctx, struct forest *forest);
 
 /* What forest_open found. */
 struct forest_recovered {
-    bool created;        /* the file was made: there is nothing in it */
+    bool created;        /* the file is new: there is nothing in it */
     bool fell_back;      /* the newer superblock was damaged; the older one was taken */
     struct lsn log_from; /* records from here on must be applied again; zero for a new file */
     uint64_t epoch;      /* of the superblock taken */
-    uint64_t log_id;     /* of the log that belongs to the file */
+    uint64_t log_id;     /* of the log that belongs to the file; of a new one 0 until it is named,
+                          * unless the options told it */
 };
 
 struct forest_recovered forest_recovered(const struct forest *forest);

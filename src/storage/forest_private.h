@@ -83,6 +83,7 @@ struct tree_scratch {
 struct forest {
     struct env *env;
     bool in_memory;
+    bool log_unnamed; /* a new file, without superblocks until forest_name_log */
     struct env_file *file;
     struct superblock super; /* identity; and the newest durable one's content */
     struct lsn log_before;   /* the log position of the older superblock */

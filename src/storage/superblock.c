@@ -7,7 +7,8 @@
 
 #define MAGIC         "trine forest 1\r\n"
 #define MAGIC_BYTES   16u
-#define MAGIC_KIND    13u /* "trine forest " */
+#define MAGIC_KIND    13u  /* "trine forest " */
+#define FIELDS_END    121u /* zeros from here to the checksum */
 #define CHECKSUM_AT   (SUPERBLOCK_BYTES - 8)
 #define CHECKSUM_SEED UINT64_C(0x7375706572626c6b) /* "superblk" */
 #define FORMAT        1u
@@ -63,4 +64,17 @@ enum status superblock_decode(const uint8_t *from, uint32_t which, struct superb
     return super->which == which && super->epoch != 0 && super->page_count >= PAGE_NUMBER_FIRST
                ? STATUS_OK
                : STATUS_CORRUPT;
+}
+
+bool superblock_is_unfinished(const uint8_t *from)
+{
+    for (unsigned i = 0; i < MAGIC_BYTES; i++) {
+        if (from[i] != 0 && from[i] != (uint8_t)MAGIC[i])
+            return false;
+    }
+    for (unsigned i = FIELDS_END; i < CHECKSUM_AT; i++) {
+        if (from[i] != 0)
+            return false;
+    }
+    return true;
 }

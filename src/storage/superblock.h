@@ -2,7 +2,8 @@
  *
  * Superblock 0 lies at offset 0, superblock 1 at 65,536: damage of one block of the device does not
  * reach both.  A checkpoint overwrites the older one; in a new file, and after one of them was
- * damaged, both say the same.  Little-endian; 4,096 bytes:
+ * damaged, both say the same.  The first two are written, and synced, when the log that they name
+ * is durable: a file that has one says that there was a log.  Little-endian; 4,096 bytes:
  *
  *   offset size  meaning
  *        0   16  "trine forest 1\r\n"; a later layout of this block has another number
@@ -30,6 +31,7 @@
 #ifndef STORAGE_SUPERBLOCK_H
 #define STORAGE_SUPERBLOCK_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/compiler.h"
@@ -63,5 +65,8 @@ void superblock_encode(const struct superblock *super, uint8_t *to);
  *   STATUS_CORRUPT  the rest does not verify */
 MUST_USE enum status superblock_decode(const uint8_t *from, uint32_t which,
                                        struct superblock *super);
+
+/* What does not verify is nothing, or the torn write of a first superblock, and nothing else. */
+bool superblock_is_unfinished(const uint8_t *from);
 
 #endif

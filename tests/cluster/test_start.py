@@ -132,17 +132,40 @@ def test_log_that_is_missing(start, filled):
 
 
 def test_tree_that_is_missing(start, filled):
-    """The log says what was written since the checkpoint, not what was before it."""
+    """The log says what was written since the checkpoint, not what was before it: twice refused, then put back."""
     tree = (filled / "tree").read_bytes()
     (filled / "tree").unlink()
     before = content(filled)
-    server = start(ready=False)
-    refuses(server, f"cannot open the data directory {filled}: it is not a data directory of trine")
-    assert server.find(r"error storage: .*/log-\w+ belongs to another log")
-    after = content(filled)
-    assert {name: after[name] for name in before} == before
+    for _ in range(2):
+        server = start(ready=False)
+        refuses(server, f"cannot open the data directory {filled}: what it holds is damaged; see the log lines above")
+        assert server.find(rf"error node: {filled} has a log with records in it, but its tree file is gone, or cut off")
+        after = content(filled)
+        assert {name: after[name] for name in before} == before
     (filled / "tree").write_bytes(tree)
     assert start().get("tab", "a") == {"v": "1"}
+
+
+def test_log_that_is_missing(start, data):
+    """Before the first checkpoint all is in the log: without it nothing is left, which is said and not passed over."""
+    server = start()
+    server.create("tab")
+    server.put("tab", "a", v="1")
+    server.kill()
+    for segment in disk.segments(data):
+        segment.unlink()
+    for _ in range(2):
+        server = start(ready=False)
+        refuses(server, f"cannot open the data directory {data}: what it holds is damaged; see the log lines above")
+        assert server.find(rf"error node: the log files \(log-\*\) of {data} are gone, and with them all that was "
+                           "written since the last checkpoint$")
+    server = start("--accept-loss")
+    assert server.find(r"since the last checkpoint \(accepted\)$")
+    assert server.call("ListTables")["TableNames"] == []
+    server.create("tab")
+    server.put("tab", "b", v="2")
+    server.kill()
+    assert start().get("tab", "b") == {"v": "2"}
 
 
 def test_everything_is_there_after_a_restart(start, data):

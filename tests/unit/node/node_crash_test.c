@@ -221,6 +221,63 @@ static bool first_life(struct fixture *f)
     return fixture_run(f, put_body) && fixture_run(f, close_body);
 }
 
+/* ---- Files that are removed by hand ---- */
+
+struct remove_job {
+    struct env_job job;
+    const char *start; /* of the names */
+    char names[16][32];
+    unsigned count;
+};
+
+static void find_name(void *argument, const char *name)
+{
+    struct remove_job *remove = argument;
+    if (strncmp(name, remove->start, strlen(remove->start)) == 0 && remove->count < 16)
+        snprintf(remove->names[remove->count++], sizeof(remove->names[0]), "%s", name);
+}
+
+static void remove_run(struct env_job *job)
+{
+    struct remove_job *remove = CONTAINER_OF(job, struct remove_job, job);
+    char path[64];
+    (void)!env_dir_list(job->env, "data", find_name, remove);
+    for (unsigned i = 0; i < remove->count; i++) {
+        snprintf(path, sizeof(path), "data/%s", remove->names[i]);
+        (void)!env_file_remove(job->env, path);
+    }
+    (void)!env_dir_sync(job->env, "data");
+}
+
+static const char *remove_start;
+
+static void remove_body(struct context *ctx, struct fixture *f)
+{
+    struct remove_job remove = {.job = {.lane = ENV_LANE_BACKGROUND, .run = remove_run},
+                                .start = remove_start};
+    list_init(&remove.job.link);
+    CHECK(f, context_run_job(ctx, &remove.job) == STATUS_OK);
+    CHECK(f, remove.count > 0);
+}
+
+/* Remove the files, and see the node refuse to start. */
+static void remove_and_open(struct fixture *f, const char *start, const char *message)
+{
+    remove_start = start;
+    assert_true(fixture_run(f, remove_body));
+    for (int i = 0; i < 2; i++) { /* not by refusing once */
+        assert_true(fixture_run(f, open_body));
+        if (f->status != STATUS_CORRUPT || strstr(f->log_text, message) == NULL)
+            fail_msg("without %s: %s\n%s", start, status_name(f->status), f->log_text);
+    }
+}
+
+static void gone_body(struct context *ctx, struct fixture *f)
+{
+    uint64_t number;
+    CHECK(f, get(ctx, f, GROUP, BYTES("first"), &number) == STATUS_MOVED);
+}
+
 /* Whatever is left opens, or is made anew; what was acknowledged outlives a loss of power behind
  * it. */
 static void check_after(struct fixture *f, enum sim_crash crash)
@@ -257,10 +314,79 @@ static void a_first_start_may_end_at_every_change(void **state)
     }
 }
 
+static void check_without_log(uint64_t seed, uint64_t change)
+{
+    struct fixture *f = fixture_create(seed);
+    enum sim_crash crash = seed % 2 == 0 ? SIM_CRASH_POWER : SIM_CRASH_KILL;
+    put_acknowledged = false;
+    sim_node_crash_at(f->machine, crash, change);
+    (void)!first_life(f);
+    if (put_acknowledged) {
+        fixture_crash(f, crash);
+        remove_and_open(f, "log-", "the log "); /* is gone, or ends before a checkpoint */
+        f->options.accept_loss = true;
+        fixture_open(f);
+        f->options.accept_loss = false;
+        assert_true(fixture_run(f, create_body));
+        assert_int_equal(f->status, STATUS_OK);
+        put_acknowledged = false;
+        assert_true(fixture_run(f, put_body));
+        fixture_crash(f, SIM_CRASH_POWER);
+        fixture_open(f);
+        assert_true(fixture_run(f, get_body));
+        fixture_close(f);
+    }
+    fixture_free(f);
+}
+
+/* Before the first checkpoint and after the last one: a log that is gone is not taken for a new
+ * one. */
+static void a_log_that_was_removed_is_missed(void **state)
+{
+    (void)state;
+    for (uint64_t change = 20; change < 60; change++)
+        check_without_log(change, change);
+    struct fixture *f = fixture_create_open(4);
+    fixture_crash(f, SIM_CRASH_KILL);
+    remove_and_open(f, "log-", "the log files (log-*) of data are gone");
+    f->options.accept_loss = true;
+    fixture_open(f);
+    assert_true(fixture_run(f, gone_body));
+    fixture_close(f);
+    fixture_free(f);
+
+    f = fixture_create_open(5);
+    assert_true(fixture_run(f, put_body));
+    fixture_close(f);
+    remove_and_open(f, "log-", "ends before the checkpoint");
+    f->options.accept_loss = true;
+    fixture_open(f);
+    assert_true(fixture_run(f, get_body));
+    fixture_close(f);
+    fixture_free(f);
+}
+
+static void a_tree_that_was_removed_is_missed(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 6; seed < 8; seed++) {
+        struct fixture *f = fixture_create_open(seed);
+        assert_true(fixture_run(f, put_body));
+        if (seed % 2 == 0)
+            fixture_close(f);
+        else
+            fixture_crash(f, SIM_CRASH_KILL);
+        remove_and_open(f, "tree", "its tree file is gone");
+        fixture_free(f);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_first_start_may_end_at_every_change),
+        cmocka_unit_test(a_log_that_was_removed_is_missed),
+        cmocka_unit_test(a_tree_that_was_removed_is_missed),
         cmocka_unit_test(acknowledged_writes_survive_and_ranges_are_right),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

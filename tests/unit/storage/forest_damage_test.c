@@ -284,8 +284,10 @@ static void other_files_have_a_status_each(void **state)
     size_t bytes = damage.image_bytes;
     memcpy(copy, damage.image, bytes);
 
+    damage.fixture.options.create = false;
     damage.image_bytes = 0;
     expect_open(&damage, STATUS_CORRUPT);
+    damage.fixture.options.create = true;
     damage.image_bytes = bytes / PAGE / 2 * PAGE; /* cut off */
     expect_open(&damage, STATUS_CORRUPT);
     damage.image_bytes = 5000;
@@ -307,6 +309,71 @@ static void other_files_have_a_status_each(void **state)
     damage.fixture.options.node_id = 0;
     damage.fixture.options.cache_bytes = 1000;
     expect_open(&damage, STATUS_INVALID);
+    damage_close(&damage);
+}
+
+/* What the making of a file may leave: a name, and of its superblocks nothing or a part. */
+static void make_anew(struct context *ctx, void *argument)
+{
+    struct damage *damage = argument;
+    struct file_job job = {.job = {.lane = ENV_LANE_BACKGROUND, .run = write_file},
+                           .content = bytes_of(damage->image, damage->image_bytes)};
+    list_init(&job.job.link);
+    assert_int_equal(context_run_job(ctx, &job.job), STATUS_OK);
+    damage->fixture.options.log_named_later = true;
+    assert_int_equal(forest_open(ctx, &damage->fixture.options, &damage->forest), damage->expected);
+    damage->fixture.options.log_named_later = false;
+    if (damage->expected != STATUS_OK)
+        return;
+    assert_true(forest_recovered(damage->forest).created);
+    assert_int_equal(forest_name_log(ctx, damage->forest, 4711), STATUS_OK);
+    forest_abandon(ctx, damage->forest);
+    damage->fixture.options.log_id = 4711;
+    assert_int_equal(forest_open(ctx, &damage->fixture.options, &damage->forest), STATUS_OK);
+    assert_false(forest_recovered(damage->forest).created);
+    assert_int_equal(forest_name_log(ctx, damage->forest, 4712), STATUS_OK); /* it is already */
+    assert_int_equal(forest_recovered(damage->forest).log_id, 4711);
+    assert_int_equal(forest_close(ctx, damage->forest, (struct lsn){1}), STATUS_OK);
+    damage->fixture.options.log_id = 0;
+}
+
+static void expect_anew(struct damage *damage, enum status expected)
+{
+    damage->expected = expected;
+    fixture_start(&damage->fixture);
+    assert_true(fixture_run(&damage->fixture, make_anew, damage));
+    stop(damage);
+}
+
+static void a_file_whose_making_was_cut_short_is_made_anew(void **state)
+{
+    (void)state;
+    struct damage damage;
+    damage_open(&damage, 25);
+    struct superblock super = {.forest_id = UINT64_MAX,
+                               .cluster_id = UINT64_MAX,
+                               .log_id = UINT64_MAX,
+                               .epoch = 1,
+                               .page_count = UINT32_MAX};
+    static uint8_t block[SUPERBLOCK_BYTES];
+    superblock_encode(&super, block);
+    for (size_t kept = 0; kept < SUPERBLOCK_BYTES; kept += 64) {
+        memset(damage.image, 0, SUPERBLOCK_BYTES);
+        memcpy(damage.image, block, kept);
+        damage.image_bytes = kept == 0 ? 0 : SUPERBLOCK_BYTES;
+        expect_anew(&damage, STATUS_OK);
+        memset(damage.image, 0, kept); /* the end of it alone */
+        memcpy(damage.image + kept, block + kept, SUPERBLOCK_BYTES - kept);
+        damage.image_bytes = SUPERBLOCK_BYTES;
+        if (kept > 0)
+            expect_anew(&damage, STATUS_OK);
+    }
+    memcpy(damage.image, block, SUPERBLOCK_BYTES);
+    damage.image[1000] = 1; /* the making of a file does not leave this */
+    expect_anew(&damage, STATUS_CORRUPT);
+    memset(damage.image, 0, SUPERBLOCK_BYTES);
+    memcpy(damage.image, "#!/bin/sh\n", 10);
+    expect_anew(&damage, STATUS_INVALID);
     damage_close(&damage);
 }
 
@@ -340,6 +407,7 @@ int main(void)
         cmocka_unit_test(finds_swapped_pages),
         cmocka_unit_test(finds_pages_that_went_back_in_time),
         cmocka_unit_test(other_files_have_a_status_each),
+        cmocka_unit_test(a_file_whose_making_was_cut_short_is_made_anew),
         cmocka_unit_test(is_made_and_locked),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
