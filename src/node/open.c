@@ -433,11 +433,16 @@ static enum status log_durably(struct context *ctx, struct node *node,
     return STATUS_OK;
 }
 
-/* Log the configuration, then make the replica. */
+/* Log the configuration, then make the replica.  It may use what is kept of a full disk, as the
+ * removal may: the table was accepted, takes a few hundred bytes a replica, and cannot be deleted
+ * before it is made. */
 static enum status make_replica(struct context *ctx, struct node *node, struct replica_id id,
                                 struct bytes blob, struct replica **replica)
 {
-    struct wal_record record = {.type = WAL_CONFIGURATION, .replica = id, .payload = blob};
+    struct wal_record record = {.type = WAL_CONFIGURATION,
+                                .urgent = wal_state(node->wal) == WAL_NO_SPACE,
+                                .replica = id,
+                                .payload = blob};
     struct structural structural;
     list_init(&structural.link);
     enum status status = log_durably(ctx, node, &record, &structural);

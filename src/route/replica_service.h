@@ -41,8 +41,7 @@ struct replica_write {
     struct bytes indexes;     /* of the table, encoded (model/index.h); empty: it has none */
     struct key_schema schema; /* of the table, when it has indexes */
     bool urgent; /* small, and it leads to space or ends what was begun: like a delete it may use
-                 * what
-                  * is kept of a full disk */
+                  * what is kept of a full disk */
 };
 
 struct replica_range {
@@ -110,7 +109,7 @@ struct replica_service {
     void (*size)(struct replica_service *service, uint64_t group_id, struct replica_size *size);
 
     /* Make, or remove, this node's replica of a group; both are done already when they come twice.
-     */
+     * Both may use what is kept of a full disk. */
     enum status (*create_replica)(struct context *ctx, struct replica_service *service,
                                   const struct replica_target *target, struct bytes low,
                                   struct bytes high);

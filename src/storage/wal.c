@@ -85,7 +85,7 @@ static enum status append_check(const struct wal *wal, const struct wal_record *
         return STATUS_UNAVAILABLE;
     if (record->payload.count > WAL_PAYLOAD_BYTES_MAX)
         return STATUS_TOO_LARGE;
-    bool reserve_used = wal_stalled(wal) && record->type == WAL_ENTRY && record->payload.count > 0;
+    bool reserve_used = wal_stalled(wal) && record->payload.count > 0;
     if (wal->state == WAL_NO_SPACE && (!record->urgent || reserve_used))
         return STATUS_NO_SPACE;
     if (unsynced_bytes(wal) + wal_record_bytes(record->payload.count) >

@@ -57,8 +57,9 @@ struct wal_record {
     enum wal_record_type type;
     bool carried; /* a copy of an older record, carried forward.  wal_append: must be false */
     bool urgent;  /* wal_append only, not stored: may use the reserve of a full disk and pass the
-                   * bound live_bytes_max (deletes, promises, what frees space).  An entry with
-                   * a payload is refused all the same once the reserve is used up */
+                   * bound live_bytes_max (deletes, promises, what frees space or ends what was
+                   * begun).  What has a payload is refused all the same once the reserve is used
+                   * up */
     struct replica_id replica;
     uint64_t slot;
     struct ballot ballot; /* its replica is of the same group; zero where there is none */

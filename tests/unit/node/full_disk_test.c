@@ -3,6 +3,7 @@
 #include "unit/node/node_fixture.h"
 
 #define OTHER      (GROUP + 1)
+#define THIRD      (GROUP + 2)
 #define DISK_BYTES (UINT64_C(6) << 20)
 #define VALUE_PAD  4000u
 #define QUICKLY_NS (3 * SECOND)
@@ -84,6 +85,34 @@ static void remove_body(struct context *ctx, struct fixture *f)
     CHECK(f, f->service->remove_replica(ctx, f->service, GROUP) == STATUS_OK);
 }
 
+/* Until the log has no space. */
+static void fill_log_body(struct context *ctx, struct fixture *f)
+{
+    enum status status = STATUS_OK;
+    for (uint64_t i = 0; i < 2000 && status == STATUS_OK; i++)
+        status = put_number(ctx, f, GROUP, 1);
+    CHECK(f, status == STATUS_NO_SPACE && node_writable(f->node) == STATUS_NO_SPACE);
+}
+
+static void third_body(struct context *ctx, struct fixture *f)
+{
+    uint64_t started_ns = env_now_ns(ctx->env);
+    CHECK(f, create_replica(ctx, f, THIRD) == STATUS_OK);
+    CHECK(f, env_now_ns(ctx->env) - started_ns < QUICKLY_NS);
+}
+
+static void third_kept_body(struct context *ctx, struct fixture *f)
+{
+    uint64_t number;
+    CHECK(f, get(ctx, f, THIRD, BYTES("u"), &number) == STATUS_OK && number == 7);
+}
+
+static void third_takes_body(struct context *ctx, struct fixture *f)
+{
+    CHECK(f, put_urgent(ctx, f, THIRD) == STATUS_OK);
+    third_kept_body(ctx, f);
+}
+
 /* The other replica takes at least half of what the removed one held. */
 static void others_body(struct context *ctx, struct fixture *f)
 {
@@ -148,6 +177,23 @@ static void a_removed_replica_makes_space_for_others(void **state)
     }
 }
 
+/* A table that was accepted before the disk was full is made. */
+static void a_replica_is_made_on_a_full_disk(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= 3; seed++) {
+        struct fixture *f = fixture_create_open(seed);
+        sim_set_disk_bytes_max(f->sim, sim_disk_used(f->machine));
+        assert_true(fixture_run(f, fill_log_body));
+        assert_true(fixture_run(f, third_body));
+        assert_true(fixture_run(f, third_takes_body));
+        fixture_crash(f, seed % 2 == 0 ? SIM_CRASH_KILL : SIM_CRASH_POWER);
+        fixture_open(f);
+        assert_true(fixture_run(f, third_kept_body));
+        close_with_space(f);
+    }
+}
+
 static void deletes_make_space(void **state)
 {
     (void)state;
@@ -189,6 +235,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_removed_replica_makes_space_for_others),
+        cmocka_unit_test(a_replica_is_made_on_a_full_disk),
         cmocka_unit_test(deletes_make_space),
         cmocka_unit_test(a_start_serves_reads_and_refuses_writes),
     };
