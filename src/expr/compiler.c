@@ -14,6 +14,18 @@ const char *expr_kind_name(enum expr_kind kind)
     return kind_names[kind];
 }
 
+const char *compiler_prefix(const struct compiler *c)
+{
+    static const char *const prefixes[] = {
+        [EXPR_CONDITION] = "Invalid ConditionExpression: ",
+        [EXPR_FILTER] = "Invalid FilterExpression: ",
+        [EXPR_PROJECTION] = "Invalid ProjectionExpression: ",
+        [EXPR_KEY_CONDITION] = "Invalid KeyConditionExpression: ",
+        [EXPR_UPDATE] = "Invalid UpdateExpression: ",
+    };
+    return c->bare ? "" : prefixes[c->kind];
+}
+
 void compiler_record(struct compiler *c, struct bytes *slot, struct bytes message)
 {
     if (message.at == NULL)

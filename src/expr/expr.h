@@ -206,6 +206,81 @@ MUST_USE enum status expr_compile_names(struct arena *arena, const struct bytes 
                                         uint32_t count, struct expr_program *program,
                                         struct expr_fault *fault);
 
+/* ---- Trees ----
+ *
+ * What is not written as an expression (PartiQL) makes the same programs from a tree of terms, which
+ * its parser builds.  Messages are those of expressions without "Invalid FilterExpression: " before
+ * them. */
+
+#define EXPR_TERM_DEPTH_MAX 96u /* of a tree: what builds one sees to it */
+
+enum expr_term_kind {
+    TERM_PATH = 1,
+    TERM_VALUE,
+    TERM_SIZE, /* of one path */
+    /* In updates: of two of these and the above. */
+    TERM_LIST_APPEND,
+    TERM_ADD, /* nothing else around it */
+    TERM_SUBTRACT,
+    /* Conditions: of two of the first three; BETWEEN of three, IN of more; EXISTS, NOT_EXISTS of a
+     * path. */
+    TERM_EQ,
+    TERM_NE,
+    TERM_LT,
+    TERM_LE,
+    TERM_GT,
+    TERM_GE,
+    TERM_BETWEEN,
+    TERM_IN,
+    TERM_EXISTS,
+    TERM_NOT_EXISTS,
+    TERM_TYPE,
+    TERM_BEGINS_WITH,
+    TERM_CONTAINS,
+    /* Of one condition; of one or more. */
+    TERM_NOT,
+    TERM_AND,
+    TERM_OR,
+};
+
+/* An element of a document path. */
+struct expr_step {
+    struct bytes name; /* .at == NULL: an index */
+    uint32_t index;
+};
+
+struct expr_term {
+    enum expr_term_kind kind;
+    uint32_t at;             /* where its text begins; the builder's own */
+    struct expr_term *first; /* operands */
+    struct expr_term *next;  /* the operand after this one */
+    struct value value;      /* VALUE */
+    struct expr_step *steps; /* PATH */
+    uint32_t step_count;
+};
+
+/* One change of an update. */
+struct expr_assignment {
+    enum { ASSIGN_SET, ASSIGN_REMOVE, ASSIGN_ADD, ASSIGN_DELETE } verb;
+    const struct expr_term *path;
+    const struct expr_term *value; /* ADD, DELETE: a VALUE; REMOVE: NULL */
+};
+
+/* A condition, filter or key condition.  A key condition is what expr_key_condition knows:
+ * comparisons of one name with values, all of which hold.
+ *   STATUS_INVALID  *fault     STATUS_NO_MEMORY  the arena is full */
+MUST_USE enum status expr_build_condition(struct arena *arena, enum expr_kind kind,
+                                          const struct expr_term *term,
+                                          struct expr_program *program, struct expr_fault *fault);
+
+/* An update; at least one assignment.  As above. */
+MUST_USE enum status expr_build_update(struct arena *arena,
+                                       const struct expr_assignment *assignments, uint32_t count,
+                                       struct expr_program *program, struct expr_fault *fault);
+
+/* What a path leads to in `item`; VALUE_ABSENT: nothing. */
+struct value expr_find(const struct expr_step *steps, uint32_t count, struct value item);
+
 /* ---- Key conditions ---- */
 
 enum sort_operator {

@@ -232,6 +232,7 @@ struct compiler {
 
     bool no_memory;
     bool legacy;           /* what is compiled are changes, not a text */
+    bool bare;             /* from a tree: messages do not begin with "Invalid ...Expression: " */
     bool redundant;        /* parentheses */
     struct bytes semantic; /* the first thing wrong with names, values and operands; .at == NULL:
                               nothing */
@@ -252,17 +253,19 @@ struct compiler {
 
 /* Record a message unless an earlier one of the rank is there. */
 #define SEMANTIC(c, format, ...)                                                                   \
-    ((c)->semantic.at != NULL                                                                      \
-         ? (void)0                                                                                 \
-         : compiler_record((c), &(c)->semantic,                                                    \
-                           arena_format((c)->arena, "Invalid %s: " format,                         \
-                                        expr_kind_name((c)->kind), __VA_ARGS__)))
+    ((c)->semantic.at != NULL ? (void)0                                                            \
+                              : compiler_record((c), &(c)->semantic,                               \
+                                                arena_format((c)->arena, "%s" format,              \
+                                                             compiler_prefix(c), __VA_ARGS__)))
 #define LATE(c, ...)                                                                               \
     ((c)->late.at != NULL                                                                          \
          ? (void)0                                                                                 \
          : compiler_record((c), &(c)->late, arena_format((c)->arena, __VA_ARGS__)))
 
 void compiler_record(struct compiler *c, struct bytes *slot, struct bytes message);
+
+/* What messages about names, values and operands begin with: "Invalid FilterExpression: ". */
+const char *compiler_prefix(const struct compiler *c);
 
 static inline struct bytes compiler_text(const struct compiler *c, struct token token)
 {
