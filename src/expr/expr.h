@@ -208,9 +208,9 @@ MUST_USE enum status expr_compile_names(struct arena *arena, const struct bytes 
 
 /* ---- Trees ----
  *
- * What is not written as an expression (PartiQL) makes the same programs from a tree of terms, which
- * its parser builds.  Messages are those of expressions without "Invalid FilterExpression: " before
- * them. */
+ * What is not written as an expression (PartiQL) makes the same programs from a tree of terms,
+ * which its parser builds.  Messages are those of expressions, but do not begin with "Invalid
+ * FilterExpression: ". */
 
 #define EXPR_TERM_DEPTH_MAX 96u /* of a tree: what builds one sees to it */
 

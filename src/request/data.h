@@ -86,6 +86,7 @@ struct range_request {
     struct expr_program filter;        /* empty: none */
     struct value start_key; /* ExclusiveStartKey, a map; VALUE_ABSENT: from the beginning */
     uint32_t limit;         /* items to evaluate; 0 = no limit */
+    uint64_t bytes_max;     /* of items evaluated; 0 = PAGE_BYTES_MAX */
     bool backward;          /* QUERY: ScanIndexForward = false */
     bool consistent;
     uint32_t segment, segment_count; /* SCAN; count 0 = not parallel */

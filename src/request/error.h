@@ -35,6 +35,7 @@
     X(CONDITION_FAILED, "ConditionalCheckFailedException", ERROR_PREFIX_DYNAMODB, 400, "message")  \
     X(COLLECTION_SIZE, "ItemCollectionSizeLimitExceededException", ERROR_PREFIX_DYNAMODB, 400,     \
       "message")                                                                                   \
+    X(DUPLICATE_ITEM, "DuplicateItemException", ERROR_PREFIX_DYNAMODB, 400, "message")             \
     X(THROUGHPUT_EXCEEDED, "ProvisionedThroughputExceededException", ERROR_PREFIX_DYNAMODB, 400,   \
       "message")                                                                                   \
     X(REQUEST_LIMIT, "RequestLimitExceeded", ERROR_PREFIX_DYNAMODB, 400, "message")                \

@@ -154,7 +154,8 @@ static enum status walk_partitions(struct context *ctx, struct router *router,
                                  .mixed = request->kind == RANGE_SCAN && table->index_count > 0,
                                  .fetch = must_fetch(table, index, request),
                                  .limit = request->limit,
-                                 .bytes_max = PAGE_BYTES_MAX,
+                                 .bytes_max =
+                                     request->bytes_max > 0 ? request->bytes_max : PAGE_BYTES_MAX,
                                  .filter = request->filter};
     if (index != NULL) {
         call.collection = index->collection;
