@@ -39,6 +39,13 @@ uint64_t consumed_total(const struct consumed *consumed)
     return total;
 }
 
+void consume_more(struct consumed *consumed, const struct consumed *more)
+{
+    consumed->half_units += more->half_units;
+    for (uint32_t i = 0; i < LOCAL_INDEXES_MAX; i++)
+        consumed->index_half_units[i] += more->index_half_units[i];
+}
+
 void consume_write(struct consumed *consumed, const struct write_result *result)
 {
     consumed->half_units += units_write_halves(result->old_bytes, result->new_bytes);

@@ -195,6 +195,9 @@ void write_capacity(struct api_call *call, uint8_t asked, const struct consumed 
 /* The object alone. */
 void write_capacity_object(struct api_call *call, uint8_t asked, const struct consumed *consumed);
 
+/* Add what another request consumed of the same table. */
+void consume_more(struct consumed *consumed, const struct consumed *more);
+
 /* What writing consumed. */
 void consume_write(struct consumed *consumed, const struct write_result *result);
 
@@ -226,6 +229,8 @@ enum status api_query(struct api_call *call);
 enum status api_scan(struct api_call *call);
 enum status api_batch_get_item(struct api_call *call);
 enum status api_batch_write_item(struct api_call *call);
+enum status api_execute_statement(struct api_call *call);
+enum status api_batch_execute_statement(struct api_call *call);
 enum status api_create_table(struct api_call *call);
 enum status api_update_table(struct api_call *call);
 enum status api_describe_table(struct api_call *call);

@@ -131,6 +131,28 @@ struct batch_write_input {
     uint8_t return_item_collection_metrics;
 };
 
+struct execute_statement_input {
+    struct bytes statement;
+    struct model_list parameters; /* of struct value */
+    struct bytes next_token;
+    struct model_number limit;
+    uint8_t consistent_read;
+    uint8_t return_consumed_capacity;
+    uint8_t return_values_on_failure;
+};
+
+struct batch_statement_input {
+    struct bytes statement;
+    struct model_list parameters; /* of struct value */
+    uint8_t consistent_read;
+    uint8_t return_values_on_failure;
+};
+
+struct batch_execute_input {
+    struct model_list statements; /* of struct batch_statement_input */
+    uint8_t return_consumed_capacity;
+};
+
 struct attribute_definition_input {
     struct bytes name;
     uint8_t type;

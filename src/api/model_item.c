@@ -234,24 +234,30 @@ UNSTORED_STRUCTURE(Update, UNSTORED(Key, Key, MODEL_REQUIRED),
                    UNSTORED(ReturnValuesOnConditionCheckFailure,
                             ReturnValuesOnConditionCheckFailure, 0));
 
-UNSTORED_STRUCTURE(ExecuteStatementInput, UNSTORED(Statement, PartiQLStatement, MODEL_REQUIRED),
-                   UNSTORED(Parameters, PreparedStatementParameters, 0),
-                   UNSTORED(ConsistentRead, ConsistentRead, 0),
-                   UNSTORED(NextToken, PartiQLNextToken, 0),
-                   UNSTORED(ReturnConsumedCapacity, ReturnConsumedCapacity, 0),
-                   UNSTORED(Limit, PositiveIntegerObject, 0),
-                   UNSTORED(ReturnValuesOnConditionCheckFailure,
-                            ReturnValuesOnConditionCheckFailure, 0));
+#define INPUT struct execute_statement_input
+STRUCTURE(ExecuteStatementInput, STORED(Statement, PartiQLStatement, statement, MODEL_REQUIRED),
+          STORED(Parameters, PreparedStatementParameters, parameters, 0),
+          STORED(ConsistentRead, ConsistentRead, consistent_read, 0),
+          STORED(NextToken, PartiQLNextToken, next_token, 0),
+          STORED(ReturnConsumedCapacity, ReturnConsumedCapacity, return_consumed_capacity, 0),
+          STORED(Limit, PositiveIntegerObject, limit, 0),
+          STORED(ReturnValuesOnConditionCheckFailure, ReturnValuesOnConditionCheckFailure,
+                 return_values_on_failure, 0));
+#undef INPUT
 
-UNSTORED_STRUCTURE(BatchExecuteStatementInput,
-                   UNSTORED(Statements, PartiQLBatchRequest, MODEL_REQUIRED),
-                   UNSTORED(ReturnConsumedCapacity, ReturnConsumedCapacity, 0));
+#define INPUT struct batch_execute_input
+STRUCTURE(BatchExecuteStatementInput,
+          STORED(Statements, PartiQLBatchRequest, statements, MODEL_REQUIRED),
+          STORED(ReturnConsumedCapacity, ReturnConsumedCapacity, return_consumed_capacity, 0));
+#undef INPUT
 
-UNSTORED_STRUCTURE(BatchStatementRequest, UNSTORED(Statement, PartiQLStatement, MODEL_REQUIRED),
-                   UNSTORED(Parameters, PreparedStatementParameters, 0),
-                   UNSTORED(ConsistentRead, ConsistentRead, 0),
-                   UNSTORED(ReturnValuesOnConditionCheckFailure,
-                            ReturnValuesOnConditionCheckFailure, 0));
+#define INPUT struct batch_statement_input
+STRUCTURE(BatchStatementRequest, STORED(Statement, PartiQLStatement, statement, MODEL_REQUIRED),
+          STORED(Parameters, PreparedStatementParameters, parameters, 0),
+          STORED(ConsistentRead, ConsistentRead, consistent_read, 0),
+          STORED(ReturnValuesOnConditionCheckFailure, ReturnValuesOnConditionCheckFailure,
+                 return_values_on_failure, 0));
+#undef INPUT
 
 UNSTORED_STRUCTURE(ExecuteTransactionInput,
                    UNSTORED(TransactStatements, ParameterizedStatements, MODEL_REQUIRED),

@@ -13,7 +13,7 @@
 #define NOT_BUILT(name, input)  OPERATION(name, input, NULL, false)
 
 const struct api_operation api_operations[API_OPERATION_COUNT] = {
-    NOT_BUILT(BatchExecuteStatement, BatchExecuteStatementInput),
+    BUILT(BatchExecuteStatement, BatchExecuteStatementInput, api_batch_execute_statement),
     READS(BatchGetItem, BatchGetItemInput, api_batch_get_item),
     BUILT(BatchWriteItem, BatchWriteItemInput, api_batch_write_item),
     NOT_BUILT(CancelBulkOperation, CancelBulkOperationInput),
@@ -41,7 +41,7 @@ const struct api_operation api_operations[API_OPERATION_COUNT] = {
     BUILT(DescribeTimeToLive, DescribeTimeToLiveInput, api_describe_time_to_live),
     NOT_BUILT(DisableKinesisStreamingDestination, KinesisStreamingDestinationInput),
     NOT_BUILT(EnableKinesisStreamingDestination, KinesisStreamingDestinationInput),
-    NOT_BUILT(ExecuteStatement, ExecuteStatementInput),
+    BUILT(ExecuteStatement, ExecuteStatementInput, api_execute_statement),
     NOT_BUILT(ExecuteTransaction, ExecuteTransactionInput),
     NOT_BUILT(ExportTableToPointInTime, ExportTableToPointInTimeInput),
     READS(GetItem, GetItemInput, api_get_item),

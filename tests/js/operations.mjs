@@ -110,7 +110,7 @@ assert.equal((await send("DescribeEndpoints", {})).Endpoints.length, 1);
 
 for (const [operation, input, name] of [
   ["TransactWriteItems", { TransactItems: [{ Put: { TableName, Item: key("t", 1) } }] }, "UnknownOperationException"],
-  ["ExecuteStatement", { Statement: `SELECT * FROM "${TableName}"` }, "UnknownOperationException"],
+  ["ExecuteTransaction", { TransactStatements: [{ Statement: `SELECT * FROM "${TableName}"` }] }, "UnknownOperationException"],
   ["GetResourcePolicy", { ResourceArn }, "UnknownOperationException"]]) {
   await assert.rejects(client.send(new dynamodb[`${operation}Command`](input)), (error) => error.name === name);
 }
