@@ -72,6 +72,11 @@ void write_partiql_item(struct json_writer *json, const struct partiql_statement
 
 /* ---- SELECT ---- */
 
+/* Of Queries a page has this many: "Results are returned in pages of up to 10 items.  If the IN list
+ * contains more values, you must use the NextToken returned in the response" (Developer Guide,
+ * "PartiQL arithmetic, comparison, and logical operators for DynamoDB"). */
+#define PAGE_QUERIES_MAX 10u
+
 /* A SELECT under way: where it is, and what it has read.  Takes the items into the answer. */
 struct select_run {
     struct item_sink sink;
@@ -163,7 +168,7 @@ static enum status run_ranges(struct select_run *run)
 {
     const struct execute_statement_input *input = run->call->input.at;
     uint32_t count = run->plan.scan ? 1 : run->plan.query_count;
-    while (run->position.query < count) {
+    for (uint32_t done = 0; run->position.query < count && done < PAGE_QUERIES_MAX; done++) {
         TRY(run_range(run));
         bool limited = input->limit.given && run->scanned_count >= (uint64_t)input->limit.value;
         run->more = value_type(run->position.last_key) != VALUE_NONE;

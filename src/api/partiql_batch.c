@@ -47,12 +47,11 @@ static enum status plan_read(struct api_call *call, const struct batch_statement
                                     "the primary key in the where clause.");
 }
 
-static enum status plan_write(struct api_call *call, const struct batch_statement_input *input,
-                              struct batch_statement *s, const struct key_schema *schema)
+/* ReturnValuesOnConditionCheckFailure has no effect here, as observed of the service. */
+static enum status plan_write(struct api_call *call, struct batch_statement *s,
+                              const struct key_schema *schema)
 {
-    s->write = (struct write_request){.table = s->name,
-                                      .return_on_failure =
-                                          input->return_values_on_failure == ON_FAILURE_ALL_OLD};
+    s->write = (struct write_request){.table = s->name};
     return partiql_plan_write(call_arena(call), &s->statement, schema, &s->write, &call->error);
 }
 
@@ -70,7 +69,7 @@ static enum status prepare_one(struct api_call *call, const struct batch_stateme
     const struct key_schema *schema = &target.table->schema;
     s->name = target.name;
     s->consumed = (struct consumed){.shown = s->statement.table, .table = target.name};
-    TRY(is_read(s) ? plan_read(call, input, s, schema) : plan_write(call, input, s, schema));
+    TRY(is_read(s) ? plan_read(call, input, s, schema) : plan_write(call, s, schema));
     struct value key = is_read(s) ? s->get.key : s->write.item;
     (void)value_find(key, schema->partition.name, &s->partition);
     if (schema->sort.type != VALUE_NONE)
@@ -161,10 +160,6 @@ static void write_error(struct json_writer *json, const struct error *error)
     json_write_object_begin(json);
     write_text(json, "Code", error_name(error->code));
     write_text(json, "Message", error->message);
-    if (value_type(error->item) == VALUE_M) {
-        write_name(json, "Item");
-        item_json_write_map(json, error->item);
-    }
     json_write_object_end(json);
 }
 

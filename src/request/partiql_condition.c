@@ -231,6 +231,8 @@ static enum status take_function(struct pq_parser *p, struct expr_term **term)
     while (p->token.type != PQ_CLOSE) {
         if (count++ > 0)
             TRY(pq_expect(p, PQ_COMMA));
+        if (function == NULL && pq_take(p, PQ_STAR)) /* COUNT(*), which is refused */
+            continue;
         TRY(pq_condition(p, next));
         next = &(*next)->next;
     }
