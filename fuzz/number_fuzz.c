@@ -28,6 +28,9 @@ static void check_number(const struct number *number)
     ASSERT(number_decode(bytes_of(encoded, count), &again) == STATUS_OK);
     ASSERT(number_compare(number, &again) == 0);
     ASSERT(number_size(number) <= NUMBER_ENCODED_BYTES_MAX + 1);
+    uint8_t sized[NUMBER_ENCODED_BYTES_MAX];
+    ASSERT(number_encoded_size(bytes_of(sized, number_encode(number, sized))) ==
+           number_size(number));
 }
 
 static void check_pair(const struct number *a, const struct number *b)

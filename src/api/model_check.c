@@ -341,9 +341,13 @@ static void check_text(struct checker *c, const struct model_shape *shape,
             append_enumeration(&c->text, shape);
         return;
     }
+    if (text.count > PAUSE_BYTES)
+        pause_run(json->pause);
     if (has_pattern(shape) && !model_name_matches(text) && fault_begin(c, shape, &value, path))
         buffer_append_format(&c->text, "Member must satisfy regular expression pattern: %s",
                              shape->pattern);
+    if (text.count > PAUSE_BYTES)
+        pause_run(json->pause); /* what follows is one more pass over it */
     check_bounds(c, shape, &value, path, (int64_t)model_text_length(text));
 }
 

@@ -205,7 +205,7 @@ static enum status decode_scalar(struct decoder *d, const struct model_shape *sh
             return wrong_type(d, shape);
         struct bytes text = json_string(&d->json);
         look_at_length(d, shape, text.count);
-        if (shape->pattern != NULL && !model_name_matches(text))
+        if (shape->pattern != NULL && !d->input->doubtful && !model_name_matches(text))
             d->input->doubtful = true;
         if (to != NULL)
             *(struct bytes *)to = text;

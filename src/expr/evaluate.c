@@ -192,8 +192,24 @@ static bool operate(struct machine *m, enum op op, unsigned count)
     }
 }
 
+uint64_t expr_work_max(const struct expr_program *program, struct value item)
+{
+    if (program->code.count == 0)
+        return 0;
+    struct program_view view = program_view(program);
+    uint64_t steps = (uint64_t)(view.end - view.code) / ELEMENT_BYTES + 1;
+    return steps * item.bytes;
+}
+
 enum status expr_evaluate(const struct expr_program *program, struct value item,
                           struct arena *arena, bool *holds, struct expr_fault *fault)
+{
+    return expr_evaluate_paused(program, item, NULL, arena, holds, fault);
+}
+
+enum status expr_evaluate_paused(const struct expr_program *program, struct value item,
+                                 const struct pause *pause, struct arena *arena, bool *holds,
+                                 struct expr_fault *fault)
 {
     (void)arena;
     (void)fault;
@@ -201,6 +217,7 @@ enum status expr_evaluate(const struct expr_program *program, struct value item,
     if (program->code.count == 0)
         return STATUS_OK;
     struct program_view view = program_view(program);
+    struct pause_meter meter = {.pause = pause};
     struct machine m;
     m.at = view.code;
     m.pool = view.pool;
@@ -220,7 +237,10 @@ enum status expr_evaluate(const struct expr_program *program, struct value item,
         default: {
             unsigned count = m.at[1];
             m.at += 2;
+            const uint8_t *operands = m.at;
             flag = operate(&m, op, count);
+            if (UNLIKELY(pause != NULL))
+                pause_after(&meter, (size_t)(m.at - operands) / ELEMENT_BYTES * item.bytes);
             break;
         }
         }

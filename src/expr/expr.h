@@ -16,6 +16,7 @@
 #include "base/arena.h"
 #include "base/buffer.h"
 #include "base/bytes.h"
+#include "base/pause.h"
 #include "base/status.h"
 #include "model/key.h"
 #include "model/value.h"
@@ -109,6 +110,15 @@ MUST_USE enum status expr_program_check(struct bytes code, enum expr_kind kind);
 MUST_USE enum status expr_evaluate(const struct expr_program *program, struct value item,
                                    struct arena *arena, bool *holds, struct expr_fault *fault);
 
+/* As expr_evaluate, with a pause now and then: `item` must be the caller's own. */
+MUST_USE enum status expr_evaluate_paused(const struct expr_program *program, struct value item,
+                                          const struct pause *pause, struct arena *arena,
+                                          bool *holds, struct expr_fault *fault);
+
+/* A bound of the work of running a program on `item`, in bytes looked at: each element of a path,
+ * and each operand, may look at the whole item.  0 for an empty program. */
+uint64_t expr_work_max(const struct expr_program *program, struct value item);
+
 /* The names of top-level attributes, for checks such as "Filter Expression can only contain
  * non-primary key attributes" and "Cannot update attribute ... This attribute is part of the key":
  * of a condition, filter or projection all that it refers to, of an update those that it changes.
@@ -123,10 +133,10 @@ bool expr_next_attribute(const struct expr_program *program, struct expr_attribu
  * elements move together ("l[2], l[0]" gives a list of two in index order), as in the service. */
 void expr_project(const struct expr_program *program, struct value item, struct value_writer *w);
 
-/* Apply an update: append to `w` the new item.  `item` is the old one, or VALUE_ABSENT; `key` is
- * the map of the key attributes that a new item begins with.  All right-hand sides read the old
- * item.  The caller checks the new item's size, and asks value_writer_finish.  On an error `w`
- * holds part of an item, to be dropped.
+/* Apply an update, with pauses when the writer has one: append to `w` the new item.  `item` is the
+ * old one, or VALUE_ABSENT; `key` is the map of the key attributes that a new item begins with.
+ * All right-hand sides read the old item.  The caller checks the new item's size, and asks
+ * value_writer_finish.  On an error `w` holds part of an item, to be dropped.
  *   STATUS_INVALID    *fault: types do not fit the operator, a document path is invalid, number
  *                     overflow, nesting, ...
  *   STATUS_NO_MEMORY  the arena is full */

@@ -91,6 +91,13 @@ static struct value code_path(const struct update *u, const uint8_t **at)
     return path_find(elements, count, u->pool, u->item);
 }
 
+/* A path was looked up in the item. */
+static void looked_up(struct update *u)
+{
+    if (UNLIKELY(u->w->meter.pause != NULL))
+        pause_after(&u->w->meter, u->item.bytes);
+}
+
 /* Write the result of a sum; it is the whole of its right-hand side. */
 static enum status write_sum(struct update *u, enum op op, struct value left, struct value right)
 {
@@ -117,8 +124,10 @@ static enum status write_run(struct update *u, const struct run *run)
         struct value_cursor cursor;
         struct value element;
         value_cursor_init(&cursor, u->values[run->first + i]);
-        while (value_next(&cursor, NULL, &element))
+        while (value_next(&cursor, NULL, &element)) {
             value_write_value(u->w, element);
+            pause_after(&u->w->meter, PAUSE_STEP_WORK);
+        }
     }
     value_write_end(u->w);
     return STATUS_OK;
@@ -145,6 +154,7 @@ static enum status write_operand(struct update *u, const uint8_t *at, const uint
         switch (op) {
         case OP_PATH:
             value = code_path(u, &at);
+            looked_up(u);
             if (value.at == NULL)
                 return refuse(u, missing);
             push(u, &count, value);
@@ -159,6 +169,7 @@ static enum status write_operand(struct update *u, const uint8_t *at, const uint
             uint32_t skip = get_u32(at + 1);
             at += 5;
             value = code_path(u, &at);
+            looked_up(u);
             if (value.at != NULL) {
                 push(u, &count, value);
                 at += skip;
@@ -195,6 +206,7 @@ static void write_union(struct value_writer *w, struct value a, struct value b)
     while (have_x || have_y) {
         int by = !have_x ? 1 : !have_y ? -1 : value_compare(x, y);
         value_write_value(w, by <= 0 ? x : y);
+        pause_after(&w->meter, PAUSE_STEP_WORK);
         if (by <= 0)
             have_x = value_next(&left, NULL, &x);
         if (by >= 0)
@@ -203,8 +215,8 @@ static void write_union(struct value_writer *w, struct value a, struct value b)
     value_write_end(w);
 }
 
-/* Visit what is in `a` and not in `b`; write it when `w` is there.  Returns how many. */
-static uint32_t difference(struct value_writer *w, struct value a, struct value b)
+/* Visit what is in `a` and not in `b`; write it when `write` says so.  Returns how many. */
+static uint32_t difference(struct value_writer *w, bool write, struct value a, struct value b)
 {
     struct value_cursor left, right;
     struct value x, y;
@@ -217,9 +229,10 @@ static uint32_t difference(struct value_writer *w, struct value a, struct value 
         int by = !have_y ? -1 : value_compare(x, y);
         if (by < 0) {
             count++;
-            if (w != NULL)
+            if (write)
                 value_write_value(w, x);
         }
+        pause_after(&w->meter, PAUSE_STEP_WORK);
         if (by <= 0)
             have_x = value_next(&left, NULL, &x);
         if (by >= 0)
@@ -269,10 +282,11 @@ static enum status add(struct update *u, const struct node *node, const struct p
 static enum status delete (struct update *u, const struct node *node, const struct place *place) {
     struct value less = node_value(u, node); if (place->old.at == NULL) return STATUS_OK;
     if (value_type(place->old) != value_type(less)) return refuse_type(u);
-    if (difference(NULL, place->old, less) == 0) return STATUS_OK; /* there are no empty sets */
+    if (difference(u->w, false, place->old, less) ==
+        0) return STATUS_OK; /* there are no empty sets */
     write_place(u, place);
     value_write_begin(u->w, value_type(place->old));
-    difference(u->w, place->old, less);
+    difference(u->w, true, place->old, less);
     value_write_end(u->w);
     return STATUS_OK;
 }
@@ -336,6 +350,7 @@ static enum status update_nodes(struct update *u, const uint8_t *at, const uint8
             if (value_type(old) == VALUE_M)
                 value_write_name(u->w, name);
             value_write_value(u->w, value);
+            pause_after(&u->w->meter, PAUSE_STEP_WORK);
         } else {
             struct place place = {node.name, by == 0 ? value : VALUE_ABSENT};
             TRY(apply(u, &node, &place));

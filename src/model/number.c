@@ -420,14 +420,34 @@ enum status number_to_i64(const struct number *number, int64_t *value)
     return STATUS_OK;
 }
 
+/* Of `count` digits, the point after the first `exponent` of them. */
+static uint32_t size_of(uint32_t count, int exponent, bool negative)
+{
+    uint32_t sign = negative ? 1 : 0;
+    if (exponent <= 0 || (uint32_t)exponent >= count)
+        return 1 + (count + 1) / 2 + sign;
+    uint32_t whole = (uint32_t)exponent;
+    return 1 + (whole + 1) / 2 + (count - whole + 1) / 2 + sign;
+}
+
 uint32_t number_size(const struct number *number)
 {
-    uint32_t count = number->digit_count;
-    uint32_t sign = number->negative ? 1 : 0;
-    if (count == 0)
+    if (number->digit_count == 0)
         return 1;
-    if (number->exponent <= 0 || (uint32_t)number->exponent >= count)
-        return 1 + (count + 1) / 2 + sign;
-    uint32_t whole = (uint32_t)number->exponent;
-    return 1 + (whole + 1) / 2 + (count - whole + 1) / 2 + sign;
+    return size_of(number->digit_count, number->exponent, number->negative);
+}
+
+uint32_t number_encoded_size(struct bytes encoded)
+{
+    if (encoded.count == 1)
+        return 1;
+    bool negative = encoded.at[0] == TAG_NEGATIVE;
+    size_t end = encoded.count;
+    if (negative && encoded.at[end - 1] == NEGATIVE_END)
+        end--;
+    uint32_t last = encoded.at[end - 1];
+    uint32_t pair = (negative ? NEGATIVE_SUM - last : last) - 1;
+    uint32_t count = 2 * (uint32_t)(end - 2) - (pair % 10 == 0);
+    int biased = negative ? UINT8_MAX - encoded.at[1] : encoded.at[1];
+    return size_of(count, biased - EXPONENT_BIAS, negative);
 }

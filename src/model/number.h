@@ -99,4 +99,7 @@ MUST_USE enum status number_to_i64(const struct number *number, int64_t *value);
  * (CHANGELOG 2026-09-03, "A number's byte cost"). */
 uint32_t number_size(const struct number *number);
 
+/* The same of an encoded number, whose bytes are trusted. */
+uint32_t number_encoded_size(struct bytes encoded);
+
 #endif

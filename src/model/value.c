@@ -156,7 +156,6 @@ uint32_t value_levels(struct value v)
  * byte for each"). */
 uint32_t value_size(struct value v)
 {
-    struct number number;
     enum value_type type = value_type(v);
     switch (type) {
     case VALUE_NULL:
@@ -166,8 +165,7 @@ uint32_t value_size(struct value v)
     case VALUE_B:
         return (uint32_t)scalar_content(v.at).count;
     case VALUE_N:
-        value_number(v, &number);
-        return number_size(&number);
+        return number_encoded_size(scalar_content(v.at));
     default:
         break;
     }

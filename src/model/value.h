@@ -38,6 +38,7 @@
 #include "base/arena.h"
 #include "base/buffer.h"
 #include "base/bytes.h"
+#include "base/pause.h"
 #include "base/status.h"
 #include "model/number.h"
 
@@ -138,6 +139,7 @@ struct value_writer {
                     * */
     uint32_t depth;
     enum status status;
+    struct pause_meter meter; /* long copies and sorts pause; without a pause unless it is set */
     struct {
         size_t at;      /* offset of the container's type byte */
         uint32_t count; /* elements so far */

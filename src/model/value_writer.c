@@ -8,6 +8,7 @@ void value_writer_init(struct value_writer *w, struct buffer *to)
     w->to = to;
     w->start = to->count;
     w->bytes_max = VALUE_BYTES_MAX;
+    w->meter = (struct pause_meter){0};
     w->depth = 0;
     w->status = STATUS_OK;
 }
@@ -61,6 +62,16 @@ void value_write_bool(struct value_writer *w, bool value)
     buffer_commit(w->to, 2);
 }
 
+/* Copy what may be long. */
+static void copy_run(struct value_writer *w, uint8_t *to, struct bytes content)
+{
+    if (LIKELY(content.count <= PAUSE_BYTES)) {
+        memcpy(to, content.at, content.count);
+        return;
+    }
+    pause_copy(&w->meter, to, content.at, content.count);
+}
+
 static void write_run(struct value_writer *w, enum value_type type, struct bytes content)
 {
     if (UNLIKELY(content.count > VALUE_BYTES_MAX)) {
@@ -74,7 +85,7 @@ static void write_run(struct value_writer *w, enum value_type type, struct bytes
     *to++ = (uint8_t)type;
     to = put_varint(to, (uint32_t)content.count);
     if (content.count > 0)
-        memcpy(to, content.at, content.count);
+        copy_run(w, to, content);
     buffer_commit(w->to, (size_t)(to - start) + content.count);
 }
 
@@ -119,7 +130,7 @@ void value_write_value(struct value_writer *w, struct value value)
     uint8_t *to = reserve_element(w, value_type(value), value.bytes);
     if (to == NULL)
         return;
-    memcpy(to, value.at, value.bytes);
+    copy_run(w, to, bytes_of(value.at, value.bytes));
     buffer_commit(w->to, value.bytes);
 }
 
@@ -160,10 +171,15 @@ void value_write_name(struct value_writer *w, struct bytes name)
 
 /* ---- Sorting a container when it is closed ---- */
 
+/* A container of fewer bytes is sorted without a pause: at most 4,000 elements. */
+#define MANY_BYTES ((size_t)8 << 10)
+#define SORT_WORK  (4 * PAUSE_STEP_WORK) /* for each of its elements */
+
 /* The elements that are being sorted: each begins at base + its offset. */
 struct elements {
     const uint8_t *base;
     bool named;
+    struct pause_meter *meter;
 };
 
 static struct bytes sort_key(const struct elements *e, uint32_t offset)
@@ -187,28 +203,34 @@ static const uint8_t *element_end(const struct elements *e, uint32_t offset)
     return value_end(at);
 }
 
-static int compare(const struct elements *e, uint32_t a, uint32_t b)
+/* `many`, here and below, is constant where it is called: then the work is counted, because it may
+ * be worth a pause. */
+static ALWAYS_INLINE int compare(const struct elements *e, uint32_t a, uint32_t b, bool many)
 {
-    return bytes_compare(sort_key(e, a), sort_key(e, b));
+    struct bytes left = sort_key(e, a), right = sort_key(e, b);
+    if (many)
+        pause_after(e->meter, PAUSE_STEP_WORK + MIN(left.count, right.count));
+    return bytes_compare(left, right);
 }
 
-static void insertion_sort(const struct elements *e, uint32_t *offsets, uint32_t count)
+static ALWAYS_INLINE void insertion_sort(const struct elements *e, uint32_t *offsets,
+                                         uint32_t count, bool many)
 {
     for (uint32_t i = 1; i < count; i++) {
         uint32_t moved = offsets[i];
         uint32_t to = i;
-        for (; to > 0 && compare(e, offsets[to - 1], moved) > 0; to--)
+        for (; to > 0 && compare(e, offsets[to - 1], moved, many) > 0; to--)
             offsets[to] = offsets[to - 1];
         offsets[to] = moved;
     }
 }
 
-static void merge(const struct elements *e, const uint32_t *from, uint32_t middle, uint32_t end,
-                  uint32_t *to)
+static ALWAYS_INLINE void merge(const struct elements *e, const uint32_t *from, uint32_t middle,
+                                uint32_t end, uint32_t *to, bool many)
 {
     uint32_t a = 0, b = middle, i = 0;
     while (a < middle && b < end)
-        to[i++] = compare(e, from[b], from[a]) < 0 ? from[b++] : from[a++];
+        to[i++] = compare(e, from[b], from[a], many) < 0 ? from[b++] : from[a++];
     while (a < middle)
         to[i++] = from[a++];
     while (b < end)
@@ -217,16 +239,16 @@ static void merge(const struct elements *e, const uint32_t *from, uint32_t middl
 
 /* Stable: runs of 16 by insertion, then merges back and forth between the two arrays.  Returns the
  * one that holds the result. */
-static uint32_t *merge_sort(const struct elements *e, uint32_t *offsets, uint32_t *other,
-                            uint32_t count)
+static ALWAYS_INLINE uint32_t *merge_sort(const struct elements *e, uint32_t *offsets,
+                                          uint32_t *other, uint32_t count, bool many)
 {
     const uint32_t run = 16;
     for (uint32_t i = 0; i < count; i += run)
-        insertion_sort(e, offsets + i, MIN(run, count - i));
+        insertion_sort(e, offsets + i, MIN(run, count - i), many);
     for (size_t width = run; width < count; width *= 2) {
         for (size_t i = 0; i < count; i += 2 * width) {
             uint32_t end = (uint32_t)MIN(2 * width, count - i);
-            merge(e, offsets + i, MIN((uint32_t)width, end), end, other + i);
+            merge(e, offsets + i, MIN((uint32_t)width, end), end, other + i, many);
         }
         uint32_t *swapped = offsets;
         offsets = other;
@@ -236,16 +258,19 @@ static uint32_t *merge_sort(const struct elements *e, uint32_t *offsets, uint32_
 }
 
 /* Copy the elements in order to `to`; of equal ones only the last is kept.  Returns how many. */
-static uint32_t copy_sorted(const struct elements *e, const uint32_t *offsets, uint32_t count,
-                            uint8_t *to, size_t *bytes)
+static ALWAYS_INLINE uint32_t copy_sorted(const struct elements *e, const uint32_t *offsets,
+                                          uint32_t count, uint8_t *to, size_t *bytes, bool many)
 {
     uint32_t kept = 0;
     uint8_t *start = to;
     for (uint32_t i = 0; i < count; i++) {
-        if (i + 1 < count && compare(e, offsets[i], offsets[i + 1]) == 0)
+        if (i + 1 < count && compare(e, offsets[i], offsets[i + 1], many) == 0)
             continue;
         size_t length = (size_t)(element_end(e, offsets[i]) - (e->base + offsets[i]));
-        memcpy(to, e->base + offsets[i], length);
+        if (many)
+            pause_copy(e->meter, to, e->base + offsets[i], length);
+        else
+            memcpy(to, e->base + offsets[i], length);
         to += length;
         kept++;
     }
@@ -253,12 +278,12 @@ static uint32_t copy_sorted(const struct elements *e, const uint32_t *offsets, u
     return kept;
 }
 
-static bool in_order(const struct elements *e, uint32_t count)
+static ALWAYS_INLINE bool in_order(const struct elements *e, uint32_t count, bool many)
 {
     uint32_t offset = 0;
     for (uint32_t i = 1; i < count; i++) {
         uint32_t next = (uint32_t)(element_end(e, offset) - e->base);
-        if (compare(e, offset, next) >= 0)
+        if (compare(e, offset, next, many) >= 0)
             return false;
         offset = next;
     }
@@ -267,7 +292,8 @@ static bool in_order(const struct elements *e, uint32_t count)
 
 /* Sort the `count` elements that follow the head at `at`, in the free part of the buffer; returns
  * how many are left. */
-static uint32_t sort_elements(struct value_writer *w, size_t at, uint32_t count, bool named)
+static ALWAYS_INLINE uint32_t sort_elements(struct value_writer *w, struct elements *e, size_t at,
+                                            uint32_t count, bool many)
 {
     size_t first = at + CONTAINER_HEAD_BYTES;
     size_t content = w->to->count - first;
@@ -281,19 +307,35 @@ static uint32_t sort_elements(struct value_writer *w, size_t at, uint32_t count,
     uint8_t *aligned = scratch + (misaligned == 0 ? 0 : sizeof(uint32_t) - misaligned);
     uint32_t *offsets = (uint32_t *)(void *)aligned;
     uint32_t *other = offsets + count;
-    struct elements e = {w->to->at + first, named};
+    e->base = w->to->at + first; /* the buffer may have moved */
     uint32_t offset = 0;
     for (uint32_t i = 0; i < count; i++) {
         offsets[i] = offset;
-        offset = (uint32_t)(element_end(&e, offset) - e.base);
+        offset = (uint32_t)(element_end(e, offset) - e->base);
+        if (many)
+            pause_after(e->meter, PAUSE_STEP_WORK);
     }
-    uint32_t *sorted = merge_sort(&e, offsets, other, count);
+    uint32_t *sorted = merge_sort(e, offsets, other, count, many);
     uint8_t *copy = aligned + 2 * index;
     size_t bytes;
-    uint32_t kept = copy_sorted(&e, sorted, count, copy, &bytes);
-    memcpy(w->to->at + first, copy, bytes);
+    uint32_t kept = copy_sorted(e, sorted, count, copy, &bytes, many);
+    if (many)
+        pause_copy(e->meter, w->to->at + first, copy, bytes);
+    else
+        memcpy(w->to->at + first, copy, bytes);
     w->to->count = first + bytes;
     return kept;
+}
+
+static uint32_t sort_few(struct value_writer *w, struct elements *e, size_t at, uint32_t count)
+{
+    pause_after(&w->meter, count * SORT_WORK);
+    return sort_elements(w, e, at, count, false);
+}
+
+static uint32_t sort_many(struct value_writer *w, struct elements *e, size_t at, uint32_t count)
+{
+    return sort_elements(w, e, at, count, true);
 }
 
 void value_write_end(struct value_writer *w)
@@ -314,9 +356,12 @@ void value_write_end(struct value_writer *w)
         return;
     }
     if (type != VALUE_L && count > 1) {
-        struct elements e = {w->to->at + at + CONTAINER_HEAD_BYTES, type == VALUE_M};
-        if (!in_order(&e, count)) {
-            uint32_t kept = sort_elements(w, at, count, type == VALUE_M);
+        struct elements e = {.base = w->to->at + at + CONTAINER_HEAD_BYTES,
+                             .named = type == VALUE_M,
+                             .meter = &w->meter};
+        bool many = w->to->count - at >= MANY_BYTES;
+        if (UNLIKELY(many) ? !in_order(&e, count, true) : !in_order(&e, count, false)) {
+            uint32_t kept = many ? sort_many(w, &e, at, count) : sort_few(w, &e, at, count);
             if (is_set(type) && kept < count)
                 fail(w, STATUS_EXISTS);
             count = kept;

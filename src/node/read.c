@@ -81,6 +81,9 @@ void node_prefetch(struct replica_service *service, const struct replica_point *
 #define STEP_WORK   64u
 #define FILTER_WORK 4u /* for each byte of the program */
 
+/* A filter whose work (expr_work_max) on one item may be more runs on a copy of it, with pauses. */
+#define FILTER_WORK_MAX ((uint64_t)2 << 20)
+
 /* A walk over tree and overlay together, in key order.  It waits to get the tree's next pair, and
  * to let others have their turn; until it asks for the one after, a pair that it holds stays valid.
  * */
@@ -90,8 +93,9 @@ struct walk {
     const struct replica_range *range;
     struct tree_cursor cursor;
     bool tree_ended;
-    bool held;     /* the tree's next pair, not yet given out */
-    uint64_t work; /* in this turn of the loop */
+    bool held;          /* the tree's next pair, not yet given out */
+    uint64_t work;      /* in this turn of the loop */
+    struct buffer copy; /* of an item whose filter may take long */
     struct bytes held_key;
     struct bytes held_row;
     struct bytes last;      /* the last key given out, deletions included; empty before the first */
@@ -276,27 +280,50 @@ static enum status set_last_key(struct walk *walk, struct replica_range_result *
     return result->last_key.at == NULL ? STATUS_NO_MEMORY : STATUS_OK;
 }
 
+/* Does the filter hold?  A pause: `item` is the walk's own. */
+static enum status filter(struct walk *walk, struct value item, const struct pause *pause,
+                          bool *holds, struct error *error)
+{
+    struct expr_fault fault = {0};
+    enum status status =
+        expr_evaluate_paused(&walk->range->filter, item, pause, &walk->ctx->arena, holds, &fault);
+    if (status == STATUS_INVALID)
+        *error = (struct error){.code = ERROR_VALIDATION, .message = fault.message};
+    return status;
+}
+
 /* Evaluate one item: count it, filter it, give it to the sink. */
 static enum status evaluate(struct walk *walk, struct value item, uint32_t bytes,
-                            struct item_sink *sink, struct replica_range_result *result,
-                            struct error *error)
+                            const struct pause *pause, struct item_sink *sink,
+                            struct replica_range_result *result, struct error *error)
 {
     result->scanned_count++;
     result->scanned_bytes += bytes;
     walk->evaluated = walk->last;
     bool holds = true;
-    if (walk->range->filter.code.count > 0) {
-        struct expr_fault fault = {0};
-        enum status status =
-            expr_evaluate(&walk->range->filter, item, &walk->ctx->arena, &holds, &fault);
-        if (status == STATUS_INVALID)
-            *error = (struct error){.code = ERROR_VALIDATION, .message = fault.message};
-        TRY(status);
-    }
+    if (walk->range->filter.code.count > 0)
+        TRY(filter(walk, item, pause, &holds, error));
     if (!holds)
         return STATUS_OK;
     result->count++;
     return sink->take(sink, item);
+}
+
+/* As evaluate, on a copy of the item, and others have their turn meanwhile. */
+static enum status evaluate_long(struct walk *walk, struct value item, uint32_t bytes,
+                                 struct item_sink *sink, struct replica_range_result *result,
+                                 struct error *error)
+{
+    struct pause pause = context_pause(walk->ctx);
+    TRY(context_check(walk->ctx));
+    buffer_clear(&walk->copy);
+    buffer_append(&walk->copy, item.at, item.bytes);
+    if (walk->copy.failed)
+        return STATUS_NO_MEMORY;
+    item.at = walk->copy.at;
+    TRY(evaluate(walk, item, bytes, &pause, sink, result, error));
+    walk->work = 0;
+    return look_again(walk);
 }
 
 /* The item to evaluate for the stored row; *bytes is what it counts on the page, *fetched of that
@@ -343,10 +370,15 @@ static enum status run_walk(struct walk *walk, struct item_sink *sink,
             result->fetched_bytes += fetched;
             result->fetched_half_units += units_read_halves(fetched, range->consistent);
         }
-        fiber_no_wait_begin(walk->ctx);
-        status = evaluate(walk, item, bytes, sink, result, error);
-        fiber_no_wait_end(walk->ctx);
-        TRY(status);
+        if (UNLIKELY(range->filter.code.count > 0 &&
+                     expr_work_max(&range->filter, item) > FILTER_WORK_MAX)) {
+            TRY(evaluate_long(walk, item, bytes, sink, result, error));
+        } else {
+            fiber_no_wait_begin(walk->ctx);
+            status = evaluate(walk, item, bytes, NULL, sink, result, error);
+            fiber_no_wait_end(walk->ctx);
+            TRY(status);
+        }
         if (range->limit > 0 && result->scanned_count >= range->limit) {
             result->more = true;
             return set_last_key(walk, result);
@@ -365,7 +397,10 @@ enum status node_range(struct context *ctx, struct replica_service *service,
     TRY(replica_enter(node, target->group_id, true, &replica));
     uint8_t keys[2][KEY_BYTES_MAX];
     struct walk walk = {.ctx = ctx, .replica = replica, .range = range, .keys = {keys[0], keys[1]}};
+    buffer_init(&walk.copy, ctx->env->heap, ITEM_STORED_BYTES_MAX);
+    walk.copy.budget = ctx->arena.budget;
     enum status status = run_walk(&walk, sink, result, error);
+    buffer_release(&walk.copy);
     replica_leave(replica);
     return status;
 }

@@ -2,13 +2,22 @@
  * commit.
  *
  * From the last read of an item to its insertion in the overlay nothing waits, so no image is
- * computed from a stale one.  What a condition saw may itself not be committed yet: then the answer
- * waits for that too.
+ * computed from a stale one.  Expressions that may take long on a large item run before that, on a
+ * copy, and give way; what they came to counts if the item has the same version still.  What a
+ * condition saw may itself not be committed yet: then the answer waits for that too.
  */
 #include "base/assert.h"
 #include "node/writing.h"
 
 #define SCRATCH_BYTES_KEEP (64u << 10) /* what the scratch buffer keeps between writes */
+
+/* Expressions whose work (expr_work_max) may be more are evaluated ahead, this often: who loses
+ * against other writers each time evaluates in one piece, so that it comes to an end. */
+#define AHEAD_WORK      ((uint64_t)2 << 20)
+#define AHEAD_TRIES_MAX 3u
+
+/* An update's work for each byte of the old item, in which sets may be merged. */
+#define UPDATE_WORK 8u
 
 _Static_assert(ROW_HEADER_BYTES + ITEM_STORED_BYTES_MAX <= TREE_VALUE_BYTES_MAX,
                "what is acknowledged can be applied");
@@ -79,7 +88,8 @@ static enum status keep_attributes(struct context *ctx, struct writing *w, struc
     return STATUS_OK;
 }
 
-static enum status check_condition(struct context *ctx, struct writing *w)
+static enum status check_condition(struct context *ctx, struct writing *w,
+                                   const struct pause *pause)
 {
     const struct write_request *request = w->write->request;
     if (request->condition.code.count == 0)
@@ -87,23 +97,22 @@ static enum status check_condition(struct context *ctx, struct writing *w)
     bool holds = false;
     struct expr_fault fault = {0};
     enum status status =
-        expr_evaluate(&request->condition, w->old.item, &ctx->arena, &holds, &fault);
+        expr_evaluate_paused(&request->condition, w->old.item, pause, &ctx->arena, &holds, &fault);
     if (status == STATUS_INVALID) {
         *w->error = (struct error){.code = ERROR_VALIDATION, .message = fault.message};
         return status;
     }
     if (status != STATUS_OK || holds)
         return status;
-    w->replica->node->stats.condition_failures++;
     (void)error_set(w->error, ERROR_CONDITION_FAILED, "The conditional request failed");
     if (request->return_on_failure)
         TRY(keep(ctx, w->old.item, &w->error->item));
     return STATUS_CONDITION_FAILED;
 }
 
-/* The item after the write; VALUE_ABSENT for a delete.  In the request, or in the node's scratch
- * buffer. */
-static enum status make_new_item(struct context *ctx, struct writing *w, struct value *item)
+/* The item after the write; VALUE_ABSENT for a delete.  In the request, or in `scratch`. */
+static enum status make_new_item(struct context *ctx, struct writing *w, struct buffer *scratch,
+                                 const struct pause *pause, struct value *item)
 {
     const struct write_request *request = w->write->request;
     if (request->kind == WRITE_PUT) {
@@ -118,11 +127,11 @@ static enum status make_new_item(struct context *ctx, struct writing *w, struct 
         *item = VALUE_ABSENT;
         return STATUS_OK;
     }
-    struct buffer *scratch = &w->replica->node->scratch;
     buffer_clear(scratch);
     struct value_writer writer;
     value_writer_init(&writer, scratch);
     writer.bytes_max = ITEM_STORED_BYTES_MAX;
+    writer.meter.pause = pause;
     struct expr_fault fault = {0};
     enum status status = expr_update(&request->update, w->old.item, w->write->key_attributes,
                                      &writer, &ctx->arena, &fault);
@@ -208,16 +217,82 @@ static enum status propose(struct context *ctx, struct writing *w, const struct 
     return STATUS_OK;
 }
 
+/* What the write comes to on the old item. */
+static enum status evaluate(struct context *ctx, struct writing *w, struct buffer *scratch,
+                            const struct pause *pause, struct value *item)
+{
+    w->result->old_bytes = value_type(w->old.item) == VALUE_NONE ? 0 : item_size(w->old.item);
+    TRY(check_condition(ctx, w, pause));
+    TRY(make_new_item(ctx, w, scratch, pause, item));
+    w->result->new_bytes = value_type(*item) == VALUE_NONE ? 0 : item_size(*item);
+    return STATUS_OK;
+}
+
+/* May the expressions take so long that they are to be evaluated ahead, and again? */
+static bool is_long(const struct writing *w)
+{
+    if (LIKELY(w->old.item.bytes < PAUSE_BYTES / 32) || w->ahead_tries == AHEAD_TRIES_MAX)
+        return false;
+    const struct write_request *request = w->write->request;
+    uint64_t work = expr_work_max(&request->condition, w->old.item);
+    if (request->update.code.count > 0)
+        work += expr_work_max(&request->update, w->old.item) +
+                (uint64_t)w->old.item.bytes * UPDATE_WORK;
+    return work > AHEAD_WORK && !(w->ahead.known && w->ahead.version == w->old.version);
+}
+
+/* Evaluate on a copy of the old item; gives way to others. */
+static enum status evaluate_ahead(struct context *ctx, struct writing *w)
+{
+    struct pause pause = context_pause(ctx);
+    struct outcome *ahead = &w->ahead;
+    struct buffer copy;
+    w->ahead_tries++;
+    *ahead = (struct outcome){.version = w->old.version};
+    buffer_init(&copy, ctx->env->heap, NODE_SCRATCH_BYTES_MAX);
+    copy.budget = ctx->arena.budget;
+    buffer_append(&copy, w->old.item.at, w->old.item.bytes);
+    if (copy.failed)
+        return STATUS_NO_MEMORY;
+    w->old.item.at = copy.at;
+    *w->error = (struct error){0};
+    ahead->status = evaluate(ctx, w, &w->made, &pause, &ahead->item);
+    ahead->old_bytes = w->result->old_bytes;
+    ahead->new_bytes = w->result->new_bytes;
+    ahead->error = *w->error;
+    ahead->known = true;
+    w->old.item = VALUE_ABSENT;
+    buffer_release(&copy);
+    return context_check(ctx);
+}
+
+/* Take what was evaluated ahead, if it was on the image that is here now. */
+static bool take_ahead(struct writing *w, struct value *item, enum status *status)
+{
+    const struct outcome *ahead = &w->ahead;
+    if (LIKELY(!ahead->known) || value_type(w->old.item) == VALUE_NONE ||
+        ahead->version != w->old.version)
+        return false;
+    w->result->old_bytes = ahead->old_bytes;
+    w->result->new_bytes = ahead->new_bytes;
+    *w->error = ahead->error;
+    *item = ahead->item;
+    *status = ahead->status;
+    return true;
+}
+
 /* Decide on the image that was read, and propose.  Does not wait. */
 static enum status decide(struct context *ctx, struct writing *w)
 {
     struct value item;
+    enum status status;
+    if (LIKELY(!take_ahead(w, &item, &status)))
+        status = evaluate(ctx, w, &w->replica->node->scratch, NULL, &item);
+    if (status == STATUS_CONDITION_FAILED)
+        w->replica->node->stats.condition_failures++;
+    TRY(status);
     bool was = value_type(w->old.item) != VALUE_NONE;
-    w->result->old_bytes = was ? item_size(w->old.item) : 0;
-    TRY(check_condition(ctx, w));
-    TRY(make_new_item(ctx, w, &item));
     bool is = value_type(item) != VALUE_NONE;
-    w->result->new_bytes = is ? item_size(item) : 0;
     struct changes changes;
     changes.count = 1;
     changes.at[0] = (struct change){
@@ -262,6 +337,10 @@ static enum status execute(struct context *ctx, struct writing *w)
         TRY(replica_serves(w->replica));
         if (UNLIKELY(w->replica->overlay_bytes >= REPLICA_OVERLAY_BYTES_MAX))
             continue; /* others came first while the page was read */
+        if (UNLIKELY(is_long(w))) {
+            TRY(evaluate_ahead(ctx, w));
+            continue;
+        }
         *w->result = (struct write_result){0};
         w->slot = w->observed_slot;
         fiber_no_wait_begin(ctx);
@@ -292,14 +371,23 @@ void node_write(struct context *ctx, struct replica_service *service,
         return;
     }
     uint64_t slot_max = 0;
+    size_t work = 0; /* since others had their turn */
     for (uint32_t i = 0; i < count; i++) {
         struct writing w = {.replica = replica,
                             .target = target,
                             .write = &writes[i],
                             .result = &results[i],
                             .error = &errors[i]};
+        buffer_init(&w.made, ctx->env->heap, NODE_SCRATCH_BYTES_MAX);
+        w.made.budget = ctx->arena.budget;
         statuses[i] = execute(ctx, &w);
+        buffer_release(&w.made);
         slot_max = MAX(slot_max, w.slot);
+        work += results[i].old_bytes + results[i].new_bytes;
+        if (UNLIKELY(work >= PAUSE_BYTES) && i + 1 < count) {
+            work = 0;
+            context_yield(ctx);
+        }
     }
     /* Slots commit in order: one wait is enough for all.  What was refused rests on images that
      * must be committed too. */

@@ -5,6 +5,16 @@
 
 #include "node/node_private.h"
 
+/* What a write on a large item comes to, evaluated ahead. */
+struct outcome {
+    bool known;
+    uint64_t version; /* of the old item that it rests on */
+    enum status status;
+    uint32_t old_bytes, new_bytes;
+    struct value item; /* the new one, in writing.made */
+    struct error error;
+};
+
 struct writing {
     struct replica *replica;
     const struct replica_target *target;
@@ -16,6 +26,9 @@ struct writing {
     uint64_t slot;             /* to be committed before the answer: its own, or the one observed */
     bool has_size;             /* of a table with local indexes: its item collection has a row of */
     uint64_t collection_bytes; /* its size, which says this */
+    uint32_t ahead_tries;
+    struct outcome ahead;
+    struct buffer made; /* the new item that was evaluated ahead */
 };
 
 /* One mutation to be. */

@@ -72,6 +72,8 @@ enum status router_check_writes(struct context *ctx, struct router *router,
                                 struct error *error)
 {
     struct batch_key keys[BATCH_WRITE_MAX];
+    struct pause pause = context_pause(ctx);
+    struct pause_meter meter = {.pause = &pause};
     ASSERT(count <= BATCH_WRITE_MAX);
     for (uint32_t i = 0; i < count; i++) {
         const struct table *table;
@@ -79,6 +81,7 @@ enum status router_check_writes(struct context *ctx, struct router *router,
         TRY(router_table(router, requests[i].table, &table, error));
         TRY(encode_write(ctx, table, &requests[i], &key, error));
         TRY(add_key(keys, i, table->id, &key, &ctx->arena, error));
+        pause_after(&meter, requests[i].item.bytes);
     }
     return STATUS_OK;
 }
@@ -158,6 +161,8 @@ static void wait_for_parts(struct context *ctx, struct batch *batch)
 static enum status divide(struct context *ctx, struct batch *batch, uint32_t count,
                           struct error *error)
 {
+    struct pause pause = context_pause(ctx);
+    struct pause_meter meter = {.pause = &pause};
     for (uint32_t i = 0; i < count; i++) {
         const struct table *table;
         struct key key;
@@ -180,6 +185,7 @@ static enum status divide(struct context *ctx, struct batch *batch, uint32_t cou
         }
         struct batch_part *part = &batch->parts[p];
         part->indexes[part->count++] = i;
+        pause_after(&meter, batch->requests[i].item.bytes);
     }
     return STATUS_OK;
 }

@@ -30,6 +30,23 @@ static bool decode_groups(const uint8_t *at, size_t count, uint8_t *to)
     return valid != 0;
 }
 
+/* Decode many; false: one is none, and *bad is the place of the part that holds it. */
+static bool decode_all(const uint8_t *at, size_t count, uint8_t *to, const struct pause *pause,
+                       size_t *bad)
+{
+    for (size_t done = 0; done < count;) {
+        size_t part = MIN(count - done, PAUSE_BYTES);
+        *bad = done;
+        if (!decode_groups(at + done, part, to + done / 4 * 3))
+            return false;
+        done += part;
+        if (done < count)
+            pause_run(pause);
+    }
+    *bad = count;
+    return true;
+}
+
 /* The last group, of 2 or 3 digits and padding: its unused bits must be zero. */
 static bool decode_last(const uint8_t *at, size_t digits, uint8_t *to)
 {
@@ -44,14 +61,15 @@ static bool decode_last(const uint8_t *at, size_t digits, uint8_t *to)
     return (v & (digits == 3 ? 0xffu : 0xffffu)) == 0;
 }
 
-/* Which of the digits at `at` is none, or that the unused bits of the last are not zero. */
-static struct bytes explain(const uint8_t *at, size_t digits, struct arena *arena)
+/* Which of the digits at `at`, from `from` on, is none, or that the unused bits of the last are not
+ * zero. */
+static struct bytes explain(const uint8_t *at, size_t from, size_t digits, struct arena *arena)
 {
     uint8_t last = digits > 0 ? digit_values[at[digits - 1]] : 0;
     uint32_t unused = digits % 4 == 2 ? 15 : digits % 4 == 3 ? 3 : 0;
     if (last != 0 && ((last - 1u) & unused) != 0)
         return BYTES("Invalid last non-pad Base64 character dectected");
-    size_t i = 0;
+    size_t i = from;
     while (i < digits && digit_values[at[i]] != 0)
         i++;
     const uint8_t *end = i < digits && at[i] >= 0x80 ? json_utf8_end(at + i, at + digits) : NULL;
@@ -61,6 +79,12 @@ static struct bytes explain(const uint8_t *at, size_t digits, struct arena *aren
 
 enum status base64_decode(struct bytes text, struct arena *arena, struct bytes *content,
                           struct bytes *message)
+{
+    return base64_decode_paused(text, arena, NULL, content, message);
+}
+
+enum status base64_decode_paused(struct bytes text, struct arena *arena, const struct pause *pause,
+                                 struct bytes *content, struct bytes *message)
 {
     if (text.count % 4 != 0) {
         *message = arena_format(
@@ -76,9 +100,10 @@ enum status base64_decode(struct bytes text, struct arena *arena, struct bytes *
     uint8_t *to = arena_alloc(arena, text.count / 4 * 3 + 1);
     if (to == NULL)
         return STATUS_NO_MEMORY;
-    if (!decode_groups(text.at, whole, to) ||
+    size_t bad;
+    if (!decode_all(text.at, whole, to, pause, &bad) ||
         (rest > 0 && !decode_last(text.at + whole, rest, to + whole / 4 * 3))) {
-        *message = explain(text.at, digits, arena);
+        *message = explain(text.at, bad, digits, arena);
         return message->at != NULL ? STATUS_INVALID : STATUS_NO_MEMORY;
     }
     *content = bytes_of(to, whole / 4 * 3 + (rest > 0 ? rest - 1 : 0));

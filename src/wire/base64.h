@@ -9,6 +9,7 @@
 
 #include "base/arena.h"
 #include "base/bytes.h"
+#include "base/pause.h"
 #include "base/status.h"
 
 /* Decode `text` into the arena.
@@ -16,5 +17,10 @@
  *   STATUS_NO_MEMORY  the arena is full */
 MUST_USE enum status base64_decode(struct bytes text, struct arena *arena, struct bytes *content,
                                    struct bytes *message);
+
+/* The same of a text that may be long, with pauses. */
+MUST_USE enum status base64_decode_paused(struct bytes text, struct arena *arena,
+                                          const struct pause *pause, struct bytes *content,
+                                          struct bytes *message);
 
 #endif

@@ -247,6 +247,8 @@ void http_exchange_run(struct context *ctx, void *argument)
         server->stats.requests++;
         server->options.handle(ctx, server->options.owner, &x.request, &x.response);
     }
+    if (UNLIKELY(x.response.body.count > PAUSE_BYTES))
+        context_yield(ctx); /* it has taken long enough to make it */
     answer(ctx, &x, connection, status != STATUS_OK);
     release(&x);
 }

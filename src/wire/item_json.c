@@ -20,6 +20,9 @@
     BYTES("Nesting Levels have exceeded supported limits: Attributes in the item have nested "     \
           "levels beyond supported limit")
 
+/* Of a number's text; a bound of ours, zeros before and behind it included. */
+#define NUMBER_BYTES_MAX 65536u
+
 #define EMPTY_NAME BYTES(INVALID_VALUES "Empty attribute name")
 #define LONG_NAME                                                                                  \
     BYTES(INVALID_VALUES "Attribute name has exceeded the maximum size limit of 65535 bytes")
@@ -104,6 +107,10 @@ static void read_number(struct reading *r)
     enum number_fault fault;
     if (!take_string(r, JSON_WANT_STRING, &text))
         return;
+    if (UNLIKELY(text.count > NUMBER_BYTES_MAX)) {
+        refuse(r, number_fault_text(NUMBER_FAULT_DIGITS));
+        return;
+    }
     if (LIKELY(number_parse(text, &number, &fault) == STATUS_OK)) {
         value_write_number(r->w, &number);
         return;
@@ -119,7 +126,7 @@ static void read_binary(struct reading *r)
     struct bytes text, content, message;
     if (!take_string(r, JSON_WANT_BLOB, &text))
         return;
-    enum status status = base64_decode(text, r->arena, &content, &message);
+    enum status status = base64_decode_paused(text, r->arena, r->s->pause, &content, &message);
     if (LIKELY(status == STATUS_OK))
         value_write_binary(r->w, content);
     else if (status == STATUS_INVALID)
@@ -411,6 +418,7 @@ enum status item_json_read_value(struct json_scanner *s, struct value_writer *w,
                                  struct arena *arena, struct item_json_fault *fault)
 {
     struct reading r = {.s = s, .w = w, .arena = arena, .fault = fault};
+    w->meter.pause = s->pause;
     read_value(&r, 1);
     return outcome(&r);
 }
@@ -419,6 +427,7 @@ enum status item_json_read_map(struct json_scanner *s, struct value_writer *w, s
                                struct item_json_fault *fault)
 {
     struct reading r = {.s = s, .w = w, .arena = arena, .fault = fault};
+    w->meter.pause = s->pause;
     read_map(&r, 1);
     return outcome(&r);
 }

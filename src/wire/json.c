@@ -7,18 +7,21 @@ void json_scanner_init(struct json_scanner *s, struct bytes body, struct arena *
 {
     const uint8_t *at = body.count > 0 ? body.at : (const uint8_t *)"";
     *s = (struct json_scanner){
-        .at = at, .end = at + body.count, .arena = arena, .pause_at = UINTPTR_MAX};
+        .at = at, .end = at + body.count, .limit = at + body.count, .arena = arena};
 }
 
 void json_scanner_pause(struct json_scanner *s, const struct pause *pause)
 {
     s->pause = pause;
-    s->pause_at = pause != NULL ? (uintptr_t)s->at + PAUSE_BYTES : UINTPTR_MAX;
+    s->limit = pause != NULL ? s->at + MIN((size_t)(s->end - s->at), PAUSE_BYTES) : s->end;
 }
 
-static COLD void take_pause(struct json_scanner *s)
+/* `at` has reached the limit. */
+static COLD void take_pause(struct json_scanner *s, const uint8_t *at)
 {
-    s->pause_at = (uintptr_t)s->at + PAUSE_BYTES;
+    if (at >= s->end)
+        return;
+    s->limit = at + MIN((size_t)(s->end - at), PAUSE_BYTES);
     pause_run(s->pause);
 }
 
@@ -32,8 +35,14 @@ static COLD void fail(struct json_scanner *s)
 static inline void skip_space(struct json_scanner *s)
 {
     const uint8_t *at = s->at;
-    while (at < s->end && *at <= ' ' && (*at == ' ' || *at == '\n' || *at == '\r' || *at == '\t'))
-        at++;
+    for (;;) {
+        while (at < s->limit && *at <= ' ' &&
+               (*at == ' ' || *at == '\n' || *at == '\r' || *at == '\t'))
+            at++;
+        if (LIKELY(at < s->limit) || at >= s->end)
+            break;
+        take_pause(s, at);
+    }
     s->at = at;
 }
 
@@ -110,8 +119,8 @@ void json_array_begin(struct json_scanner *s)
 /* Is there another member before `bracket`?  Takes the comma before it, or the bracket. */
 static inline bool more(struct json_scanner *s, uint8_t bracket)
 {
-    if (UNLIKELY((uintptr_t)s->at >= s->pause_at))
-        take_pause(s);
+    if (UNLIKELY(s->at >= s->limit))
+        take_pause(s, s->at);
     bool first = s->first;
     s->first = false;
     if (take(s, bracket)) {
@@ -229,14 +238,26 @@ static bool decode_escape(const uint8_t **at, const uint8_t *end, uint8_t **to)
     return true;
 }
 
+#define ESCAPE_WORK ((size_t)8) /* of one escape or letter, beside its bytes */
+
+/* The quote that ends the string in which `at` is, or `end`. */
+static const uint8_t *string_close(const uint8_t *at, const uint8_t *end, struct pause_meter *meter)
+{
+    while (at < end && *at != '"') {
+        size_t step = *at == '\\' && end - at > 1 ? 2 : 1;
+        at += step;
+        pause_after(meter, step);
+    }
+    return at;
+}
+
 /* The rest of a string with escapes, from `at` in the text that began at `start`.  No escape is
  * shorter than what it means, so what is left of the body bounds it. */
 static COLD struct bytes decode_string(struct json_scanner *s, const uint8_t *start,
                                        const uint8_t *at)
 {
-    const uint8_t *close = at;
-    while (close < s->end && *close != '"')
-        close += *close == '\\' && s->end - close > 1 ? 2 : 1;
+    struct pause_meter meter = {.pause = s->pause};
+    const uint8_t *close = string_close(at, s->end, &meter);
     uint8_t *text = arena_alloc(s->arena, MAX((size_t)(close - start), (size_t)1));
     if (close >= s->end || text == NULL) {
         fail(s);
@@ -245,19 +266,24 @@ static COLD struct bytes decode_string(struct json_scanner *s, const uint8_t *st
     uint8_t *to = text;
     const uint8_t *run = start;
     for (;;) {
-        at = json_find_stop(at, close, true);
+        const uint8_t *from = at;
+        at = json_find_stop(at, at + MIN((size_t)(close - at), PAUSE_BYTES), true);
+        pause_after(&meter, (size_t)(at - from) + ESCAPE_WORK);
         if (at < close && *at >= 0x80) {
             at = json_utf8_end(at, close);
             if (at == NULL)
                 break;
             continue;
         }
-        memcpy(to, run, (size_t)(at - run));
+        pause_copy(&meter, to, run, (size_t)(at - run));
         to += at - run;
+        run = at;
         if (at == close) {
             s->at = close + 1;
             return bytes_of(text, (size_t)(to - text));
         }
+        if (!json_stops(*at, true))
+            continue;
         at++;
         if (at[-1] != '\\' || !decode_escape(&at, close, &to))
             break;
@@ -277,9 +303,13 @@ struct bytes json_string(struct json_scanner *s)
     const uint8_t *start = s->at;
     const uint8_t *at = start;
     for (;;) {
-        at = json_find_stop(at, s->end, true);
-        if (UNLIKELY(at == s->end))
-            break;
+        at = json_find_stop(at, s->limit, true);
+        if (UNLIKELY(at >= s->limit)) {
+            if (at >= s->end)
+                break;
+            take_pause(s, at);
+            continue;
+        }
         if (LIKELY(*at == '"')) {
             s->at = at + 1;
             return bytes_of(start, (size_t)(at - start));
@@ -334,8 +364,9 @@ struct bytes json_number(struct json_scanner *s)
     s->taken = true;
     skip_space(s);
     const uint8_t *start = s->at;
-    const uint8_t *end = number_end(start, s->end);
-    if (end == NULL) {
+    size_t rest = (size_t)(s->end - start);
+    const uint8_t *end = number_end(start, start + MIN(rest, (size_t)JSON_NUMBER_BYTES_MAX));
+    if (end == NULL || (size_t)(end - start) >= JSON_NUMBER_BYTES_MAX) {
         fail(s);
         return (struct bytes){0};
     }

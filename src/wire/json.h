@@ -16,7 +16,8 @@
 #include "base/pause.h"
 #include "base/status.h"
 
-#define JSON_DEPTH_MAX 128u
+#define JSON_DEPTH_MAX        128u
+#define JSON_NUMBER_BYTES_MAX 65536u /* of a number's text */
 
 enum json_type {
     JSON_END, /* the end of the body */
@@ -32,19 +33,20 @@ enum json_type {
 struct json_scanner {
     const uint8_t *at;
     const uint8_t *end;
-    struct arena *arena; /* for strings with escapes */
+    struct arena *arena;  /* for strings with escapes */
+    const uint8_t *limit; /* where to pause next, at most the end */
     const struct pause *pause;
-    uintptr_t pause_at; /* the place in the body at which to pause next; UINTPTR_MAX: never */
     uint32_t depth;
     bool first;  /* the innermost object or array has had no member yet */
     bool taken;  /* a value was begun */
-    bool failed; /* not JSON, or over a bound (depth, the arena): every later call gives END, false
-                    or the empty run */
+    bool failed; /* not JSON, or over a bound (depth, a number, the arena): every later call gives
+                    END, false or the empty run */
 };
 
 void json_scanner_init(struct json_scanner *s, struct bytes body, struct arena *arena);
 
-/* Pause between members and elements; NULL: never, as after json_scanner_init. */
+/* Pause after each PAUSE_BYTES of the body, in the midst of strings too; NULL: never, as after
+ * json_scanner_init. */
 void json_scanner_pause(struct json_scanner *s, const struct pause *pause);
 
 /* The type of the value that comes next, without taking it. */
@@ -76,7 +78,7 @@ void json_array_begin(struct json_scanner *s);
 bool json_array_next(struct json_scanner *s);
 
 struct bytes json_string(struct json_scanner *s); /* the decoded text */
-struct bytes json_number(struct json_scanner *s); /* its text */
+struct bytes json_number(struct json_scanner *s); /* its text, under JSON_NUMBER_BYTES_MAX */
 bool json_boolean(struct json_scanner *s);
 void json_null(struct json_scanner *s);
 void json_skip(struct json_scanner *s); /* any value */

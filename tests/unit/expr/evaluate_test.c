@@ -185,6 +185,45 @@ static void holds_without_an_item(void **state)
     fixture_release(&f);
 }
 
+static void count_pause(void *count)
+{
+    ++*(unsigned *)count;
+}
+
+/* Each operator on an item of PAUSE_BYTES is worth a pause; on a small one none is. */
+static void long_conditions_pause(void **state)
+{
+    (void)state;
+    static struct fixture f;
+    fixture_init(&f);
+    struct expr_fault fault;
+    bool holds;
+    char text[1200] = "";
+    for (int i = 0; i < 50; i++)
+        strcat(text, i > 0 ? " OR contains(s, :v)" : "contains(s, :v)");
+    struct expr_program program = must_compile(&f, EXPR_CONDITION, text, NULL, "{:v=\"b\"}");
+    for (int large = 0; large < 2; large++) {
+        uint8_t *content = arena_alloc(&f.arena, PAUSE_BYTES);
+        memset(content, 'a', PAUSE_BYTES);
+        struct value_writer w;
+        struct value item;
+        value_writer_init(&w, fixture_buffer(&f));
+        value_write_begin(&w, VALUE_M);
+        value_write_name(&w, BYTES("s"));
+        value_write_string(&w, bytes_of(content, large ? PAUSE_BYTES : 10));
+        value_write_end(&w);
+        assert_int_equal(value_writer_finish(&w, &item), STATUS_OK);
+        unsigned count = 0;
+        struct pause pause = {count_pause, &count};
+        assert_int_equal(expr_evaluate_paused(&program, item, &pause, &f.arena, &holds, &fault),
+                         STATUS_OK);
+        assert_false(holds);
+        assert_int_equal(count, large ? 50 : 0);
+        assert_true(expr_work_max(&program, item) >= 50 * (uint64_t)item.bytes);
+    }
+    fixture_release(&f);
+}
+
 /* ---- Random conditions against trees ---- */
 
 /* A condition as a tree over the numbers a0..a3 (a3 is not there) and the values :v0..:v3, which
@@ -357,6 +396,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(says_what_the_service_says),
         cmocka_unit_test(holds_without_an_item),
+        cmocka_unit_test(long_conditions_pause),
         cmocka_unit_test(agrees_with_a_plain_interpreter),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

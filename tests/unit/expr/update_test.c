@@ -339,6 +339,73 @@ static void agrees_with_a_plain_model(void **state)
     fixture_release(&f);
 }
 
+static void count_pause(void *count)
+{
+    ++*(unsigned *)count;
+}
+
+#define ELEMENTS 40000u
+
+/* A set of ELEMENTS numbers, from `first` on. */
+static struct value many_numbers(struct fixture *f, uint32_t first)
+{
+    struct value_writer w;
+    struct value set = VALUE_ABSENT;
+    value_writer_init(&w, fixture_buffer(f));
+    value_write_begin(&w, VALUE_M);
+    value_write_name(&w, BYTES(":s"));
+    value_write_begin(&w, VALUE_NS);
+    for (uint32_t i = 0; i < ELEMENTS; i++) {
+        struct number number;
+        number_from_u64(first + i, &number);
+        value_write_number(&w, &number);
+    }
+    value_write_end(&w);
+    value_write_end(&w);
+    assert_int_equal(value_writer_finish(&w, &set), STATUS_OK);
+    return set;
+}
+
+/* Sets merged, and paths looked up: with pauses, and the same result. */
+static void long_updates_pause(void **state)
+{
+    (void)state;
+    static const char *const texts[] = {"ADD #s :s", "DELETE #s :s",
+                                        "SET a = #s, b = #s, c = #s, d = #s"};
+    static struct fixture f;
+    fixture_init(&f);
+    for (size_t i = 0; i < ARRAY_COUNT(texts); i++) {
+        struct expr_name name = {.placeholder = BYTES("#s"), .name = BYTES(":s")};
+        struct expr_scope scope = {.arena = &f.arena,
+                                   .names = &name,
+                                   .name_count = 1,
+                                   .names_given = true,
+                                   .values_given = i < 2};
+        if (i < 2)
+            scope.values = many_numbers(&f, ELEMENTS / 2);
+        struct expr_fault fault = {0};
+        struct expr_program program;
+        assert_int_equal(expr_scope_init(&scope, &f.arena, &fault), STATUS_OK);
+        assert_int_equal(
+            expr_compile(&scope, EXPR_UPDATE, bytes_of_text(texts[i]), &program, &fault),
+            STATUS_OK);
+        struct value old = many_numbers(&f, 0), results[2];
+        unsigned count = 0;
+        struct pause pause = {count_pause, &count};
+        for (int paused = 0; paused < 2; paused++) {
+            struct value_writer w;
+            value_writer_init(&w, fixture_buffer(&f));
+            w.meter.pause = paused ? &pause : NULL;
+            assert_int_equal(expr_update(&program, old, old, &w, &f.arena, &fault), STATUS_OK);
+            assert_int_equal(value_writer_finish(&w, &results[paused]), STATUS_OK);
+        }
+        assert_true(value_equal(results[0], results[1]));
+        assert_true(count >= (i < 2 ? ELEMENTS * PAUSE_STEP_WORK / PAUSE_BYTES : 4));
+        fixture_reset(&f);
+    }
+    fixture_release(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -347,6 +414,7 @@ int main(void)
         cmocka_unit_test(updates_without_actions_keep_the_item),
         cmocka_unit_test(shows_what_was_updated),
         cmocka_unit_test(agrees_with_a_plain_model),
+        cmocka_unit_test(long_updates_pause),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -324,6 +324,9 @@ static void counts_bytes_as_measured_on_the_service(void **state)
     for (size_t i = 0; i < ARRAY_COUNT(measured); i++) {
         struct number number = parse(measured[i].text);
         assert_int_equal(number_size(&number), measured[i].bytes);
+        uint8_t encoded[NUMBER_ENCODED_BYTES_MAX];
+        size_t count = number_encode(&number, encoded);
+        assert_int_equal(number_encoded_size(bytes_of(encoded, count)), measured[i].bytes);
     }
 }
 

@@ -561,6 +561,46 @@ static void types_have_their_wire_names(void **state)
         assert_string_equal(value_type_name((enum value_type)type), names[type]);
 }
 
+static void count_pause(void *count)
+{
+    ++*(unsigned *)count;
+}
+
+/* 100,000 elements, sorted by a merge of log2(100000 / 16) = 13 passes: each comparison is work. */
+static void sorting_many_elements_pauses(void **state)
+{
+    (void)state;
+    const uint32_t elements = 100000;
+    struct fixture f;
+    setup(&f);
+    unsigned pauses = 0;
+    struct pause pause = {count_pause, &pauses};
+    f.w.meter.pause = &pause;
+    value_write_begin(&f.w, VALUE_SS);
+    for (uint32_t i = 0; i < elements; i++) {
+        char text[16];
+        snprintf(text, sizeof(text), "%06u", i * 7919 % elements);
+        value_write_string(&f.w, bytes_of_text(text));
+    }
+    unsigned before = pauses;
+    value_write_end(&f.w);
+    assert_true(pauses - before >= elements * 13 / 2 * PAUSE_STEP_WORK / PAUSE_BYTES);
+    assert_true(pauses - before >= 100);
+    assert_int_equal(value_count(finish(&f)), elements);
+
+    restart(&f);
+    unsigned small = 0;
+    struct pause small_pause = {count_pause, &small};
+    f.w.meter.pause = &small_pause;
+    value_write_begin(&f.w, VALUE_SS);
+    value_write_string(&f.w, BYTES("b"));
+    value_write_string(&f.w, BYTES("a"));
+    value_write_end(&f.w);
+    (void)finish(&f);
+    assert_int_equal(small, 0);
+    teardown(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -578,6 +618,7 @@ int main(void)
         cmocka_unit_test(accepts_one_form_only),
         cmocka_unit_test(rows_carry_their_header),
         cmocka_unit_test(types_have_their_wire_names),
+        cmocka_unit_test(sorting_many_elements_pauses),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

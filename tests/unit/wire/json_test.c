@@ -523,6 +523,106 @@ static void names_what_a_member_does_not_take(void **state)
     teardown(&f);
 }
 
+/* ---- Pauses ---- */
+
+static void count_pause(void *count)
+{
+    ++*(unsigned *)count;
+}
+
+/* A string of `times` times `unit` between two quotes. */
+static struct bytes repeated(const char *unit, size_t times)
+{
+    size_t length = strlen(unit);
+    uint8_t *at = malloc(length * times + 2);
+    assert_non_null(at);
+    at[0] = at[length * times + 1] = '"';
+    for (size_t i = 0; i < times; i++)
+        memcpy(at + 1 + i * length, unit, length);
+    return bytes_of(at, length * times + 2);
+}
+
+/* After each PAUSE_BYTES at the latest, and with the same outcome; a short body has none. */
+static void pauses_within_one_value(void **state)
+{
+    (void)state;
+    static const char *const units[] = {"a", "\xc3\xa9", "\\n", "\\u00e9", "aaaaaaaaaaa\\n"};
+    struct heap heap;
+    struct arena arena;
+    heap_init(&heap, false);
+    arena_init(&arena, &heap, 64u << 20);
+    for (size_t i = 0; i < ARRAY_COUNT(units); i++) {
+        struct bytes body = repeated(units[i], 8 * PAUSE_BYTES / strlen(units[i]));
+        struct json_scanner plain, paused;
+        unsigned count = 0;
+        struct pause pause = {count_pause, &count};
+        json_scanner_init(&plain, body, &arena);
+        json_scanner_init(&paused, body, &arena);
+        json_scanner_pause(&paused, &pause);
+        struct bytes expected = json_string(&plain);
+        struct bytes found = json_string(&paused);
+        assert_true(count >= 7);
+        assert_true(bytes_equal(expected, found));
+        assert_int_equal(json_scanner_finish(&paused), STATUS_OK);
+        free((void *)(uintptr_t)body.at);
+        arena_reset(&arena);
+    }
+    struct bytes body = repeated(" ", 4 * PAUSE_BYTES);
+    struct json_scanner scanner;
+    unsigned count = 0;
+    struct pause pause = {count_pause, &count};
+    json_scanner_init(&scanner, bytes_of(body.at + 1, body.count - 2), &arena);
+    json_scanner_pause(&scanner, &pause);
+    assert_int_equal(json_peek(&scanner), JSON_END);
+    assert_int_equal(count, 3);
+    json_scanner_init(&scanner, BYTES("{\"a\": [1, \"b\"]}"), &arena);
+    json_scanner_pause(&scanner, &pause);
+    json_skip(&scanner);
+    assert_int_equal(json_scanner_finish(&scanner), STATUS_OK);
+    assert_int_equal(count, 3);
+    free((void *)(uintptr_t)body.at);
+    arena_release(&arena);
+}
+
+static void numbers_have_a_bound(void **state)
+{
+    (void)state;
+    struct fixture f;
+    setup(&f);
+    struct bytes body = repeated("1", JSON_NUMBER_BYTES_MAX + 1);
+    json_scanner_init(&f.scanner, bytes_of(body.at + 1, JSON_NUMBER_BYTES_MAX - 1), &f.arena);
+    assert_int_equal(json_number(&f.scanner).count, JSON_NUMBER_BYTES_MAX - 1);
+    json_scanner_init(&f.scanner, bytes_of(body.at + 1, JSON_NUMBER_BYTES_MAX), &f.arena);
+    (void)json_number(&f.scanner);
+    assert_true(f.scanner.failed);
+    free((void *)(uintptr_t)body.at);
+    teardown(&f);
+}
+
+static void base64_pauses(void **state)
+{
+    (void)state;
+    struct heap heap;
+    struct arena arena;
+    heap_init(&heap, false);
+    arena_init(&arena, &heap, 64u << 20);
+    struct bytes body = repeated("QUJD", PAUSE_BYTES);
+    struct bytes text = bytes_of(body.at + 1, body.count - 2), content, message;
+    unsigned count = 0;
+    struct pause pause = {count_pause, &count};
+    assert_int_equal(base64_decode_paused(text, &arena, &pause, &content, &message), STATUS_OK);
+    assert_int_equal(count, 3);
+    assert_int_equal(content.count, 3 * PAUSE_BYTES);
+    for (size_t i = 0; i < content.count; i++)
+        assert_int_equal(content.at[i], 'A' + i % 3);
+    ((uint8_t *)(uintptr_t)text.at)[3 * PAUSE_BYTES + 1] = '!';
+    assert_int_equal(base64_decode_paused(text, &arena, &pause, &content, &message),
+                     STATUS_INVALID);
+    assert_true(bytes_equal(message, BYTES("Invalid Base64 character: '!'")));
+    free((void *)(uintptr_t)body.at);
+    arena_release(&arena);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -539,6 +639,9 @@ int main(void)
         cmocka_unit_test(base64_there_and_back),
         cmocka_unit_test(strings_there_and_back),
         cmocka_unit_test(names_what_a_member_does_not_take),
+        cmocka_unit_test(pauses_within_one_value),
+        cmocka_unit_test(numbers_have_a_bound),
+        cmocka_unit_test(base64_pauses),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
