@@ -132,6 +132,13 @@ struct workload_request workload_append(struct workload *workload,
                              "\"ExpressionAttributeValues\":{\":pk\":{\"S\":\"" PK_FORMAT "\"}}}",
                              table, item / WORKLOAD_GROUP);
         break;
+    case WORKLOAD_SELECT:
+        item -= item % WORKLOAD_GROUP;
+        buffer_append_format(body,
+                             "{\"Statement\":\"SELECT * FROM \\\"%s\\\" WHERE pk = ?\","
+                             "\"Parameters\":[{\"S\":\"" PK_FORMAT "\"}]}",
+                             table, item / WORKLOAD_GROUP);
+        break;
     case WORKLOAD_BATCH_GET:
         item = append_batch_get(workload, body);
         break;

@@ -2,7 +2,7 @@
  *
  * The table has a partition key "pk" and a sort key "sk", both strings; an item has five attributes
  * and WORKLOAD_ITEM_BYTES as the service counts bytes.  Ten items share a partition key, which is
- * what Query asks for.  Item number n is (pk = "user#" n / 10, sk = "order#" n % 10).
+ * what Query asks for, and ExecuteStatement with a SELECT.  Item number n is (pk = "user#" n / 10, sk = "order#" n % 10).
  */
 #ifndef LOAD_WORKLOAD_H
 #define LOAD_WORKLOAD_H
@@ -26,6 +26,7 @@
     X(PUT_ITEM, "PutItem")                                                                         \
     X(UPDATE_ITEM, "UpdateItem")                                                                   \
     X(QUERY, "Query")                                                                              \
+    X(SELECT, "ExecuteStatement")                                                                  \
     X(BATCH_GET, "BatchGetItem")                                                                   \
     X(BATCH_WRITE, "BatchWriteItem")                                                               \
     X(LIST_TABLES, "ListTables")                                                                   \

@@ -16,6 +16,7 @@ void workload_answer_bounds(enum workload_operation operation, size_t *min, size
         *max = item_max;
         break;
     case WORKLOAD_QUERY:
+    case WORKLOAD_SELECT:
         *min = WORKLOAD_GROUP * item_min;
         *max = WORKLOAD_GROUP * item_max;
         break;
@@ -128,6 +129,7 @@ static uint32_t items_expected(enum workload_operation operation)
     case WORKLOAD_GET_ITEM:
         return 1;
     case WORKLOAD_QUERY:
+    case WORKLOAD_SELECT:
         return WORKLOAD_GROUP;
     case WORKLOAD_BATCH_GET:
         return WORKLOAD_BATCH;

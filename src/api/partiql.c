@@ -72,8 +72,8 @@ void write_partiql_item(struct json_writer *json, const struct partiql_statement
 
 /* ---- SELECT ---- */
 
-/* Of Queries a page has this many: "Results are returned in pages of up to 10 items.  If the IN list
- * contains more values, you must use the NextToken returned in the response" (Developer Guide,
+/* Of Queries a page has this many: "Results are returned in pages of up to 10 items.  If the IN
+ * list contains more values, you must use the NextToken returned in the response" (Developer Guide,
  * "PartiQL arithmetic, comparison, and logical operators for DynamoDB"). */
 #define PAGE_QUERIES_MAX 10u
 
