@@ -1,6 +1,7 @@
 #include "api/api.h"
 
 #include "api/api_private.h"
+#include "api/inject.h"
 #include "base/assert.h"
 
 #define SCRATCH_BYTES_MAX  (8u * 1024u * 1024u) /* of one projected item */
@@ -16,6 +17,7 @@ enum status api_open(struct env *env, const struct api_options *options, struct 
     *api = (struct api){.env = env, .options = *options};
     buffer_init(&api->scratch, env->heap, SCRATCH_BYTES_MAX);
     wait_queue_init(&api->large_queue);
+    list_init(&api->injects);
     enum status status =
         sigv4_verifier_open(env->heap, options->credentials, env_random_u64(env), &api->verifier);
     if (status != STATUS_OK) {
@@ -29,6 +31,7 @@ enum status api_open(struct env *env, const struct api_options *options, struct 
 void api_close(struct api *api)
 {
     struct heap *heap = api->env->heap;
+    api_inject_clear(api);
     for (uint32_t i = 0; i < API_OPERATION_COUNT; i++)
         heap_free(heap, api->stats[i], sizeof(*api->stats[i]));
     sigv4_verifier_close(api->verifier);
@@ -300,6 +303,8 @@ static void serve(struct context *ctx, struct api *api, const struct api_operati
     json_writer_init(&call.json, &response->body);
     response->body.owed = !operation->reads;
     enum status status = verify(ctx, api, request, &call.error);
+    if (UNLIKELY(api->inject_count > 0) && status == STATUS_OK)
+        status = call_inject(&call);
     if (status == STATUS_OK)
         status = run(&call);
     if (status != STATUS_OK) {

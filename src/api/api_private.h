@@ -47,6 +47,9 @@ struct api {
     uint64_t unnamed;
     uint32_t large_answers;        /* of BatchGetItem, in the making */
     struct wait_queue large_queue; /* for making one, in order of arrival */
+    struct list injects;           /* inject.c: what requests are to meet; in order */
+    uint32_t inject_count;
+    uint64_t inject_last_id;
 };
 
 struct api_call {
@@ -70,6 +73,12 @@ static inline struct router *call_router(const struct api_call *call)
 {
     return call->api->options.router;
 }
+
+/* ---- inject.c ---- */
+
+/* Let the call meet what is injected for it.
+ *   STATUS_INVALID  call->error is what was injected */
+MUST_USE enum status call_inject(struct api_call *call);
 
 /* ---- answer.c: refusals ---- */
 

@@ -21,6 +21,7 @@
     "Where\n"                                                                                      \
     "  --listen HOST:PORT        endpoint for clients (127.0.0.1:8000; port 0: any free one)\n"    \
     "  --admin HOST:PORT         /metrics, /live and /ready; HOST may be left out (127.0.0.1)\n"   \
+    "  --admin-testing           on it, for tests: reset, snapshots, injected errors, the clock\n" \
     "  --data DIR                where the data is (./trine-data)\n"                               \
     "  --in-memory               keep all data in memory; a stop loses it\n"                       \
     "  --seed DIR                before it is ready, create tables of DIR/*.table.json and load\n" \
@@ -120,6 +121,13 @@ static bool set_admin(struct arguments *a, const char *value)
 {
     a->server.admin_host = a->admin_host;
     return parse_address(value, true, a->admin_host, &a->server.admin_port);
+}
+
+static bool set_admin_testing(struct arguments *a, const char *value)
+{
+    (void)value;
+    a->server.admin_testing = true;
+    return true;
 }
 
 static bool set_data(struct arguments *a, const char *value)
@@ -259,6 +267,7 @@ static bool set_examples(struct arguments *a, const char *value)
 static const struct option options[] = {
     {"--listen", true, "HOST:PORT", set_listen},
     {"--admin", true, "HOST:PORT or PORT", set_admin},
+    {"--admin-testing", false, "", set_admin_testing},
     {"--data", true, "a directory", set_data},
     {"--in-memory", false, "", set_in_memory},
     {"--seed", true, "a directory", set_seed},
@@ -305,6 +314,8 @@ static enum arguments_outcome check_together(struct arguments *a, bool data_give
         return fault(a, "--tls-cert and --tls-key go together");
     if (a->server.in_memory && data_given)
         return fault(a, "--in-memory and --data exclude each other");
+    if (a->server.admin_testing && a->server.admin_host == NULL)
+        return fault(a, "--admin-testing needs --admin HOST:PORT, where it is served");
     if (a->credentials_path != NULL && a->accept_any_credentials)
         return fault(a, "--credentials and --accept-any-credentials exclude each other");
     if (a->credentials_path == NULL && !a->accept_any_credentials && !is_loopback(a->host))

@@ -43,6 +43,7 @@ struct server {
     struct http_server *http;
     struct http_server *admin;
     struct ops ops;
+    struct testing testing;
     bool stopping;
     uint32_t draining;
     struct wait_queue stop;
@@ -184,6 +185,8 @@ static enum status open_router(struct context *ctx, struct server *s)
                                      .on_tables_changed = on_tables_changed,
                                      .owner = s};
     enum status status = router_open(ctx, &options, &s->router);
+    if (status == STATUS_OK && s->options.admin_testing)
+        status = snapshots_open(s->env, s->router, &s->testing.snapshots);
     if (status == STATUS_OK)
         status = reconciler_open(s->env, s->router, s->options.status_delay_ns, &s->reconciler);
     if (status != STATUS_OK)
@@ -300,6 +303,7 @@ static enum status open_all(struct context *ctx, struct server *s)
     TRY(open_endpoint(s));
     s->ops.api = s->api;
     s->ops.http = s->http;
+    s->testing.api = s->api;
     return STATUS_OK;
 }
 
@@ -329,6 +333,7 @@ static enum status close_all(struct context *ctx, struct server *s)
     s->ops.draining = true;
     drain(ctx, s, s->http);
     s->ops.http = NULL;
+    testing_stop(ctx, &s->testing);
     if (s->reconciler != NULL)
         reconciler_close(ctx, s->reconciler);
     s->reconciler = NULL;
@@ -397,6 +402,9 @@ enum status server_start(struct env *env, const struct server_options *options,
     budget_init(&s->budget, options->request_bytes > 0 ? options->request_bytes : REQUEST_BYTES);
     budget_init(&s->admin_budget, ADMIN_BYTES);
     s->ops.budget = &s->budget;
+    s->testing.env = env;
+    wait_queue_init(&s->testing.idle);
+    s->ops.testing = options->admin_testing ? &s->testing : NULL;
     wait_queue_init(&s->stop);
     wait_queue_init(&s->drained);
     *server = s;

@@ -18,6 +18,7 @@ struct server_options {
     uint16_t port;          /* 0: the system chooses */
     const char *admin_host; /* NULL: no admin endpoint */
     uint16_t admin_port;
+    bool admin_testing;       /* the admin endpoint serves what is for tests (ops/testing.h) */
     const char *data_dir;     /* made when it is not there; its parent exists */
     const char *seed_dir;     /* tables and items to begin with (ops/seed.h); NULL: none */
     bool in_memory;           /* the env's files are in RAM */

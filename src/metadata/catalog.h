@@ -9,7 +9,7 @@
  *   "table"                   the table's name     version (N): schema_version;
  *                                                  record (B): table_encode
  *   "id"                      "next"               taken (N): ids given out so far
- *   "seed"                    the table's name     none: its load from a seed has begun, and not ended
+ *   "seed"                    the table's name     none: its load from a seed is under way
  */
 #ifndef METADATA_CATALOG_H
 #define METADATA_CATALOG_H

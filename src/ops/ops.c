@@ -30,9 +30,10 @@ static void answer_ready(const struct ops *ops, struct http_response *response)
 void ops_handle(struct context *ctx, void *argument, const struct http_request *request,
                 struct http_response *response)
 {
-    (void)ctx;
     const struct ops *ops = argument;
-    if (request->verb != HTTP_VERB_GET && request->verb != HTTP_VERB_HEAD) {
+    if (bytes_start_with(request->path, BYTES(TESTING_PATH))) {
+        testing_handle(ctx, ops->testing, request, response);
+    } else if (request->verb != HTTP_VERB_GET && request->verb != HTTP_VERB_HEAD) {
         answer(response, 405, "only GET");
     } else if (bytes_equal(request->path, BYTES("/metrics"))) {
         response->content_type = BYTES("text/plain; version=0.0.4; charset=utf-8");

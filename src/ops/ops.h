@@ -3,9 +3,10 @@
  *
  *   GET /metrics  every counter of this process       GET /live   200 while the loop turns
  *   GET /ready    200 "ready", or 503 with the reason: recovering, draining, or why it cannot write
+ *   /testing/...  with --admin-testing: see testing.h
  *
  * The admin endpoint is an HTTP server of its own.  It is not authenticated: it listens on loopback
- * unless told otherwise, and shows no item and no secret.
+ * unless told otherwise, and shows no item and no secret; what is for testing apart.
  */
 #ifndef OPS_OPS_H
 #define OPS_OPS_H
@@ -13,6 +14,7 @@
 #include "api/api.h"
 #include "env/fiber.h"
 #include "node/node.h"
+#include "ops/testing.h"
 #include "wire/http.h"
 
 /* What there is to show; a part is NULL while it is not there. */
@@ -23,6 +25,7 @@ struct ops {
     const struct node *node;
     const struct http_server *http;
     const struct budget *budget; /* of requests */
+    struct testing *testing;     /* NULL: not started for that */
     bool draining;
 };
 

@@ -77,6 +77,20 @@ void router_write_indexed(const struct table *table, struct replica_write *write
  * the client's fault.  Returns `status`. */
 enum status router_replica_error(struct error *error, enum status status);
 
+/* ---- tables.c: for snapshots ---- */
+
+/* May one more table be created, updated or deleted now? */
+bool router_may_change(const struct router *router);
+
+/* Delete the table also when it is protected against that. */
+MUST_USE enum status router_discard_table(struct context *ctx, struct router *router,
+                                          struct bytes name, struct error *error);
+
+/* Create a table as `model` says, which is no longer in the catalog: its definition with new ids
+ * and partitions. */
+MUST_USE enum status router_recreate_table(struct context *ctx, struct router *router,
+                                           const struct table *model, struct error *error);
+
 /* ---- system.c: rows of the system table ---- */
 
 MUST_USE enum status system_load(struct context *ctx, struct router *router);

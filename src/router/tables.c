@@ -95,11 +95,16 @@ static enum status system_error(struct error *error, enum status status, struct 
     return error_internal(error, status);
 }
 
+bool router_may_change(const struct router *router)
+{
+    return router->catalog.unsettled + router->changes_coming < CHANGES_AT_ONCE_MAX;
+}
+
 /* May one more table be created, updated or deleted now? */
 static enum status check_changes(struct context *ctx, const struct router *router,
                                  struct error *error)
 {
-    if (router->catalog.unsettled + router->changes_coming < CHANGES_AT_ONCE_MAX)
+    if (router_may_change(router))
         return STATUS_OK;
     return error_format(
         error, &ctx->arena, ERROR_LIMIT_EXCEEDED,
@@ -162,19 +167,28 @@ static enum status divide(struct context *ctx, struct table *table, uint32_t cou
     return STATUS_OK;
 }
 
+/* Write the row of a new table, with ids and partitions that it is given here. */
+static enum status write_new(struct context *ctx, struct router *router, struct table *table,
+                             uint32_t partitions)
+{
+    TRY(system_take_ids(ctx, router, 1 + (uint64_t)partitions, &table->id));
+    table->schema_version = 1;
+    table->status = TABLE_CREATING;
+    env_random(router->env, table->uuid, sizeof(table->uuid));
+    table->uuid[6] = (uint8_t)((table->uuid[6] & 0x0f) | 0x40); /* version 4 */
+    table->uuid[8] = (uint8_t)((table->uuid[8] & 0x3f) | 0x80);
+    TRY(divide(ctx, table, partitions, table->id + 1));
+    return system_write_table(ctx, router, table, false);
+}
+
 static enum status create(struct context *ctx, struct router *router,
                           const struct create_table_request *request, uint32_t partitions)
 {
-    uint64_t first_id;
-    TRY(system_take_ids(ctx, router, 1 + (uint64_t)partitions, &first_id));
     uint64_t ms = now_ms(router);
     struct table table = {
-        .id = first_id,
-        .schema_version = 1,
         .name = request->name,
         .hash_seed = env_random_u64(router->env),
         .schema = request->schema,
-        .status = TABLE_CREATING,
         .created_ms = ms,
         .billing = request->billing,
         .billing_changed_ms = request->billing == BILLING_ON_DEMAND ? ms : 0,
@@ -191,11 +205,7 @@ static enum status create(struct context *ctx, struct router *router,
         .indexes = request->indexes,
         .index_count = request->index_count,
     };
-    env_random(router->env, table.uuid, sizeof(table.uuid));
-    table.uuid[6] = (uint8_t)((table.uuid[6] & 0x0f) | 0x40); /* version 4 */
-    table.uuid[8] = (uint8_t)((table.uuid[8] & 0x3f) | 0x80);
-    TRY(divide(ctx, &table, partitions, first_id + 1));
-    return system_write_table(ctx, router, &table, false);
+    return write_new(ctx, router, &table, partitions);
 }
 
 enum status router_create_table(struct context *ctx, struct router *router,
@@ -219,6 +229,26 @@ enum status router_create_table(struct context *ctx, struct router *router,
                             BYTES_ARGS(request->name));
     if (status != STATUS_OK)
         return system_error(error, status, request->name, &ctx->arena);
+    tables_changed(router);
+    return STATUS_OK;
+}
+
+enum status router_recreate_table(struct context *ctx, struct router *router,
+                                  const struct table *model, struct error *error)
+{
+    struct table table = *model; /* its seed too: items keep their order */
+    uint32_t partitions = model->partition_count;
+    TRY(check_tables(ctx, router, partitions, error));
+    table.created_ms = now_ms(router);
+    router->changes_coming++;
+    router->tables_coming++;
+    router->partitions_coming += partitions;
+    enum status status = write_new(ctx, router, &table, partitions);
+    router->changes_coming--;
+    router->tables_coming--;
+    router->partitions_coming -= partitions;
+    if (status != STATUS_OK)
+        return system_error(error, status, table.name, &ctx->arena);
     tables_changed(router);
     return STATUS_OK;
 }
@@ -346,28 +376,33 @@ enum status router_update_table(struct context *ctx, struct router *router,
     return STATUS_OK;
 }
 
+static enum status delete (struct context *ctx, struct router *router, struct bytes name,
+                           bool protected_too, struct error *error) {
+    enum status status = STATUS_CONDITION_FAILED;
+    for (uint32_t i = 0; status == STATUS_CONDITION_FAILED && i < CHANGES_MAX; i++){
+        struct table * table; TRY(find_table(ctx, router, name, &table, error));
+        TRY(check_settled(ctx, table, error));
+        if (table->deletion_protection && !protected_too) return error_set(
+            error, ERROR_VALIDATION,
+            "Resource cannot be deleted as it is currently protected against deletion. "
+            "Disable deletion protection first.");
+        TRY(check_changes(ctx, router, error)); struct table changed = *table;
+        changed.status = TABLE_DELETING; status = write_change(ctx, router, &changed, table, true);}
+if (status != STATUS_OK) return system_error(error, status, name, &ctx->arena);
+tables_changed(router);
+return STATUS_OK;
+}
+
 enum status router_delete_table(struct context *ctx, struct router *router, struct bytes name,
                                 struct error *error)
 {
-    enum status status = STATUS_CONDITION_FAILED;
-    for (uint32_t i = 0; status == STATUS_CONDITION_FAILED && i < CHANGES_MAX; i++) {
-        struct table *table;
-        TRY(find_table(ctx, router, name, &table, error));
-        TRY(check_settled(ctx, table, error));
-        if (table->deletion_protection)
-            return error_set(
-                error, ERROR_VALIDATION,
-                "Resource cannot be deleted as it is currently protected against deletion. "
-                "Disable deletion protection first.");
-        TRY(check_changes(ctx, router, error));
-        struct table changed = *table;
-        changed.status = TABLE_DELETING;
-        status = write_change(ctx, router, &changed, table, true);
-    }
-    if (status != STATUS_OK)
-        return system_error(error, status, name, &ctx->arena);
-    tables_changed(router);
-    return STATUS_OK;
+    return delete (ctx, router, name, false, error);
+}
+
+enum status router_discard_table(struct context *ctx, struct router *router, struct bytes name,
+                                 struct error *error)
+{
+    return delete (ctx, router, name, true, error);
 }
 
 /* ---- Tags ---- */
