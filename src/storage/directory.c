@@ -1,6 +1,6 @@
 /* directory.c - the tree of trees: its rows, and the trees in memory that they stand for.
  *
- * Key: u8 kind, then big-endian: LIVE group u64, added u64, node u32; DROPPED tree id u64.
+ * Key: u8 kind, then big-endian: LIVE, SECOND group u64, added u64, node u32; DROPPED tree id u64.
  * Value: u8 format 2 | u64 tree id | u32 height | ref of the root | u64 applied slot | u64 log
  * start
  *        | u64 items | u64 bytes | u64 item bytes | the owner's bytes.
@@ -15,6 +15,7 @@
 
 #define ROW_FORMAT      2u
 #define ROW_LIVE        0u
+#define ROW_SECOND      1u /* behind all LIVE rows */
 #define ROW_DROPPED     2u
 #define ROW_FIXED_BYTES (1u + 8u + 4u + PAGE_REF_BYTES + 5u * 8u)
 #define UPDATE_TRIES    1000u
@@ -180,10 +181,45 @@ enum status tree_install(struct tree *staged, struct replica_id replica, uint64_
     return STATUS_OK;
 }
 
+/* `tree`, which has nothing else yet, becomes the second one of `first`. */
+static void attach(struct tree *first, struct tree *tree)
+{
+    tree->replica = first->replica;
+    tree->first = first;
+    tree->live = true;
+    tree->row_dirty = true;
+    first->second = tree;
+}
+
+enum status tree_create_second(struct tree *first, struct tree **made)
+{
+    struct forest *forest = first->forest;
+    ASSERT(first->live && first->first == NULL);
+    if (first->second != NULL)
+        return STATUS_EXISTS;
+    struct tree *tree = tree_make(forest, forest->tree_id_next);
+    if (tree == NULL)
+        return STATUS_NO_MEMORY;
+    forest->tree_id_next++;
+    attach(first, tree);
+    *made = tree;
+    return STATUS_OK;
+}
+
+struct tree *tree_second(const struct tree *tree)
+{
+    return tree->second;
+}
+
 void tree_drop(struct tree *tree)
 {
     struct forest *forest = tree->forest;
-    if (tree->live) {
+    if (tree->second != NULL)
+        tree_drop(tree->second);
+    if (tree->first != NULL) {
+        tree->first->second = NULL;
+        tree->first = NULL;
+    } else if (tree->live) {
         uint32_t at = row_position(forest, tree->replica);
         ASSERT(forest->rows[at] == tree);
         forest->row_count--;
@@ -253,7 +289,7 @@ bool forest_rows(const struct forest *forest, struct replica_id after, struct fo
 
 static uint32_t encode_key(const struct tree *tree, uint8_t *to)
 {
-    to[0] = tree->live ? ROW_LIVE : ROW_DROPPED;
+    to[0] = tree->first != NULL ? ROW_SECOND : tree->live ? ROW_LIVE : ROW_DROPPED;
     if (!tree->live) {
         put_u64_be(to + 1, tree->tree_id);
         return 9;
@@ -283,6 +319,13 @@ static uint32_t encode_value(const struct tree *tree, uint8_t *to)
     return (uint32_t)(at - to) + tree->blob_bytes;
 }
 
+static struct replica_id key_replica(struct bytes key)
+{
+    return (struct replica_id){.group = get_u64_be(key.at + 1),
+                               .added = get_u64_be(key.at + 9),
+                               .node = get_u32_be(key.at + 17)};
+}
+
 static enum status decode_row(struct forest *forest, struct bytes key, struct bytes value)
 {
     struct reader r = reader_of(value);
@@ -297,8 +340,14 @@ static enum status decode_row(struct forest *forest, struct bytes key, struct by
     uint64_t items = read_u64(&r);
     uint64_t bytes = read_u64(&r);
     uint64_t item_bytes = read_u64(&r);
-    bool live = key.count == 21 && key.at[0] == ROW_LIVE;
+    bool live = key.count == 21 && (key.at[0] == ROW_LIVE || key.at[0] == ROW_SECOND);
     bool dropped = key.count == 9 && key.at[0] == ROW_DROPPED;
+    struct tree *first = NULL;
+    if (live && key.at[0] == ROW_SECOND) {
+        first = forest_tree(forest, key_replica(key));
+        if (first == NULL || first->second != NULL)
+            return STATUS_CORRUPT;
+    }
     if (r.failed || (!live && !dropped) || root.height > TREE_HEIGHT_MAX ||
         (root.height == 0) != (root.page.number == 0) || tree_id < TREE_ID_FIRST ||
         reader_left(&r) > FOREST_ROW_BLOB_BYTES_MAX)
@@ -318,10 +367,10 @@ static enum status decode_row(struct forest *forest, struct bytes key, struct by
     tree->bytes = bytes;
     tree->item_bytes = item_bytes;
     set_blob(tree, blob, reader_left(&r));
-    if (live)
-        row_insert(tree, (struct replica_id){.group = get_u64_be(key.at + 1),
-                                             .added = get_u64_be(key.at + 9),
-                                             .node = get_u32_be(key.at + 17)});
+    if (first != NULL)
+        attach(first, tree);
+    else if (live)
+        row_insert(tree, key_replica(key));
     tree->closed = dropped;
     if (dropped)
         list_push_back(&forest->dropped, &tree->drop_link);

@@ -178,6 +178,19 @@ struct tree *forest_tree(const struct forest *forest, struct replica_id replica)
 MUST_USE enum status tree_create(struct forest *forest, struct replica_id replica,
                                  struct bytes blob, struct tree **tree);
 
+/* A replica may have a second tree beside its own, for what it keeps of its changes.  It has a row
+ * of its own on disk, but is no row of forest_rows: it is found by its first tree, and dropped with
+ * it
+ * (tree_drop, tree_install).  Each has its applied slot; a checkpoint has both as they are at one
+ * moment. */
+
+/* Make it, empty; durable with the next checkpoint.
+ *   STATUS_EXISTS     there is one already     STATUS_NO_MEMORY */
+MUST_USE enum status tree_create_second(struct tree *tree, struct tree **second);
+
+/* NULL: there is none. */
+struct tree *tree_second(const struct tree *tree);
+
 /* Make an empty tree without a row, to load a copy into; gone after a restart unless installed.
  *   STATUS_NO_MEMORY */
 MUST_USE enum status tree_create_staged(struct forest *forest, struct tree **tree);

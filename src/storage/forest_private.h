@@ -42,7 +42,9 @@ struct tree {
     struct list drop_link; /* in forest->dropped, until the reaper has all of it */
     uint64_t tree_id;
     struct replica_id replica; /* when `live` */
-    bool live;                 /* has the row of `replica` */
+    struct tree *first;        /* when `live`, of a second tree: the one that it belongs to */
+    struct tree *second;       /* when `live`: of changes, or NULL */
+    bool live;                 /* has a row of `replica` */
     bool staged;               /* has no row yet */
     bool closed;               /* dropped: no longer the owner's */
     bool reaped;               /* closed, and nobody waits in it: the reaper's */

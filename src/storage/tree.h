@@ -60,6 +60,8 @@ enum tree_cursor_flags {
     /* A background reader: takes its pages from a small private set of frames, and a large value is
      * only valid until the cursor's next call (its memory is used again). */
     TREE_CURSOR_BACKGROUND = 2,
+    /* Only keys are wanted: values come as empty bytes, and large ones are not read. */
+    TREE_CURSOR_KEYS = 4,
 };
 
 struct snapshot;
@@ -130,6 +132,12 @@ struct tree_mutation {
  * On an error nothing was changed, but as said for large batches. */
 MUST_USE enum status tree_apply(struct context *ctx, struct tree *tree,
                                 const struct tree_mutation *mutations, size_t count, uint64_t slot);
+
+/* Delete keys outside the group's log: what each replica may do by itself, and again, since nobody
+ * reads them any more.  The applied slot stays.  The same rules and statuses as tree_apply; on an
+ * error some of the keys may be gone. */
+MUST_USE enum status tree_prune(struct context *ctx, struct tree *tree, const struct bytes *keys,
+                                size_t count);
 
 /* ---- Snapshots ---- */
 

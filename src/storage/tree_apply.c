@@ -329,12 +329,31 @@ static enum status pace(struct context *ctx, struct forest *forest)
     return context_sleep(ctx, PACE_NS * over * over / (half * half));
 }
 
+/* One batch at a time. */
+static enum status run_batch(struct context *ctx, struct tree *tree,
+                             const struct tree_mutation *mutations, size_t count, bool deletes,
+                             size_t *done)
+{
+    struct forest *forest = tree->forest;
+    *done = 0;
+    tree->applying = true;
+    tree->users++;
+    enum status status = count > 0 ? pace(ctx, forest) : STATUS_OK;
+    if (status == STATUS_OK)
+        status = tree->closed ? STATUS_CLOSED
+                              : tree_apply_mutations(ctx, tree, mutations, count, deletes, done);
+    tree->applying = false;
+    if (--tree->users == 0 && tree->closed)
+        reaper_wake(forest);
+    return status;
+}
+
 enum status tree_apply(struct context *ctx, struct tree *tree,
                        const struct tree_mutation *mutations, size_t count, uint64_t slot)
 {
     struct forest *forest = tree->forest;
     bool deletes;
-    size_t done = 0;
+    size_t done;
     if (tree->closed)
         return STATUS_CLOSED;
     if (slot != 0 && slot <= tree->applied)
@@ -344,15 +363,7 @@ enum status tree_apply(struct context *ctx, struct tree *tree,
         return slot == 0 && tree->live ? STATUS_INVALID : STATUS_UNAVAILABLE;
     if (tree->applying || (tree->partial_slot != 0 && tree->partial_slot != slot))
         return STATUS_BUSY;
-    tree->applying = true;
-    tree->users++;
-    enum status status = count > 0 ? pace(ctx, forest) : STATUS_OK;
-    if (status == STATUS_OK)
-        status = tree->closed ? STATUS_CLOSED
-                              : tree_apply_mutations(ctx, tree, mutations, count, deletes, &done);
-    tree->applying = false;
-    if (--tree->users == 0 && tree->closed)
-        reaper_wake(forest);
+    enum status status = run_batch(ctx, tree, mutations, count, deletes, &done);
     if (status == STATUS_OK) {
         tree->partial_slot = 0;
         tree->applied = MAX(tree->applied, slot);
@@ -361,5 +372,29 @@ enum status tree_apply(struct context *ctx, struct tree *tree,
         REACHED("a large batch was applied in part");
         tree->partial_slot = slot;
     }
+    return status;
+}
+
+enum status tree_prune(struct context *ctx, struct tree *tree, const struct bytes *keys,
+                       size_t count)
+{
+    struct heap *heap = tree->forest->env->heap;
+    size_t done;
+    if (tree->closed)
+        return STATUS_CLOSED;
+    if (tree->forest->write_status != STATUS_OK)
+        return STATUS_UNAVAILABLE;
+    if (tree->applying || tree->partial_slot != 0)
+        return STATUS_BUSY;
+    struct tree_mutation *mutations = heap_alloc(heap, MAX(count, (size_t)1) * sizeof(*mutations));
+    if (mutations == NULL)
+        return STATUS_NO_MEMORY;
+    bool deletes = true;
+    for (size_t i = 0; i < count; i++)
+        mutations[i] = (struct tree_mutation){.kind = TREE_DELETE, .key = keys[i]};
+    enum status status = check_batch(mutations, count, &deletes);
+    if (status == STATUS_OK)
+        status = run_batch(ctx, tree, mutations, count, deletes, &done);
+    heap_free(heap, mutations, MAX(count, (size_t)1) * sizeof(*mutations));
     return status;
 }

@@ -244,8 +244,9 @@ static enum tree_found step(struct tree_cursor *cursor, struct tree_reader *read
         unsigned index = backward ? cursor->next_slot - 1 : cursor->next_slot;
         struct page_cell cell;
         page_cell_get(leaf->page, index, &cell);
-        *value_found = cell.value;
-        if (cell.child.number != 0) {
+        bool keys_only = (cursor->flags & TREE_CURSOR_KEYS) != 0;
+        *value_found = keys_only ? (struct bytes){0} : cell.value;
+        if (cell.child.number != 0 && !keys_only) {
             *status = value_memory(cursor, &cell, value);
             if (*status != STATUS_OK)
                 return TREE_FOUND;

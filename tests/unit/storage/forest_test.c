@@ -101,6 +101,78 @@ static void rows(struct context *ctx, void *argument)
     assert_int_equal(forest_close(ctx, many->forest, (struct lsn){2}), STATUS_OK);
 }
 
+/* ---- A second tree ---- */
+
+static void second(struct context *ctx, void *argument)
+{
+    struct many *many = argument;
+    struct tree *tree, *other, *beside, *again;
+    struct bytes keys[50];
+    many->fixture.options.cache_bytes = 8u << 20;
+    open_forest(ctx, many);
+    assert_int_equal(tree_create(many->forest, fixture_replica(1), BYTES("blob"), &tree),
+                     STATUS_OK);
+    assert_int_equal(tree_create(many->forest, fixture_replica(2), BYTES(""), &other), STATUS_OK);
+    put_many(ctx, tree, 0, 30, 100, 'f');
+    assert_null(tree_second(tree));
+    assert_int_equal(tree_create_second(tree, &beside), STATUS_OK);
+    assert_int_equal(tree_create_second(tree, &again), STATUS_EXISTS);
+    assert_ptr_equal(tree_second(tree), beside);
+    put_many(ctx, beside, 0, 200, 3000, 's');
+    assert_int_equal(forest_close(ctx, many->forest, (struct lsn){2}), STATUS_OK);
+
+    open_forest(ctx, many);
+    struct forest_row row = {0};
+    assert_true(forest_rows(many->forest, row.replica, &row) && row.items == 30);
+    assert_true(forest_rows(many->forest, row.replica, &row) && row.items == 0);
+    assert_false(forest_rows(many->forest, row.replica, &row));
+    tree = forest_tree(many->forest, fixture_replica(1));
+    beside = tree_second(tree);
+    assert_non_null(beside);
+    assert_null(tree_second(forest_tree(many->forest, fixture_replica(2))));
+    assert_int_equal(tree_row(beside).items, 200);
+    assert_int_equal(tree_row(beside).applied, 200);
+    assert_int_equal(tree_row(tree).applied, 30);
+
+    /* Keys only: no value, and no page of a large one. */
+    struct tree_cursor cursor;
+    struct bytes key, value;
+    uint64_t misses = forest_stats(many->forest).misses;
+    assert_int_equal(
+        tree_cursor_open(ctx, beside, TREE_CURSOR_KEYS, (struct bytes){0}, true, &cursor),
+        STATUS_OK);
+    for (unsigned i = 0; i < 200; i++) {
+        assert_int_equal(tree_cursor_next(&cursor, &key, &value), STATUS_OK);
+        assert_int_equal(value.count, 0);
+        if (i < 50)
+            keys[i] = arena_copy(&ctx->arena, key);
+    }
+    assert_int_equal(tree_cursor_next(&cursor, &key, &value), STATUS_END);
+    assert_true(forest_stats(many->forest).misses - misses < 100);
+
+    /* Pruned: the applied slot stays. */
+    assert_int_equal(tree_prune(ctx, beside, keys, 50), STATUS_OK);
+    assert_int_equal(tree_prune(ctx, beside, keys, 50), STATUS_OK);
+    assert_int_equal(tree_row(beside).items, 150);
+    assert_int_equal(tree_row(beside).applied, 200);
+    assert_int_equal(forest_verify(ctx, many->forest), STATUS_OK);
+
+    /* It goes with the first one. */
+    tree_drop(tree);
+    assert_int_equal(forest_stats(many->forest).trees_dropping, 2);
+    checkpoint(ctx, many);
+    assert_int_equal(forest_close(ctx, many->forest, (struct lsn){2}), STATUS_OK);
+    open_forest(ctx, many);
+    assert_null(forest_tree(many->forest, fixture_replica(1)));
+    while (forest_stats(many->forest).trees_dropping > 0) {
+        assert_int_equal(context_sleep(ctx, 10000000), STATUS_OK);
+        checkpoint(ctx, many);
+    }
+    assert_int_equal(forest_stats(many->forest).trees, 1);
+    assert_int_equal(forest_verify(ctx, many->forest), STATUS_OK);
+    assert_int_equal(forest_close(ctx, many->forest, (struct lsn){2}), STATUS_OK);
+}
+
 static void install(struct context *ctx, void *argument)
 {
     struct many *many = argument;
@@ -552,6 +624,12 @@ static void keeps_rows(void **state)
     run(rows, 41);
 }
 
+static void a_second_tree_lives_and_goes_with_the_first(void **state)
+{
+    (void)state;
+    run(second, 41);
+}
+
 static void installs_copies(void **state)
 {
     (void)state;
@@ -611,6 +689,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(keeps_rows),
+        cmocka_unit_test(a_second_tree_lives_and_goes_with_the_first),
         cmocka_unit_test(installs_copies),
         cmocka_unit_test(snapshots_stay_as_they_are),
         cmocka_unit_test(pages_that_a_snapshot_brought_in_are_used_again),
