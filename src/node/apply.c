@@ -17,6 +17,7 @@ struct batch {
         int64_t count, bytes;
     } indexes[LOCAL_INDEXES_MAX];
     int64_t collections;
+    struct change_batch changes; /* of the entries that keep them */
 };
 
 static bool has_committed(const struct replica *replica)
@@ -38,7 +39,7 @@ static void enqueue(struct replica *replica)
 
 void replica_apply_later(struct replica *replica)
 {
-    if (!replica->apply_due && replica_applies(replica))
+    if (!replica->apply_due && (replica_applies(replica) || changes_trims(replica)))
         enqueue(replica);
 }
 
@@ -74,6 +75,8 @@ static size_t measure(const struct replica *replica, uint64_t slot_max, struct b
         entries++;
         bytes += entry->bytes;
         batch->count += entry->version_count;
+        if (UNLIKELY(entry->flags != 0 || entry->has_marks))
+            batch->changes.capacity += entry->version_count;
         batch->last_slot = entry->slot;
     }
     return entries;
@@ -91,6 +94,16 @@ static void count_row(struct batch *batch, const struct version *version, uint8_
     }
 }
 
+/* Memory for what the batch's entries keep of their changes. */
+static enum status allocate_changes(struct context *ctx, struct change_batch *changes)
+{
+    changes->marks = arena_alloc_array(&ctx->arena, changes->capacity, sizeof(struct changes_mark));
+    changes->capacity *= CHANGE_ROWS_MAX;
+    changes->mutations =
+        arena_alloc_array(&ctx->arena, changes->capacity, sizeof(struct tree_mutation));
+    return changes->marks != NULL && changes->mutations != NULL ? STATUS_OK : STATUS_NO_MEMORY;
+}
+
 static enum status gather(struct context *ctx, const struct replica *replica, uint64_t slot_max,
                           struct batch *batch)
 {
@@ -101,6 +114,8 @@ static enum status gather(struct context *ctx, const struct replica *replica, ui
         arena_alloc_array(&ctx->arena, MAX(batch->count, (size_t)1), sizeof(struct tree_mutation));
     if (batch->mutations == NULL)
         return STATUS_NO_MEMORY;
+    if (UNLIKELY(batch->changes.capacity > 0))
+        TRY(allocate_changes(ctx, &batch->changes));
     struct tree_mutation *to = batch->mutations;
     LIST_FOR_EACH (node, &replica->entries) {
         if (entries-- == 0)
@@ -108,6 +123,8 @@ static enum status gather(struct context *ctx, const struct replica *replica, ui
         const struct log_entry *entry = LIST_ITEM(node, struct log_entry, link);
         for (uint32_t i = 0; i < entry->version_count; i++) {
             const struct version *version = &entry->versions[i];
+            if (UNLIKELY(version->is_mark))
+                continue;
             bool is_put = version->row.at != NULL;
             uint8_t collection = key_collection(version->key);
             if (LIKELY(collection == KEY_COLLECTION_ITEM))
@@ -118,7 +135,10 @@ static enum status gather(struct context *ctx, const struct replica *replica, ui
                                            .key = version->key,
                                            .value = version->row};
         }
+        if (UNLIKELY(entry->flags != 0 || entry->has_marks))
+            TRY(changes_gather(ctx, replica, entry, &batch->changes));
     }
+    batch->count = (size_t)(to - batch->mutations);
     return STATUS_OK;
 }
 
@@ -154,8 +174,10 @@ static void forget(struct replica *replica, uint64_t slot)
         struct log_entry *entry = LIST_ITEM(replica->entries.next, struct log_entry, link);
         if (entry->slot > slot)
             break;
-        for (uint32_t i = 0; i < entry->version_count; i++)
-            overlay_remove(&replica->overlay, &entry->versions[i]);
+        for (uint32_t i = 0; i < entry->version_count; i++) {
+            if (LIKELY(!entry->versions[i].is_mark))
+                overlay_remove(&replica->overlay, &entry->versions[i]);
+        }
         list_remove(&entry->link);
         replica->applied_ballot = entry->ballot;
         replica->overlay_bytes -= entry->bytes;
@@ -176,14 +198,18 @@ static enum status apply_batch(struct context *ctx, struct replica *replica)
     arena_reset(&ctx->arena);
     TRY(gather(ctx, replica, slot_max, &batch));
     replica->apply_failed_slot = batch.last_slot;
+    if (UNLIKELY(batch.changes.count > 0))
+        TRY(changes_apply(ctx, replica, &batch.changes, batch.last_slot));
     TRY(tree_apply(ctx, replica->tree, batch.mutations, batch.count, batch.last_slot));
     count_batch(replica, &batch);
     replica->apply_failed_slot = 0;
     fiber_no_wait_begin(ctx);
     forget(replica, batch.last_slot);
-    if (batch.counted)
-        (void)!replica_save(replica); /* without memory, with a later one */
     replica_applied(replica, batch.last_slot);
+    if (UNLIKELY(batch.changes.capacity > 0))
+        changes_applied(replica, &batch.changes);
+    if (!replica->counts_saved)
+        (void)!replica_save(replica); /* without memory, with a later one */
     fiber_no_wait_end(ctx);
     return STATUS_OK;
 }
@@ -226,10 +252,14 @@ void applier_run(struct context *ctx, void *argument)
         }
         struct replica *replica = LIST_ITEM(first, struct replica, apply_link);
         replica->users++;
-        if (replica_applies(replica))
+        if (UNLIKELY(changes_trims(replica)))
+            changes_trim(ctx, replica);
+        if (replica_applies(replica)) {
             apply_turn(ctx, replica);
-        else
+        } else {
             replica->apply_due = false;
+            replica_apply_later(replica);
+        }
         replica_leave(replica);
     }
     node->fibers--;

@@ -14,7 +14,8 @@ void entry_header_write(uint8_t *to, const struct entry_header *header)
     to[0] = ENTRY_FORMAT;
     to[1] = header->actor;
     put_u16(to + 2, header->origin_region);
-    put_u32(to + 4, header->mutation_count);
+    put_u16(to + 4, header->mutation_count);
+    to[6] = header->flags;
     put_u64(to + 8, header->hlc);
     put_u64(to + 16, header->table_id);
     put_u64(to + 24, header->schema_version);
@@ -40,6 +41,13 @@ uint8_t *mutation_write(uint8_t *to, const struct mutation *mutation)
     to = append(to + ENTRY_MUTATION_BYTES, mutation->key);
     to = append(to, mutation->row);
     return append(to, mutation->before);
+}
+
+uint8_t *mutation_append_before(uint8_t *to, uint8_t *end, struct bytes before)
+{
+    to[1] |= FLAG_BEFORE;
+    put_u32(to + 8, (uint32_t)before.count);
+    return append(end, before);
 }
 
 struct mutation_walk mutation_walk_of(struct bytes payload)
@@ -74,7 +82,9 @@ bool mutation_next(struct mutation_walk *walk, struct mutation *mutation)
     mutation->has_before = (flags & FLAG_BEFORE) != 0;
     mutation->is_new = (flags & FLAG_NEW) != 0;
     mutation->before = read_bytes(r, before_bytes);
-    bool sound = (kind == MUTATION_PUT ||
+    bool mark = kind == MUTATION_MARK && key_bytes == 8 && (row_bytes == 0 || row_bytes == 8) &&
+                flags == 0 && mutation->size_change == 0;
+    bool sound = (kind == MUTATION_PUT || mark ||
                   (kind == MUTATION_DELETE && row_bytes == 0 && !mutation->is_new)) &&
                  flags <= (FLAG_BEFORE | FLAG_NEW) && key_bytes > 0 &&
                  (before_bytes == 0 || mutation->has_before) &&
@@ -95,12 +105,15 @@ enum status entry_read(struct bytes payload, struct entry_header *header)
     *header = (struct entry_header){
         .actor = at[1],
         .origin_region = get_u16(at + 2),
-        .mutation_count = get_u32(at + 4),
+        .mutation_count = get_u16(at + 4),
+        .flags = at[6],
         .hlc = get_u64(at + 8),
         .table_id = get_u64(at + 16),
         .schema_version = get_u64(at + 24),
         .request_id = {get_u64(at + 32), get_u64(at + 40)},
     };
+    if (at[6] == ENTRY_FOR_STREAM || at[6] > (ENTRY_FOR_STREAM | ENTRY_KEEPS_CHANGES) || at[7] != 0)
+        return STATUS_CORRUPT;
     struct mutation_walk walk = mutation_walk_of(payload);
     struct mutation mutation;
     uint32_t count = 0;

@@ -5,15 +5,19 @@
  *
  *   offset size  meaning
  *        0    1  format: 3
- *        1    1  actor: 0 a client's request
+ *        1    1  actor: 0 a client's request, 1 the deletion of what has expired
  *        2    2  origin region
- *        4    4  count of mutations, at least 1
+ *        4    2  count of mutations, at least 1
+ *        6    1  flags: 1 = its changes are kept (changes.h), each mutation of an item that was
+ *                there has its before-image; 2 = and they are for a stream
+ *        7    1  0
  *        8    8  HLC: grows strictly along a group's log
  *       16    8  table id
  *       24    8  schema version of the table when it was written
  *       32   16  request id
  *       48    -  mutations, one after the other:
- *                  0    1  kind: 1 put, 2 delete
+ *                  0    1  kind: 1 put, 2 delete, 3 a mark of changes.h: the key is the
+ *                          consumer's id, u64 big-endian, the row the slot, u64, or empty: it goes
  *                  1    1  flags: 1 = a before-image follows, 2 = the row was not there (put)
  *                  2    2  bytes of the key
  *                  4    4  bytes of the row (put), 0 (delete)
@@ -43,12 +47,16 @@
 #define ENTRY_MUTATION_BYTES 16u
 #define ENTRY_BYTES_MAX      (8u * 1024u * 1024u)
 
-enum mutation_kind { MUTATION_PUT = 1, MUTATION_DELETE = 2 };
+enum mutation_kind { MUTATION_PUT = 1, MUTATION_DELETE = 2, MUTATION_MARK = 3 };
+
+/* As in enum change_keeping of route/replica_service.h. */
+enum entry_flags { ENTRY_KEEPS_CHANGES = 1, ENTRY_FOR_STREAM = 2 };
 
 struct entry_header {
-    uint8_t actor;
+    uint8_t actor; /* enum write_actor */
+    uint8_t flags; /* enum entry_flags; ENTRY_FOR_STREAM only with ENTRY_KEEPS_CHANGES */
     uint16_t origin_region;
-    uint32_t mutation_count;
+    uint16_t mutation_count;
     uint64_t hlc;
     uint64_t table_id;
     uint64_t schema_version;
@@ -72,9 +80,18 @@ void entry_header_write(uint8_t *to, const struct entry_header *header);
  * goes. */
 uint8_t *mutation_write(uint8_t *to, const struct mutation *mutation);
 
+/* Append the before-image of the mutation at `to`, whose end is `end`; returns the new end. */
+uint8_t *mutation_append_before(uint8_t *to, uint8_t *end, struct bytes before);
+
 /* Check a whole payload and read its header.
  *   STATUS_VERSION  a format this program does not know     STATUS_CORRUPT */
 MUST_USE enum status entry_read(struct bytes payload, struct entry_header *header);
+
+/* The flags of a payload that entry_read has checked. */
+static inline uint8_t entry_flags(struct bytes payload)
+{
+    return payload.at[6];
+}
 
 /* A walk over the mutations of a payload that entry_read has checked. */
 struct mutation_walk {

@@ -62,6 +62,8 @@ struct node_stats {
     uint64_t overlay_waits;  /* writes that waited for room */
     uint64_t condition_failures;
     uint64_t unknown_outcomes;
+    uint64_t changes_kept;      /* change records made */
+    uint64_t changes_trimmed;   /* and trimmed */
     struct histogram commit_ns; /* from proposal to commit */
 };
 

@@ -4,6 +4,7 @@
 
 #include "base/buffer.h"
 #include "base/hash_map.h"
+#include "node/changes.h"
 #include "node/entry.h"
 #include "node/node.h"
 #include "node/overlay.h"
@@ -42,6 +43,8 @@ struct log_entry {
     size_t bytes;                /* of the allocation */
     struct bytes payload;        /* empty: a barrier */
     uint32_t version_count;
+    uint8_t flags; /* enum entry_flags, of its payload */
+    bool has_marks;
     struct version versions[];
 };
 
@@ -85,7 +88,8 @@ struct replica {
     uint64_t hlc_saved;           /* what the blob in the forest says */
     struct ballot ballot_saved;
     struct replica_counts counts; /* as of the applied slot */
-    bool counts_saved;            /* the blob in the forest says the same */
+    struct change_log changes;    /* the same */
+    bool counts_saved;            /* the blob in the forest says the same of both */
     struct unsynced promise;
     struct ballot promised; /* recovered; the highest in the log */
     uint64_t recovered_last_slot;
@@ -125,6 +129,8 @@ struct node {
     struct list apply_queue;   /* replicas */
     struct list apply_retries; /* replicas whose batch failed, until apply_timer fires */
     struct env_timer apply_timer;
+    struct env_timer changes_timer;
+    bool changes_timer_runs;
     struct list structural; /* struct structural: replicas that are being made or removed */
     struct wait_queue apply_ready;
     struct wait_queue log_room; /* writers that wait for the log to take more */
@@ -185,6 +191,8 @@ struct replica_blob {
     struct bytes low, high;
     struct paxos_configuration configuration;
     struct replica_counts counts;
+    uint64_t trimmed_slot; /* of its change records */
+    struct changes_marks marks;
 };
 
 /* STATUS_CORRUPT, STATUS_VERSION */

@@ -260,7 +260,9 @@ static enum status open_all(struct context *ctx, struct node *node)
     for (uint32_t i = 0; i < APPLIERS; i++)
         TRY(spawn(node, applier_run));
     TRY(spawn(node, checkpointer_run));
-    return start_replicas(ctx, node);
+    TRY(start_replicas(ctx, node));
+    changes_timer_fire(&node->changes_timer); /* what was kept before may be due to go */
+    return STATUS_OK;
 }
 
 static void stop_fibers(struct context *ctx, struct node *node)
@@ -280,6 +282,7 @@ static void free_node(struct node *node)
     uint32_t position = 0;
     struct replica *replica;
     env_timer_stop(node->env, &node->apply_timer);
+    env_timer_stop(node->env, &node->changes_timer);
     env_timer_stop(node->env, &node->stall_timer);
     while ((replica = hash_map_next(&node->replicas, &position)) != NULL)
         replica_free(replica);
@@ -320,6 +323,7 @@ enum status node_open(struct context *ctx, const struct node_options *options, s
     list_init(&node->apply_retries);
     list_init(&node->structural);
     node->apply_timer.fire = apply_timer_fire;
+    node->changes_timer.fire = changes_timer_fire;
     node->stall_timer.fire = stall_timer_fire;
     wait_queue_init(&node->apply_ready);
     wait_queue_init(&node->log_room);

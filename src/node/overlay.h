@@ -23,7 +23,8 @@ struct version {
     struct bytes row; /* at is NULL: the key is deleted */
     uint64_t slot;
     int32_t size_change; /* of its collection's rows */
-    int32_t row_change;  /* 1: a new row, -1: one less */
+    int8_t row_change;   /* 1: a new row, -1: one less */
+    bool is_mark;        /* no row: a mark of changes.h, which is in no overlay */
     struct version *next[OVERLAY_LEVELS];
 };
 

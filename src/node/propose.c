@@ -46,6 +46,7 @@ void replica_accept(struct replica *replica, struct log_entry *entry)
     replica->node->stats.overlay_bytes += entry->bytes;
     if (paxos_is_barrier(entry->payload))
         return;
+    entry->flags = entry_flags(entry->payload);
     struct mutation_walk walk = mutation_walk_of(entry->payload);
     struct mutation mutation;
     for (uint32_t i = 0; i < entry->version_count; i++) {
@@ -54,9 +55,13 @@ void replica_accept(struct replica *replica, struct log_entry *entry)
         struct version *version = &entry->versions[i];
         *version = (struct version){
             .key = mutation.key, .slot = entry->slot, .size_change = mutation.size_change};
+        if (UNLIKELY(mutation.kind == MUTATION_MARK)) {
+            version->is_mark = entry->has_marks = true;
+            continue;
+        }
         if (mutation.kind == MUTATION_PUT)
             version->row = mutation.row;
-        version->row_change = mutation.kind == MUTATION_DELETE ? -1 : mutation.is_new;
+        version->row_change = mutation.kind == MUTATION_DELETE ? -1 : (int8_t)mutation.is_new;
         overlay_insert(&replica->overlay, version);
     }
 }

@@ -6,18 +6,28 @@
 /* The blob, little-endian:
  *   u8 format: 2 | u64 table id | u64 HLC | ballot: u64 round, u64 added, u32 node
  *   | counts: for each collection of local indexes u64 rows, u64 bytes | u64 item collections
+ *   | change records: u64 trimmed slot, u8 marks, for each u64 consumer, u64 slot
  *   | u16 bytes, low | u16 bytes, high | the encoded configuration
  *
- * HLC, ballot and counts stand where they can be written over: replica_save.  Format 1, which is
- * still read, has no counts: they are zero. */
+ * HLC, ballot, counts and marks, as long as they are as many, stand where they can be written over:
+ * replica_save.  Format 1, which is still read, has no counts and marks: they are zero. */
 #define BLOB_FORMAT           2u
 #define FORMAT_WITHOUT_COUNTS 1u
 #define BLOB_HLC_AT           9u
 #define BLOB_BALLOT_AT        17u
 #define BLOB_COUNTS_AT        (BLOB_BALLOT_AT + BALLOT_BYTES)
 
-#define BALLOT_BYTES 20u
-#define COUNTS_BYTES (LOCAL_INDEXES_MAX * 16u + 8u)
+#define BALLOT_BYTES    20u
+#define COUNTS_BYTES    (LOCAL_INDEXES_MAX * 16u + 8u)
+#define BLOB_CHANGES_AT (BLOB_COUNTS_AT + COUNTS_BYTES)
+#define CHANGES_BYTES   (8u + 1u)
+#define MARK_BYTES      16u
+
+_Static_assert(BLOB_CHANGES_AT + CHANGES_BYTES + CHANGES_MARKS_MAX * MARK_BYTES + 2 +
+                       KEY_ITEM_BYTES_MAX + 2 + KEY_ITEM_BYTES_MAX +
+                       PAXOS_CONFIGURATION_BYTES_MAX <=
+                   FOREST_ROW_BLOB_BYTES_MAX,
+               "a blob fits in the directory");
 
 static void put_ballot(uint8_t *to, struct ballot ballot)
 {
@@ -44,16 +54,46 @@ static void read_counts(struct reader *r, struct replica_counts *counts)
     counts->collections = read_u64(r);
 }
 
+static uint32_t mark_count(const struct changes_marks *marks)
+{
+    return marks == NULL ? 0 : marks->count;
+}
+
+static uint32_t put_changes(uint8_t *to, uint64_t trimmed_slot, const struct changes_marks *marks)
+{
+    uint8_t *at = to + CHANGES_BYTES;
+    put_u64(to, trimmed_slot);
+    to[8] = (uint8_t)mark_count(marks);
+    for (uint32_t i = 0; i < mark_count(marks); i++, at += MARK_BYTES) {
+        put_u64(at, marks->at[i].consumer);
+        put_u64(at + 8, marks->at[i].slot);
+    }
+    return (uint32_t)(at - to);
+}
+
+static void read_changes(struct reader *r, struct replica_blob *blob)
+{
+    blob->trimmed_slot = read_u64(r);
+    blob->marks.count = read_u8(r);
+    if (blob->marks.count > CHANGES_MARKS_MAX)
+        r->failed = true;
+    for (uint32_t i = 0; i < blob->marks.count && !r->failed; i++) {
+        blob->marks.at[i].consumer = read_u64(r);
+        blob->marks.at[i].slot = read_u64(r);
+    }
+}
+
 void replica_blob_write(const struct replica_blob *blob, struct buffer *to)
 {
     uint8_t number[8];
-    uint8_t head[BLOB_COUNTS_AT + COUNTS_BYTES];
+    uint8_t head[BLOB_CHANGES_AT + CHANGES_BYTES + CHANGES_MARKS_MAX * MARK_BYTES];
     head[0] = BLOB_FORMAT;
     put_u64(head + 1, blob->table_id);
     put_u64(head + BLOB_HLC_AT, blob->hlc);
     put_ballot(head + BLOB_BALLOT_AT, blob->ballot);
     put_counts(head + BLOB_COUNTS_AT, &blob->counts);
-    buffer_append(to, head, sizeof(head));
+    uint32_t changes = put_changes(head + BLOB_CHANGES_AT, blob->trimmed_slot, &blob->marks);
+    buffer_append(to, head, BLOB_CHANGES_AT + changes);
     put_u16(number, (uint16_t)blob->low.count);
     buffer_append(to, number, 2);
     buffer_append_bytes(to, blob->low);
@@ -72,13 +112,17 @@ enum status replica_blob_read(struct bytes bytes, struct replica_blob *blob)
     if (!r.failed && format != BLOB_FORMAT && format != FORMAT_WITHOUT_COUNTS)
         return STATUS_VERSION;
     blob->counts = (struct replica_counts){0};
+    blob->trimmed_slot = 0;
+    blob->marks.count = 0;
     blob->table_id = read_u64(&r);
     blob->hlc = read_u64(&r);
     blob->ballot.round = read_u64(&r);
     blob->ballot.replica.added = read_u64(&r);
     blob->ballot.replica.node = read_u32(&r);
-    if (format == BLOB_FORMAT)
+    if (format == BLOB_FORMAT) {
         read_counts(&r, &blob->counts);
+        read_changes(&r, blob);
+    }
     blob->low = read_bytes(&r, read_u16(&r));
     blob->high = read_bytes(&r, read_u16(&r));
     if (r.failed)
@@ -91,12 +135,50 @@ struct replica *node_replica(const struct node *node, uint64_t group_id)
     return hash_map_find(&node->replicas, bytes_of(&group_id, sizeof(group_id)));
 }
 
+/* Take the bytes of a blob, which has the replica's range. */
+static enum status take_blob(struct replica *replica, struct bytes bytes)
+{
+    struct heap *heap = replica->node->env->heap;
+    uint8_t *copy = heap_alloc(heap, bytes.count);
+    if (copy == NULL)
+        return STATUS_NO_MEMORY;
+    memcpy(copy, bytes.at, bytes.count);
+    heap_free(heap, (void *)(uintptr_t)replica->blob.at, replica->blob.count);
+    replica->blob = bytes_of(copy, bytes.count);
+    struct bytes low = bytes_after(replica->blob, BLOB_CHANGES_AT + 8);
+    low = bytes_after(low, 1 + low.at[0] * MARK_BYTES);
+    replica->low = bytes_of(low.at + 2, get_u16(low.at));
+    struct bytes high = bytes_after(low, 2 + replica->low.count);
+    replica->high = bytes_of(high.at + 2, get_u16(high.at));
+    return STATUS_OK;
+}
+
+/* Make the blob anew, for another number of marks. */
+static enum status remake_blob(struct replica *replica)
+{
+    struct replica_blob blob;
+    struct buffer bytes;
+    TRY(replica_blob_read(replica->blob, &blob));
+    blob.marks.count = mark_count(replica->changes.marks);
+    if (blob.marks.count > 0)
+        blob.marks = *replica->changes.marks;
+    buffer_init(&bytes, replica->node->env->heap, FOREST_ROW_BLOB_BYTES_MAX);
+    replica_blob_write(&blob, &bytes);
+    enum status status = bytes.failed ? STATUS_NO_MEMORY : take_blob(replica, buffer_bytes(&bytes));
+    buffer_release(&bytes);
+    return status;
+}
+
 enum status replica_save(struct replica *replica)
 {
     if (replica->hlc == replica->hlc_saved &&
         ballot_equal(replica->applied_ballot, replica->ballot_saved) && replica->counts_saved)
         return STATUS_OK;
+    if (replica->blob.at[BLOB_CHANGES_AT + 8] != mark_count(replica->changes.marks))
+        TRY(remake_blob(replica));
     uint8_t *blob = (uint8_t *)(uintptr_t)replica->blob.at;
+    (void)put_changes(blob + BLOB_CHANGES_AT, replica->changes.trimmed_slot,
+                      replica->changes.marks);
     put_u64(blob + BLOB_HLC_AT, replica->hlc);
     put_ballot(blob + BLOB_BALLOT_AT, replica->applied_ballot);
     put_counts(blob + BLOB_COUNTS_AT, &replica->counts);
@@ -140,6 +222,7 @@ void replica_set_state(struct replica *replica, enum replica_state state)
     replica->readable |= state == REPLICA_SERVING;
     wait_queue_wake_all(&replica->state_changed);
     wait_queue_wake_all(&replica->room);
+    wait_queue_wake_all(&replica->changes.newer);
     if (state == REPLICA_FAILED || state == REPLICA_CLOSING) {
         LIST_FOR_EACH (node, &replica->entries)
             wait_queue_wake_all(&LIST_ITEM(node, struct log_entry, link)->committed);
@@ -160,6 +243,7 @@ static enum status set_up(struct replica *replica, const struct replica_blob *bl
     replica->applied_ballot.replica.group = blob->ballot.round > 0 ? replica->group_id : 0;
     replica->ballot_saved = replica->applied_ballot;
     replica->counts = blob->counts;
+    TRY(changes_restore(replica, blob->trimmed_slot, &blob->marks));
     replica->counts_saved = true;
     if (replica->applied_slot > 0)
         replica->recovered_last_ballot = replica->applied_ballot;
@@ -171,30 +255,17 @@ enum status replica_open(struct node *node, struct replica_id id, struct bytes b
                          struct replica **opened)
 {
     struct replica_blob blob;
-    struct buffer encoded; /* in the newest format, whatever it was read in */
     TRY(replica_blob_read(bytes, &blob));
     struct heap *heap = node->env->heap;
-    buffer_init(&encoded, heap, bytes.count + BLOB_COUNTS_AT + COUNTS_BYTES);
-    replica_blob_write(&blob, &encoded);
     struct replica *replica = heap_alloc_zero(heap, sizeof(*replica));
-    uint8_t *copy = encoded.failed ? NULL : heap_alloc(heap, encoded.count);
-    if (replica == NULL || copy == NULL) {
-        heap_free(heap, replica, sizeof(*replica));
-        heap_free(heap, copy, encoded.count);
-        buffer_release(&encoded);
+    if (replica == NULL)
         return STATUS_NO_MEMORY;
-    }
-    memcpy(copy, encoded.at, encoded.count);
     *replica = (struct replica){.node = node,
                                 .group_id = id.group,
                                 .id = id,
                                 .table_id = blob.table_id,
-                                .blob = bytes_of(copy, encoded.count),
                                 .state = REPLICA_STARTING};
-    buffer_release(&encoded);
-    struct bytes at = bytes_after(replica->blob, BLOB_COUNTS_AT + COUNTS_BYTES);
-    replica->low = bytes_of(at.at + 2, blob.low.count);
-    replica->high = bytes_of(at.at + 2 + blob.low.count + 2, blob.high.count);
+    changes_init(replica);
     overlay_init(&replica->overlay, env_random_u64(node->env));
     list_init(&replica->entries);
     list_init(&replica->promise.link);
@@ -203,7 +274,15 @@ enum status replica_open(struct node *node, struct replica_id id, struct bytes b
     wait_queue_init(&replica->room);
     wait_queue_init(&replica->state_changed);
     wait_queue_init(&replica->unused);
-    enum status status = set_up(replica, &blob);
+    /* In the newest format, whatever it was read in. */
+    struct buffer encoded;
+    buffer_init(&encoded, heap, FOREST_ROW_BLOB_BYTES_MAX);
+    replica_blob_write(&blob, &encoded);
+    enum status status =
+        encoded.failed ? STATUS_NO_MEMORY : take_blob(replica, buffer_bytes(&encoded));
+    buffer_release(&encoded);
+    if (status == STATUS_OK)
+        status = set_up(replica, &blob);
     if (status != STATUS_OK) {
         replica_free(replica);
         return status;
@@ -227,6 +306,7 @@ void replica_free(struct replica *replica)
     list_remove(&replica->promise.link);
     list_remove(&replica->persisted_link);
     list_remove(&replica->apply_link);
+    changes_release(replica);
     struct heap *heap = node->env->heap;
     heap_free(heap, (void *)(uintptr_t)replica->blob.at, replica->blob.count);
     heap_free(heap, replica, sizeof(*replica));

@@ -22,6 +22,10 @@
 _Static_assert(ROW_HEADER_BYTES + ITEM_STORED_BYTES_MAX <= TREE_VALUE_BYTES_MAX,
                "what is acknowledged can be applied");
 
+_Static_assert((int)KEEP_CHANGES == (int)ENTRY_KEEPS_CHANGES &&
+                   (int)KEEP_CHANGES_FOR_STREAM == (ENTRY_KEEPS_CHANGES | ENTRY_FOR_STREAM),
+               "what a table keeps is what its entries say");
+
 /* Wait until the overlay takes more, unless that would be for a disk that is full.  Ends with the
  * replica serving. */
 static enum status wait_for_room(struct context *ctx, struct replica *replica)
@@ -160,7 +164,9 @@ static size_t row_bytes(const struct change *change)
                                                   : change->row.count;
 }
 
-static uint8_t *write_change(uint8_t *to, const struct change *change, const struct row *header)
+/* `before`: the item's row from before, when it is kept. */
+static uint8_t *write_change(uint8_t *to, const struct change *change, const struct row *header,
+                             struct bytes before)
 {
     struct mutation mutation = {.kind = change->is_delete ? MUTATION_DELETE : MUTATION_PUT,
                                 .key = change->key,
@@ -168,12 +174,13 @@ static uint8_t *write_change(uint8_t *to, const struct change *change, const str
                                 .is_new = change->is_new,
                                 .size_change = change->size_change};
     uint8_t *row = mutation_write(to, &mutation);
-    if (value_type(change->item) == VALUE_NONE)
-        return row;
-    put_u32(to + 4, (uint32_t)row_bytes(change));
-    row_header_write(row, header);
-    memcpy(row + ROW_HEADER_BYTES, change->item.at, change->item.bytes);
-    return row + ROW_HEADER_BYTES + change->item.bytes;
+    if (value_type(change->item) != VALUE_NONE) {
+        put_u32(to + 4, (uint32_t)row_bytes(change));
+        row_header_write(row, header);
+        memcpy(row + ROW_HEADER_BYTES, change->item.at, change->item.bytes);
+        row += ROW_HEADER_BYTES + change->item.bytes;
+    }
+    return UNLIKELY(before.count > 0) ? mutation_append_before(to, row, before) : row;
 }
 
 /* The entry that makes the changes, and its proposal. */
@@ -189,14 +196,18 @@ static enum status propose(struct context *ctx, struct writing *w, const struct 
     size_t bytes = ENTRY_HEADER_BYTES;
     for (uint32_t i = 0; i < changes->count; i++)
         bytes += ENTRY_MUTATION_BYTES + changes->at[i].key.count + row_bytes(&changes->at[i]);
+    struct bytes before = w->write->keeps_changes != 0 ? w->old_row : (struct bytes){0};
+    bytes += before.count;
     ASSERT(bytes <= ENTRY_BYTES_MAX);
     struct log_entry *entry = log_entry_new(node, bytes, changes->count);
     if (entry == NULL)
         return STATUS_NO_MEMORY;
 
-    uint64_t hlc = MAX(env_wall_ns(node->env), replica->hlc + 1);
+    uint64_t hlc = MAX(wall_now_ns(node->env), replica->hlc + 1);
     struct entry_header header = {
-        .mutation_count = changes->count,
+        .actor = w->write->actor,
+        .flags = w->write->keeps_changes,
+        .mutation_count = (uint16_t)changes->count,
         .hlc = hlc,
         .table_id = w->target->table_id,
         .schema_version = w->target->schema_version,
@@ -208,7 +219,7 @@ static enum status propose(struct context *ctx, struct writing *w, const struct 
     entry_header_write(to, &header);
     to += ENTRY_HEADER_BYTES;
     for (uint32_t i = 0; i < changes->count; i++)
-        to = write_change(to, &changes->at[i], &stored);
+        to = write_change(to, &changes->at[i], &stored, i == 0 ? before : (struct bytes){0});
     /* Deletes may use the reserve of a full disk: it is how space comes back. */
     TRY(replica_propose(replica, entry, urgent && wal_state(node->wal) == WAL_NO_SPACE));
     ASSERT(entry->slot == replica->paxos.last_slot);
@@ -312,14 +323,14 @@ static enum status decide(struct context *ctx, struct writing *w)
 
 static enum status read_item(struct context *ctx, struct writing *w)
 {
-    struct bytes row;
     w->old = (struct row){0};
+    w->old_row = (struct bytes){0};
     enum status status =
-        replica_read(ctx, w->replica, w->write->key, UINT64_MAX, &row, &w->observed_slot);
+        replica_read(ctx, w->replica, w->write->key, UINT64_MAX, &w->old_row, &w->observed_slot);
     if (status == STATUS_NOT_FOUND)
         return STATUS_OK;
     TRY(status);
-    return row_read(row, &w->old);
+    return row_read(w->old_row, &w->old);
 }
 
 static enum status read_image(struct context *ctx, struct writing *w)

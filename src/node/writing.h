@@ -22,6 +22,7 @@ struct writing {
     struct write_result *result;
     struct error *error;
     struct row old; /* .item is VALUE_ABSENT when there is none; borrowed until the next wait */
+    struct bytes old_row;      /* the same, stored; empty when there is none */
     uint64_t observed_slot;    /* of the image it was decided on; 0 = applied long ago */
     uint64_t slot;             /* to be committed before the answer: its own, or the one observed */
     bool has_size;             /* of a table with local indexes: its item collection has a row of */
@@ -49,10 +50,11 @@ struct changes {
     uint8_t size_row[9];
 };
 
-_Static_assert(ENTRY_HEADER_BYTES + (LOCAL_INDEXES_MAX + 1) * (size_t)ITEM_STORED_BYTES_MAX +
-                       CHANGES_MAX * (ENTRY_MUTATION_BYTES + ROW_HEADER_BYTES + KEY_BYTES_MAX) <=
+_Static_assert(ENTRY_HEADER_BYTES + (LOCAL_INDEXES_MAX + 2) * (size_t)ITEM_STORED_BYTES_MAX +
+                       (CHANGES_MAX + 1) *
+                           (ENTRY_MUTATION_BYTES + ROW_HEADER_BYTES + KEY_BYTES_MAX) <=
                    ENTRY_BYTES_MAX,
-               "the item and its rows in all indexes fit in an entry");
+               "the item before and after, and its rows in all indexes, fit in an entry");
 
 /* ---- local_index.c ---- */
 

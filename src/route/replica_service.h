@@ -34,12 +34,26 @@ struct replica_point {
     struct bytes key; /* encoded */
 };
 
+/* Who keeps records of a table's changes. */
+enum change_keeping {
+    KEEP_NO_CHANGES = 0,
+    KEEP_CHANGES = 1,            /* an index: until it has them */
+    KEEP_CHANGES_FOR_STREAM = 3, /* for a day */
+};
+
+enum write_actor {
+    WRITE_BY_CLIENT = 0,
+    WRITE_BY_EXPIRY = 1, /* the time to live of the item was over */
+};
+
 struct replica_write {
     struct bytes key;            /* encoded */
     struct value key_attributes; /* UPDATE, DELETE: a map of just the key */
     const struct write_request *request;
     struct bytes indexes;     /* of the table, encoded (model/index.h); empty: it has none */
     struct key_schema schema; /* of the table, when it has indexes */
+    uint8_t keeps_changes;    /* of the table: enum change_keeping */
+    uint8_t actor;            /* enum write_actor */
     bool urgent; /* small, and it leads to space or ends what was begun: like a delete it may use
                   * what is kept of a full disk */
 };

@@ -56,6 +56,42 @@ static void reads_what_it_wrote(void **state)
     assert_false(walk.reader.failed);
 }
 
+static void reads_flags_and_marks(void **state)
+{
+    (void)state;
+    uint8_t payload[128];
+    struct entry_header header = {
+        .actor = 1, .flags = ENTRY_KEEPS_CHANGES | ENTRY_FOR_STREAM, .mutation_count = 2};
+    struct mutation set = {
+        .kind = MUTATION_MARK, .key = BYTES("consumer"), .row = BYTES("the slot")};
+    struct mutation gone = {.kind = MUTATION_MARK, .key = BYTES("consumer")};
+    entry_header_write(payload, &header);
+    uint8_t *end = mutation_write(payload + ENTRY_HEADER_BYTES, &set);
+    end = mutation_write(end, &gone);
+    struct bytes whole = bytes_of(payload, (size_t)(end - payload));
+    struct entry_header read;
+    assert_int_equal(entry_read(whole, &read), STATUS_OK);
+    assert_int_equal(read.actor, 1);
+    assert_int_equal(read.flags, header.flags);
+    assert_int_equal(entry_flags(whole), header.flags);
+    for (unsigned flags = 0; flags < 256; flags++) {
+        payload[6] = (uint8_t)flags;
+        bool known = flags == 0 || flags == 1 || flags == 3;
+        assert_int_equal(entry_read(whole, &read), known ? STATUS_OK : STATUS_CORRUPT);
+    }
+    payload[6] = 0;
+    payload[7] = 1;
+    assert_int_equal(entry_read(whole, &read), STATUS_CORRUPT);
+    payload[7] = 0;
+    uint8_t *mark = payload + ENTRY_HEADER_BYTES;
+    for (unsigned at = 1; at < ENTRY_MUTATION_BYTES; at++) { /* flags, lengths, size: one form */
+        mark[at] ^= 1;
+        assert_int_equal(entry_read(whole, &read), STATUS_CORRUPT);
+        mark[at] ^= 1;
+    }
+    assert_int_equal(entry_read(whole, &read), STATUS_OK);
+}
+
 /* Format 2: one mutation, whose size change lies behind the header. */
 static void reads_the_format_before(void **state)
 {
@@ -125,6 +161,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(reads_what_it_wrote),
+        cmocka_unit_test(reads_flags_and_marks),
         cmocka_unit_test(reads_the_format_before),
         cmocka_unit_test(refuses_every_shorter_payload),
         cmocka_unit_test(refuses_what_it_does_not_know),

@@ -23,6 +23,7 @@ struct fixture {
     struct node *node; /* NULL when it is not open, or its machine crashed */
     struct replica_service *service;
     struct log log;
+    uint8_t keeps_changes, actor; /* of the writes sent */
     enum status status;
     uint64_t starved_left; /* allocations that were still to succeed */
     bool done;
@@ -259,7 +260,11 @@ static inline enum status send_write(struct context *ctx, struct fixture *f, uin
                                      struct write_result *result, struct error *error)
 {
     struct replica_target target = target_of(group);
-    struct replica_write write = {.key = key, .key_attributes = request->item, .request = request};
+    struct replica_write write = {.key = key,
+                                  .key_attributes = request->item,
+                                  .request = request,
+                                  .keeps_changes = f->keeps_changes,
+                                  .actor = f->actor};
     enum status status = STATUS_COUNT;
     f->service->write(ctx, f->service, &target, &write, 1, result, &status, error);
     return status;
