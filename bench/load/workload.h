@@ -2,7 +2,8 @@
  *
  * The table has a partition key "pk" and a sort key "sk", both strings; an item has five attributes
  * and WORKLOAD_ITEM_BYTES as the service counts bytes.  Ten items share a partition key, which is
- * what Query asks for, and ExecuteStatement with a SELECT.  Item number n is (pk = "user#" n / 10, sk = "order#" n % 10).
+ * what Query asks for, and ExecuteStatement with a SELECT.  Item number n is (pk = "user#" n / 10,
+ * sk = "order#" n % 10).
  */
 #ifndef LOAD_WORKLOAD_H
 #define LOAD_WORKLOAD_H
