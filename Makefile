@@ -1,6 +1,6 @@
 # Thin front of the build.  `make run` and `make test` need nothing but Debian 12, git and make.
 .DEFAULT_GOAL := build
-.PHONY: run build test soak bench fuzz sim spec lint format clean deps deps-test
+.PHONY: run build test soak bench fuzz sim spec lint format clean deps deps-test deps-soak
 
 JOBS ?= $(shell nproc)
 
@@ -11,6 +11,7 @@ endef
 
 deps: ; @tools/install-packages build
 deps-test: ; @tools/install-packages test
+deps-soak: deps-test ; @tools/install-packages soak
 
 build: deps build/release/trine
 
@@ -46,7 +47,7 @@ run: build
 test: deps-test build/release/trine build/debug
 	@tools/test test
 
-soak: deps-test build/release/trine build/debug build/sim build/clang build/fuzz
+soak: deps-soak build/release/trine build/debug build/sim build/clang build/fuzz
 	@tools/test soak
 
 # Each fuzz target for SECONDS; new seeds of the simulator for MINUTES.
