@@ -262,7 +262,8 @@ void change_make(struct plan *plan, const struct tree_mutation *mutation);
  * being written or read.  Returns the frame to change.  The parent must be told. */
 struct frame *change_own(struct plan *plan, struct frame *frame);
 
-/* Would tree_apply_mutations begin with these at once, without waiting for a checkpoint? */
+/* Would tree_apply_mutations make all of these without waiting for a checkpoint, in however many
+ * steps? */
 bool tree_apply_fits(const struct tree *tree, const struct tree_mutation *mutations, size_t count);
 
 /* As tree_apply without the slot's part; `urgent` as in struct plan.  *done: how many mutations

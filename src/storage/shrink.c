@@ -60,24 +60,36 @@ static bool item_is_beyond(struct forest *forest, const struct tree_path *path, 
     return false;
 }
 
-/* Move what the cursor stands at.  An item with pages of its own is put anew; for a long key that
- * takes a delete, because a put keeps the key's rest.  STATUS_BUSY: only a checkpoint makes room,
- * and no other flow makes one any more */
+/* Put an item anew; for a long key that takes a delete before, because a put keeps the key's rest.
+ * No checkpoint may come between the two. */
+static enum status put_anew(struct context *ctx, struct tree *tree, struct bytes key,
+                            struct bytes value)
+{
+    struct tree_mutation mutations[2] = {
+        {.kind = TREE_DELETE, .key = key},
+        {.kind = TREE_PUT, .key = key, .value = value},
+    };
+    size_t first = key.count > PAGE_KEY_BYTES_MAX ? 0 : 1;
+    size_t count = 2 - first;
+    size_t done = 0;
+    if (!tree_apply_fits(tree, mutations + first, count))
+        return STATUS_BUSY;
+    enum status status = tree_apply_mutations(ctx, tree, mutations + first, count, true, &done);
+    return status == STATUS_BUSY && done > 0 ? STATUS_UNAVAILABLE : status;
+}
+
+/* Move what the cursor stands at.  An item with pages of its own is put anew.
+ *   STATUS_BUSY  only a checkpoint makes room, and no other flow makes one any more */
 static enum status move_item(struct context *ctx, struct tree *tree, struct bytes key,
                              struct bytes value, uint32_t cut)
 {
     struct forest *forest = tree->forest;
     struct tree_path path;
     struct page_ref missing;
-    size_t done;
     if (tree_find(forest, tree->root, key, FIND_AT, FRAME_BACKGROUND, &path, &missing) !=
             TREE_FOUND ||
         !path.exact)
         return STATUS_OK;
-    struct tree_mutation mutations[2] = {
-        {.kind = TREE_DELETE, .key = key},
-        {.kind = TREE_PUT, .key = key, .value = value},
-    };
     if (item_is_beyond(forest, &path, cut)) {
         bool large = value.count > TREE_INLINE_VALUE_BYTES_MAX;
         uint8_t *copy = NULL; /* a small value lies in the page that will be changed */
@@ -86,20 +98,19 @@ static enum status move_item(struct context *ctx, struct tree *tree, struct byte
             if (copy == NULL)
                 return STATUS_NO_MEMORY;
             memcpy(copy, value.at, value.count);
-            mutations[1].value.at = copy;
         }
-        enum status status = STATUS_BUSY;
-        if (tree_apply_fits(tree, mutations, 2))
-            status = tree_apply_mutations(ctx, tree, mutations, 2, true, &done);
+        enum status status =
+            put_anew(ctx, tree, key, copy != NULL ? bytes_of(copy, value.count) : value);
         heap_free(ctx->env->heap, copy, value.count);
         return status;
     }
     if (!path_is_beyond(&path, cut))
         return STATUS_OK;
-    mutations[0].kind = (enum tree_mutation_kind)TREE_MOVE_PATH;
-    if (!tree_apply_fits(tree, mutations, 1))
+    struct tree_mutation move = {.kind = (enum tree_mutation_kind)TREE_MOVE_PATH, .key = key};
+    size_t done;
+    if (!tree_apply_fits(tree, &move, 1))
         return STATUS_BUSY;
-    return tree_apply_mutations(ctx, tree, mutations, 1, true, &done);
+    return tree_apply_mutations(ctx, tree, &move, 1, true, &done);
 }
 
 /* Make a checkpoint, after which the cursor gives the same item once more. */

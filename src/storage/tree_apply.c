@@ -51,7 +51,10 @@ static bool fits(const struct forest *forest, uint32_t wanted)
 
 bool tree_apply_fits(const struct tree *tree, const struct tree_mutation *mutations, size_t count)
 {
-    return fits(tree->forest, wanted_frames(tree, mutations, count));
+    uint32_t wanted = 0;
+    for (size_t i = 0; i < count; i++)
+        wanted += mutation_frames(tree, &mutations[i]);
+    return fits(tree->forest, wanted);
 }
 
 static enum status promise_frames(struct plan *plan, uint32_t wanted)
