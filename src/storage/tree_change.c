@@ -759,16 +759,22 @@ void change_make(struct plan *plan, const struct tree_mutation *mutation)
 
 /* ---- Ready? ---- */
 
+/* A node, and the rests of its long keys: a cell with a rest has PAGE_KEY_BYTES_MAX bytes of its key
+ * in the page, and cells do not overlap (page_check). */
+#define NODE_PINS_MAX (1 + PAGE_NODE_BYTES / PAGE_KEY_BYTES_MAX)
+
+/* What one mutation needs: the nodes of its path and the leaves that share, with their rests, and
+ * the first page of the value that was there. */
 struct needs {
-    struct frame *pins[TREE_HEIGHT_MAX * 8 + FOREST_GROUP_MAX * 9];
+    struct frame *pins[(TREE_HEIGHT_MAX + FOREST_GROUP_MAX) * NODE_PINS_MAX + 1];
     unsigned pin_count;
     uint32_t pages_new, pages_freed;
 };
 
 static void need(struct needs *needs, struct frame *frame)
 {
-    if (needs->pin_count < ARRAY_COUNT(needs->pins))
-        needs->pins[needs->pin_count++] = frame;
+    ASSERT(needs->pin_count < ARRAY_COUNT(needs->pins));
+    needs->pins[needs->pin_count++] = frame;
 }
 
 /* The rests of the long keys of a node must be there: separators are made of them, and a walk after
@@ -883,7 +889,9 @@ enum tree_found change_ready(struct tree *tree, const struct tree_mutation *muta
     enum tree_found found = look(tree, mutation, plan, &needs, missing);
     if (plan == NULL)
         return found;
-    /* What was found is pinned also when something is missing: it stays while that comes. */
+    /* What was found is pinned also when something is missing: it stays while that comes.  Of a
+     * second mutation, or a later one, pins that the plan has no room for are left out; then it may
+     * not be ready when its turn comes, and begins the next step. */
     for (unsigned i = 0; i < needs.pin_count; i++) {
         struct frame *frame = needs.pins[i];
         if (frame->plan == plan || plan->pin_count == plan->pin_capacity)
