@@ -556,10 +556,6 @@ struct forest_stats forest_stats(const struct forest *forest)
     LIST_FOR_EACH (node, &forest->snapshots) {
         stats.snapshots++;
     }
-    if (stats.snapshots > 0) {
-        const struct snapshot *oldest = LIST_ITEM(forest->snapshots.next, struct snapshot, link);
-        stats.snapshot_pages = space_pending(space, oldest->epoch, forest->epoch_before);
-    }
     LIST_FOR_EACH (node, &forest->trees) {
         const struct tree *tree = LIST_ITEM(node, struct tree, link);
         stats.trees += tree->live || tree->staged ? 1 : 0;

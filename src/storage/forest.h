@@ -228,20 +228,20 @@ uint64_t tree_applied_durable(const struct tree *tree);
 MUST_USE enum status forest_verify(struct context *ctx, struct forest *forest);
 
 struct forest_stats {
-    uint64_t frames_max, frames;        /* the bound; with memory */
-    uint64_t frames_dirty;              /* frames that wait for a checkpoint or are written */
-    uint64_t hits, misses;              /* page look-ups */
-    uint64_t evictions;                 /* frames taken from one page for another */
-    uint64_t reads, read_failures;      /* pages from the file */
-    uint64_t corrupt_pages;             /* reads that failed their check */
-    uint64_t pages_written;             /* by checkpoints, and of large values */
-    uint64_t checkpoints;               /* completed */
-    uint64_t checkpoint_failures;       /* voided */
-    enum status checkpoint_status;      /* of the last one */
-    uint64_t epoch;                     /* now */
-    uint64_t pages, pages_free;         /* of the file */
-    uint64_t pages_pending;             /* freed, waiting for their epoch */
-    uint64_t snapshots, snapshot_pages; /* open; pages that only they keep */
+    uint64_t frames_max, frames;   /* the bound; with memory */
+    uint64_t frames_dirty;         /* frames that wait for a checkpoint or are written */
+    uint64_t hits, misses;         /* page look-ups */
+    uint64_t evictions;            /* frames taken from one page for another */
+    uint64_t reads, read_failures; /* pages from the file */
+    uint64_t corrupt_pages;        /* reads that failed their check */
+    uint64_t pages_written;        /* by checkpoints, and of large values */
+    uint64_t checkpoints;          /* completed */
+    uint64_t checkpoint_failures;  /* voided */
+    enum status checkpoint_status; /* of the last one */
+    uint64_t epoch;                /* now */
+    uint64_t pages, pages_free;    /* of the file */
+    uint64_t pages_pending;        /* freed, waiting for their epoch */
+    uint64_t snapshots;            /* open */
     uint64_t trees, trees_dropping;
     uint64_t apply_waits;           /* batches that were slowed or stopped by dirty frames */
     struct histogram checkpoint_ns; /* from its start to its end */

@@ -61,8 +61,6 @@ enum status wal_append_always(struct wal *wal, const struct wal_record *record, 
     lsn->value = batch->lsn + batch->count;
     if (record->type != WAL_ENTRY)
         wal_keep(wal, record, lsn->value, keeping);
-    if (record->type == WAL_ENTRY || record->type == WAL_TRUNCATION)
-        wal->entry_last = lsn->value;
     batch->count += bytes;
     batch->records++;
     wal->quiet = false;

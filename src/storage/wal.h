@@ -179,9 +179,7 @@ struct wal_stats {
     uint64_t replayed;              /* records read when it was opened */
     uint64_t unsynced_bytes;        /* now: gathered and in flight */
     uint64_t live_bytes;            /* now: of segments that hold the log */
-    uint64_t spare_bytes;           /* now: of segments ready for use */
     uint32_t live_segments;         /* now */
-    uint32_t spare_segments;        /* now */
     struct histogram batch_records; /* records in a batch */
     struct histogram batch_bytes;   /* its bytes, header included */
     struct histogram sync_ns;       /* from submission of a batch's job to its completion */

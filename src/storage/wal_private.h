@@ -162,7 +162,6 @@ struct wal {
 
     /* What is needed. */
     uint64_t released;          /* by the owner */
-    uint64_t entry_last;        /* the LSN of the newest record that only the owner can release */
     uint64_t log_start;         /* claimed by the batches from now on */
     uint64_t log_start_flying;  /* claimed by the batch in flight */
     uint64_t log_start_durable; /* claimed by a durable batch */

@@ -94,8 +94,6 @@ static enum status replay(struct recovery *r, const struct wal_batch_header *hea
             TRY(wal_keep_prepare(wal, &record, &keeping));
             wal_keep(wal, &record, lsn, keeping);
         }
-        if (record.type == WAL_ENTRY || record.type == WAL_TRUNCATION)
-            wal->entry_last = lsn;
         TRY(wal->options.events->on_record(r->ctx, wal->options.owner, &record, (struct lsn){lsn}));
         wal->stats.replayed++;
     }

@@ -62,16 +62,12 @@ void wal_spare_add(struct wal *wal, struct wal_segment *segment)
 {
     list_push_back(&wal->spares, &segment->link);
     wal->spare_count++;
-    wal->stats.spare_segments++;
-    wal->stats.spare_bytes += segment->bytes;
 }
 
 void wal_spare_remove(struct wal *wal, struct wal_segment *segment)
 {
     list_remove(&segment->link);
     wal->spare_count--;
-    wal->stats.spare_segments--;
-    wal->stats.spare_bytes -= segment->bytes;
 }
 
 struct wal_segment *wal_spare_take(struct wal *wal)
