@@ -22,7 +22,7 @@ void buffer_release(struct buffer *buffer)
 void buffer_clear(struct buffer *buffer)
 {
     buffer->count = 0;
-    buffer->failed = false;
+    buffer->failed = buffer->starved = false;
 }
 
 /* More memory; false: there is none. */
@@ -58,7 +58,7 @@ uint8_t *buffer_reserve_slow(struct buffer *buffer, size_t bytes)
     }
     size_t need = buffer->count + bytes;
     if (need > buffer->capacity && !grow(buffer, need)) {
-        buffer->failed = true;
+        buffer->failed = buffer->starved = true;
         return NULL;
     }
     return buffer->at + buffer->count;

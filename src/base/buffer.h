@@ -24,8 +24,9 @@ struct buffer {
     size_t capacity;  /* bytes allocated */
     size_t bytes_max; /* the hard cap of `capacity` */
     struct budget *budget;
-    bool owed;   /* the budget counts what it takes, and does not refuse it */
-    bool failed; /* an append did not fit */
+    bool owed;    /* the budget counts what it takes, and does not refuse it */
+    bool failed;  /* an append did not fit */
+    bool starved; /* with `failed`: for want of memory, not for the cap */
 };
 
 /* An empty buffer without a budget; takes no memory until the first append. */

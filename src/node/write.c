@@ -149,6 +149,8 @@ static enum status make_new_item(struct context *ctx, struct writing *w, struct 
         return status;
     bool too_large = status == STATUS_OK &&
                      (item->bytes > ITEM_STORED_BYTES_MAX || item_size(*item) > ITEM_BYTES_MAX);
+    if (status == STATUS_NO_MEMORY && scratch->starved)
+        return status;
     if (status == STATUS_NO_MEMORY || too_large)
         return error_set(w->error, ERROR_VALIDATION,
                          "Item size to update has exceeded the maximum allowed size");
