@@ -1,5 +1,6 @@
 #include "node/entry.h"
 
+#include "base/assert.h"
 #include "base/compiler.h"
 #include "request/data.h"
 
@@ -21,6 +22,12 @@ void entry_header_write(uint8_t *to, const struct entry_header *header)
     put_u64(to + 24, header->schema_version);
     put_u64(to + 32, header->request_id[0]);
     put_u64(to + 40, header->request_id[1]);
+}
+
+void mutation_set_row_bytes(uint8_t *mutation, size_t bytes)
+{
+    ASSERT(mutation[0] == MUTATION_PUT && get_u32(mutation + 4) == 0 && get_u32(mutation + 8) == 0);
+    put_u32(mutation + 4, (uint32_t)bytes);
 }
 
 static uint8_t *append(uint8_t *to, struct bytes bytes)

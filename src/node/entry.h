@@ -80,6 +80,10 @@ void entry_header_write(uint8_t *to, const struct entry_header *header);
  * goes. */
 uint8_t *mutation_write(uint8_t *to, const struct mutation *mutation);
 
+/* The put at `mutation`, written without a row and a before-image, has a row of so many bytes: the
+ * caller writes them where mutation_write returned, and the next mutation goes behind them. */
+void mutation_set_row_bytes(uint8_t *mutation, size_t bytes);
+
 /* Append the before-image of the mutation at `to`, whose end is `end`; returns the new end. */
 uint8_t *mutation_append_before(uint8_t *to, uint8_t *end, struct bytes before);
 

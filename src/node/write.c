@@ -177,7 +177,7 @@ static uint8_t *write_change(uint8_t *to, const struct change *change, const str
                                 .size_change = change->size_change};
     uint8_t *row = mutation_write(to, &mutation);
     if (value_type(change->item) != VALUE_NONE) {
-        put_u32(to + 4, (uint32_t)row_bytes(change));
+        mutation_set_row_bytes(to, row_bytes(change));
         row_header_write(row, header);
         memcpy(row + ROW_HEADER_BYTES, change->item.at, change->item.bytes);
         row += ROW_HEADER_BYTES + change->item.bytes;

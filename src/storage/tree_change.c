@@ -759,8 +759,8 @@ void change_make(struct plan *plan, const struct tree_mutation *mutation)
 
 /* ---- Ready? ---- */
 
-/* A node, and the rests of its long keys: a cell with a rest has PAGE_KEY_BYTES_MAX bytes of its key
- * in the page, and cells do not overlap (page_check). */
+/* A node, and the rests of its long keys: a cell with a rest has PAGE_KEY_BYTES_MAX bytes of its
+ * key in the page, and cells do not overlap (page_check). */
 #define NODE_PINS_MAX (1 + PAGE_NODE_BYTES / PAGE_KEY_BYTES_MAX)
 
 /* What one mutation needs: the nodes of its path and the leaves that share, with their rests, and

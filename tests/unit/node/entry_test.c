@@ -22,7 +22,13 @@ static size_t build(uint8_t *payload, bool with_before)
         delete.before = BYTES("before");
     }
     entry_header_write(payload, &header);
+    put.row = with_before ? (struct bytes){0} : BYTES("row");
     uint8_t *end = mutation_write(payload + ENTRY_HEADER_BYTES, &put);
+    if (with_before) { /* its row comes after it */
+        mutation_set_row_bytes(payload + ENTRY_HEADER_BYTES, 3);
+        memcpy(end, "row", 3);
+        end += 3;
+    }
     end = mutation_write(end, &delete);
     return (size_t)(end - payload);
 }
