@@ -169,10 +169,19 @@ void replica_step(struct replica *replica, const struct paxos_event *event)
     carry_out(replica, &update);
 }
 
+/* The log did not take the entry that was just proposed. */
+static void take_back(struct replica *replica, uint64_t slot)
+{
+    struct paxos_event event = {
+        .now_ns = env_now_ns(replica->node->env), .type = PAXOS_REFUSED, .refused = {.slot = slot}};
+    struct paxos_update update;
+    enum status status = paxos_step(&replica->paxos, &event, &update);
+    ASSERT(status == STATUS_OK);
+}
+
 enum status replica_propose(struct replica *replica, struct log_entry *entry, bool urgent)
 {
     struct node *node = replica->node;
-    struct paxos before = replica->paxos; /* taken back if the log does not take the entry */
     struct paxos_event event = {.now_ns = env_now_ns(node->env),
                                 .type = PAXOS_PROPOSE,
                                 .propose = {.payload = entry->payload}};
@@ -184,7 +193,7 @@ enum status replica_propose(struct replica *replica, struct log_entry *entry, bo
         entry->ballot = update.append.ballot;
         status = append_entry(replica, entry, urgent);
         if (status != STATUS_OK)
-            replica->paxos = before;
+            take_back(replica, entry->slot);
     }
     if (status != STATUS_OK)
         log_entry_free(node, entry);

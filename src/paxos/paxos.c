@@ -122,6 +122,18 @@ static enum status step_propose(struct paxos *group, const struct paxos_event *e
     return STATUS_OK;
 }
 
+/* The entry was of the own ballot, as is all from the barrier on, which is before it: last_ballot
+ * is what it was. */
+static enum status step_refused(struct paxos *group, const struct paxos_event *event)
+{
+    uint64_t slot = event->refused.slot;
+    if (slot != group->last_slot || slot <= group->synced_slot || slot <= group->barrier_slot)
+        return STATUS_INVALID;
+    ASSERT(ballot_equal(group->last_ballot, group->ballot));
+    group->last_slot--;
+    return STATUS_OK;
+}
+
 /* The promise is durable: the majority of one has promised. */
 static void promise_persisted(struct paxos *group)
 {
@@ -182,6 +194,8 @@ static enum status step(struct paxos *group, const struct paxos_event *event,
     switch (event->type) {
     case PAXOS_PROPOSE:
         return step_propose(group, event, update);
+    case PAXOS_REFUSED:
+        return step_refused(group, event);
     case PAXOS_PERSISTED:
         step_persisted(group, event);
         return STATUS_OK;

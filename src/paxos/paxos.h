@@ -19,7 +19,8 @@
  *   (1) applied_slot <= commit_slot <= synced_slot <= last_slot
  *   (2) promised never decreases; entries of a ballot are behind its promise in the log, which
  *       becomes durable in its order
- *   (3) slots of appended entries are consecutive, their ballots never decrease
+ *   (3) slots of appended entries are consecutive, their ballots never decrease; a slot is given
+ *       out again only after REFUSED
  *   (4) a slot is committed at most once, and only with an entry of the leader's own ballot at or
  *       after it synced
  *   (5) serving only when leading, the barrier is committed and everything up to it is applied
@@ -65,6 +66,8 @@ struct paxos_configuration {
 enum paxos_event_type {
     PAXOS_START,     /* the replica's log was recovered; the first event, and only once */
     PAXOS_PROPOSE,   /* append this payload, if this replica leads */
+    PAXOS_REFUSED,   /* the log did not take the entry of the PROPOSE just before, and nothing else
+                      * of its update was carried out: as if it had not been stepped */
     PAXOS_PERSISTED, /* the promise, or the log up to here, is durable on this replica */
     PAXOS_APPLIED,   /* the shell has applied every entry up to here */
     PAXOS_RECEIVE,   /* a message from another member */
@@ -88,6 +91,9 @@ struct paxos_event {
         struct {
             struct bytes payload; /* borrowed; handed back in `append` */
         } propose;
+        struct {
+            uint64_t slot; /* of the entry */
+        } refused;
         struct {
             /* What the log held when the record was appended.  A promise: `ballot` alone, last_slot
              * 0.  Entries: the ballot they were accepted from, the last slot that is synced, and
@@ -171,6 +177,7 @@ MUST_USE enum status paxos_init(struct paxos *group, struct replica_id self,
  *   PAXOS_PROPOSE    STATUS_INVALID      the payload is empty
  *                    STATUS_UNAVAILABLE  not serving: starting, or stopped
  *                    STATUS_MOVED        another member leads (never in a group of one)
+ *   PAXOS_REFUSED    STATUS_INVALID      not the newest entry, or a barrier, or synced
  *   PAXOS_RECEIVE    STATUS_INVALID      not from a member, or malformed: dropped
  *   PAXOS_PERSISTED, PAXOS_APPLIED, PAXOS_TIMEOUT, PAXOS_STOP
  *                    STATUS_OK; what no longer fits is ignored

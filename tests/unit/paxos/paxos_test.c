@@ -155,6 +155,34 @@ static void a_proposal_gets_the_next_slot_and_commits_when_synced(void **state)
     assert_int_equal(update.commit_slot, 4);
 }
 
+static enum status refused(struct paxos *group, uint64_t slot)
+{
+    struct paxos_update update;
+    struct paxos_event event = {.type = PAXOS_REFUSED, .refused = {.slot = slot}};
+    enum status status = paxos_step(group, &event, &update);
+    assert_int_equal(update.append.count, 0);
+    return status;
+}
+
+static void a_proposal_that_the_log_refuses_is_as_if_it_had_not_been(void **state)
+{
+    (void)state;
+    struct paxos group = serving_group();
+    struct paxos_update update;
+    assert_int_equal(refused(&group, 1), STATUS_INVALID); /* the barrier */
+    struct paxos before = group;
+    assert_int_equal(propose(&group, &update), STATUS_OK);
+    assert_int_equal(update.append.first_slot, 2);
+    assert_int_equal(refused(&group, 1), STATUS_INVALID);
+    assert_int_equal(refused(&group, 3), STATUS_INVALID);
+    assert_int_equal(refused(&group, 2), STATUS_OK);
+    assert_memory_equal(&before, &group, sizeof(group));
+    assert_int_equal(propose(&group, &update), STATUS_OK);
+    assert_int_equal(update.append.first_slot, 2);
+    assert_int_equal(persisted(&group, ballot_of(1), 2, ballot_of(1)).commit_slot, 2);
+    assert_int_equal(refused(&group, 2), STATUS_INVALID); /* it is synced */
+}
+
 static void a_persisted_that_does_not_match_is_ignored(void **state)
 {
     (void)state;
@@ -415,6 +443,14 @@ static void invariants_hold_in_any_order_of_events(void **state)
             enum status status = paxos_step(&group, &event, &update);
             if (status != STATUS_OK)
                 assert_memory_equal(&before, &group, sizeof(group));
+            if (status == STATUS_OK && event.type == PAXOS_PROPOSE && prng_one_in(&prng, 5)) {
+                event.type = PAXOS_REFUSED;
+                event.refused.slot = update.append.first_slot;
+                assert_int_equal(paxos_step(&group, &event, &update), STATUS_OK);
+                before.now_ns = group.now_ns;
+                assert_memory_equal(&before, &group, sizeof(group));
+                continue;
+            }
             assert_true(group.commit_slot >= before.commit_slot); /* (6) */
             proposed += event.type == PAXOS_PROPOSE && status == STATUS_OK;
             carry_out(&shell, &group, &update);
@@ -430,6 +466,7 @@ int main(void)
         cmocka_unit_test(the_new_ballot_is_above_another_replicas),
         cmocka_unit_test(all_before_the_barrier_commits_with_it),
         cmocka_unit_test(a_proposal_gets_the_next_slot_and_commits_when_synced),
+        cmocka_unit_test(a_proposal_that_the_log_refuses_is_as_if_it_had_not_been),
         cmocka_unit_test(a_persisted_that_does_not_match_is_ignored),
         cmocka_unit_test(proposals_are_refused_unless_serving),
         cmocka_unit_test(a_stopped_group_commits_nothing_more),
