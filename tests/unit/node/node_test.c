@@ -753,6 +753,17 @@ static void pages_body(struct context *ctx, struct fixture *f)
     }
 }
 
+static void pages_read_body(struct context *ctx, struct fixture *f)
+{
+    for (unsigned i = 0; i < 600; i++) {
+        char key[16];
+        uint64_t number;
+        snprintf(key, sizeof(key), "%04u", i);
+        CHECK(f, get(ctx, f, GROUP, bytes_of_text(key), &number) == STATUS_OK && number == i + 1);
+        arena_reset(&ctx->arena);
+    }
+}
+
 static void a_start_goes_on_after_checkpoints_that_failed(void **state)
 {
     (void)state;
@@ -780,6 +791,29 @@ static void a_start_goes_on_after_checkpoints_that_failed(void **state)
     assert_true(started > 0);
 }
 
+/* Machines whose checkpoints fail leave a log of many intervals. */
+static void a_start_takes_a_log_of_many_intervals(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_create(31);
+    f->options.cache_bytes = UINT64_C(64) << 20;
+    f->options.checkpoint_bytes = UINT64_C(64) << 20;
+    fixture_open(f);
+    assert_true(fixture_run(f, create_body));
+    assert_true(fixture_run(f, pages_body));
+    assert_int_equal(node_forest_stats(f->node).checkpoints, 0);
+    fixture_crash(f, SIM_CRASH_POWER);
+    f->options.cache_bytes = FOREST_CACHE_BYTES_MIN;
+    f->options.checkpoint_bytes = 256u << 10;
+    fixture_open(f);
+    assert_int_equal(node_stats(f->node)->overlay_bytes, 0); /* all is applied, and given back */
+    assert_true(node_wal_stats(f->node)->replayed > 600);
+    assert_true(node_forest_stats(f->node).checkpoints > 0);
+    assert_true(fixture_run(f, pages_read_body));
+    fixture_close(f);
+    fixture_free(f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -797,6 +831,7 @@ int main(void)
         cmocka_unit_test(an_idle_node_stays_idle),
         cmocka_unit_test(the_overlay_is_bounded),
         cmocka_unit_test(a_start_goes_on_after_checkpoints_that_failed),
+        cmocka_unit_test(a_start_takes_a_log_of_many_intervals),
         cmocka_unit_test(two_trees_of_one_group_are_damage),
         cmocka_unit_test(a_start_without_memory_leaves_nothing),
         cmocka_unit_test(calls_without_memory_change_nothing),
