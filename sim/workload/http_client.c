@@ -116,11 +116,16 @@ static bool read_head(struct bytes in, struct head *head, const char **why)
     return *why == NULL;
 }
 
-static void connection_close(struct http_connection *connection)
+static void let_go(struct http_connection *connection)
 {
     if (connection->client != NULL)
         connection->client->connection = NULL;
     connection->client = NULL;
+}
+
+static void connection_close(struct http_connection *connection)
+{
+    let_go(connection);
     sim_client_close(connection->stream);
 }
 
@@ -210,8 +215,13 @@ static const struct env_stream_events stream_events = {on_read, on_end, on_drain
 static void on_timeout(struct sim_event *event)
 {
     struct http_client *client = CONTAINER_OF(event, struct http_client, timeout);
-    if (client->connection != NULL)
-        connection_close(client->connection);
+    struct http_connection *connection = client->connection;
+    if (connection != NULL && prng_one_in(sim_prng(client->sim), 2)) {
+        let_go(connection);
+        sim_client_reset(connection->stream);
+    } else if (connection != NULL) {
+        connection_close(connection);
+    }
     struct http_answer what = {.outcome = HTTP_LOST};
     answer(client, &what);
 }
@@ -283,7 +293,10 @@ void http_client_post(struct http_client *client, const char *target, struct byt
     sim_client_write(client->connection->stream, buffer_bytes(&out));
     buffer_release(&out);
     client->busy = true;
-    sim_schedule(client->sim, &client->timeout, client->timeout_ns);
+    uint64_t wait_ns = client->timeout_ns;
+    if (client->patience_ns > 0 && prng_one_in(prng, 32))
+        wait_ns = 1 + prng_below(prng, client->patience_ns);
+    sim_schedule(client->sim, &client->timeout, wait_ns);
 }
 
 void http_client_close(struct http_client *client)

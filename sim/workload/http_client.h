@@ -32,6 +32,7 @@ struct http_client {
     struct sim_node *node;
     uint16_t port;
     uint64_t timeout_ns;
+    uint64_t patience_ns; /* one request in 32 is given up within this; 0 = none is */
     void (*on_answer)(struct http_client *client, const struct http_answer *answer);
     struct http_connection *connection; /* NULL when there is none */
     struct sim_event timeout;

@@ -3,6 +3,8 @@
 #include "base/assert.h"
 #include "sim/workload/items_private.h"
 
+#define PATIENCE_NS UINT64_C(20000000) /* of a client that goes away in the midst of a request */
+
 /* ---- Phases ---- */
 
 static void wake_after(struct items_actor *actor, uint64_t mean_ns)
@@ -141,6 +143,7 @@ void items_init(struct items *items, struct sim *sim, struct heap *heap, struct 
         buffer_init(&actor->resume, heap, BODY_BYTES_MAX);
         http_client_init(&actor->http, sim, heap, node, options->port, options->timeout_ns,
                          on_answer);
+        actor->http.patience_ns = PATIENCE_NS;
     }
 }
 

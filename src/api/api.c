@@ -46,7 +46,8 @@ const char *api_result_name(enum api_result result)
     static const char *const names[] = {[API_OK] = "ok",
                                         [API_CONDITION_FAILED] = "condition_failed",
                                         [API_USER_ERROR] = "user_error",
-                                        [API_SYSTEM_ERROR] = "system_error"};
+                                        [API_SYSTEM_ERROR] = "system_error",
+                                        [API_CANCELLED] = "cancelled"};
     return (unsigned)result < API_RESULT_COUNT ? names[result] : "unknown";
 }
 
@@ -72,20 +73,23 @@ uint64_t api_unnamed_requests(const struct api *api)
     return api->unnamed;
 }
 
-static enum api_result result_of(enum error_code code)
+static enum api_result result_of(const struct api_call *call)
 {
+    enum error_code code = call->error.code;
     if (code == ERROR_NONE)
         return API_OK;
     if (code == ERROR_CONDITION_FAILED)
         return API_CONDITION_FAILED;
-    return error_form(code)->http_status < 500 ? API_USER_ERROR : API_SYSTEM_ERROR;
+    if (error_form(code)->http_status < 500)
+        return API_USER_ERROR;
+    return call->ctx->cancelled ? API_CANCELLED : API_SYSTEM_ERROR;
 }
 
 static void count(struct api_call *call, uint64_t received_ns)
 {
     struct api_operation_stats *stats = call->api->stats[call->operation - api_operations];
     uint64_t now_ns = env_now_ns(call->api->env);
-    stats->results[result_of(call->error.code)]++;
+    stats->results[result_of(call)]++;
     stats->read_half_units += call->read_half_units;
     stats->write_half_units += call->write_half_units;
     histogram_record(&stats->latency_ns, now_ns > received_ns ? now_ns - received_ns : 0);
@@ -246,6 +250,8 @@ static enum status run(struct api_call *call)
         return error_format(&call->error, call_arena(call), ERROR_UNKNOWN_OPERATION,
                             "%.*s is not supported", BYTES_ARGS(call->operation->name));
     TRY(decode(call));
+    if (UNLIKELY(call->ctx->cancelled)) /* while it gave way: nothing was done, nobody waits */
+        return error_internal(&call->error, STATUS_CANCELLED);
     TRY(call->operation->run(call));
     return call->json.to->failed ? call_no_memory(call) : STATUS_OK;
 }

@@ -44,6 +44,7 @@ enum api_result {
     API_CONDITION_FAILED, /* ConditionalCheckFailedException */
     API_USER_ERROR,       /* any other 4xx */
     API_SYSTEM_ERROR,     /* 5xx */
+    API_CANCELLED,        /* 5xx, because the client has gone */
     API_RESULT_COUNT
 };
 

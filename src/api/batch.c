@@ -144,6 +144,7 @@ static enum status get_next(struct api_call *call, struct batch_get *batch, uint
         batch->full = true; /* its time is over: what is left stays unprocessed */
     else
         context_yield(call->ctx);
+    batch->full |= call->ctx->cancelled; /* nobody waits for the rest */
     return STATUS_OK;
 }
 

@@ -305,6 +305,13 @@ enum status wait_queue_wait(struct context *ctx, struct wait_queue *queue)
     return fiber->woken_with;
 }
 
+void wait_queue_wait_out(struct context *ctx, struct wait_queue *queue)
+{
+    struct fiber *fiber = ctx->fiber;
+    list_push_back(&queue->waiters, &fiber->link);
+    fiber_suspend(fiber, FIBER_BLOCKED);
+}
+
 void wait_queue_wake_one(struct wait_queue *queue)
 {
     struct list *node = list_pop_front(&queue->waiters);

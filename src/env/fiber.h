@@ -84,6 +84,10 @@ void wait_queue_init(struct wait_queue *queue);
  *   STATUS_OK  woken     STATUS_DEADLINE, STATUS_CANCELLED  no longer in the queue */
 MUST_USE enum status wait_queue_wait(struct context *ctx, struct wait_queue *queue);
 
+/* Wait until woken, whatever becomes of `ctx` meanwhile: for those whose memory others still use.
+ * */
+void wait_queue_wait_out(struct context *ctx, struct wait_queue *queue);
+
 /* Wake the first waiter, or all; they run from the loop, after what runs now.  A waiter that was
  * woken is no longer interrupted. */
 void wait_queue_wake_one(struct wait_queue *queue);

@@ -358,7 +358,7 @@ enum status replica_wait_commit(struct context *ctx, struct replica *replica, ui
         struct log_entry *entry = LIST_ITEM(at, struct log_entry, link);
         ASSERT(entry->slot == slot);
         if (wait_queue_wait(ctx, &entry->committed) != STATUS_OK) {
-            replica->node->stats.unknown_outcomes++;
+            replica->node->stats.unknown_outcomes += !ctx->cancelled; /* nobody asks any more */
             return STATUS_UNKNOWN_OUTCOME;
         }
     }

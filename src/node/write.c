@@ -393,7 +393,7 @@ void node_write(struct context *ctx, struct replica_service *service,
                             .error = &errors[i]};
         buffer_init(&w.made, ctx->env->heap, NODE_SCRATCH_BYTES_MAX);
         w.made.budget = ctx->arena.budget;
-        statuses[i] = execute(ctx, &w);
+        statuses[i] = LIKELY(!ctx->cancelled) ? execute(ctx, &w) : STATUS_CANCELLED;
         buffer_release(&w.made);
         slot_max = MAX(slot_max, w.slot);
         work += results[i].old_bytes + results[i].new_bytes;

@@ -113,6 +113,8 @@ static void write_http(const struct http_server_stats *http, struct buffer *to)
             http->requests_malformed);
     counter(to, "http_refused_total", "Requests answered with 503 by the HTTP server itself.",
             http->requests_refused);
+    counter(to, "http_cancelled_total", "Requests whose client went away before their answer.",
+            http->requests_cancelled);
     counter(to, "tls_handshakes_failed_total", "TLS handshakes that failed.",
             http->handshakes_failed);
     counter(to, "received_bytes_total", "Bytes received from clients.", http->bytes_received);

@@ -91,6 +91,7 @@ enum status router_check_writes(struct context *ctx, struct router *router,
 /* The writes of a batch that go to one partition: one call, on a fiber of its own. */
 struct batch_part {
     struct batch *batch;
+    struct context *ctx; /* of its fiber, while it runs on one */
     struct replica_target target;
     uint32_t count;
     uint32_t indexes[BATCH_WRITE_MAX]; /* in the batch */
@@ -143,18 +144,25 @@ static void part_run(struct context *ctx, void *argument)
 {
     struct batch_part *part = argument;
     memcpy(ctx->trace_id, part->batch->trace_id, sizeof(ctx->trace_id));
+    part->ctx = ctx;
     write_part(ctx, part);
+    part->ctx = NULL;
     part->batch->running--;
     wait_queue_wake_all(&part->batch->ended);
 }
 
 /* The parts refer to this stack: wait for all of them, whatever becomes of this request meanwhile.
- * They share its deadline, so that this ends soon after it. */
+ * They share its deadline, and are cancelled with it, so that this ends soon after it. */
 static void wait_for_parts(struct context *ctx, struct batch *batch)
 {
     while (batch->running > 0) {
-        if (wait_queue_wait(ctx, &batch->ended) != STATUS_OK)
-            context_yield(ctx);
+        if (wait_queue_wait(ctx, &batch->ended) == STATUS_OK)
+            continue;
+        for (uint32_t p = 0; p < batch->part_count; p++)
+            if (batch->parts[p].ctx != NULL)
+                context_cancel(batch->parts[p].ctx);
+        while (batch->running > 0)
+            wait_queue_wait_out(ctx, &batch->ended);
     }
 }
 

@@ -60,7 +60,8 @@ static void wait_for_lanes(struct context *ctx, struct spread *spread)
         }
         if (spread->status == STATUS_OK)
             spread->status = status;
-        context_yield(ctx);
+        if (spread->running > 0)
+            wait_queue_wait_out(ctx, &spread->ended);
     }
 }
 

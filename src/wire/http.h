@@ -163,6 +163,7 @@ struct http_server_stats {
     uint64_t requests;             /* handed to `handle` */
     uint64_t requests_malformed;   /* answered 4xx by the server itself */
     uint64_t requests_refused;     /* answered 503 by the server itself */
+    uint64_t requests_cancelled;   /* their client went away while they were in `handle` */
     uint64_t handshakes_failed;    /* TLS */
     uint64_t bytes_received;
     uint64_t bytes_sent;

@@ -50,11 +50,22 @@ static void free_if_unused(struct http_connection *connection)
 
 static enum status flush_tls(struct http_connection *connection, size_t *queued_bytes);
 
+/* The client of the request in `handle` has gone: end its waits.  What it has proposed is committed
+ * all the same. */
+static void cancel_request(struct http_connection *connection)
+{
+    if (connection->request == NULL || connection->request->cancelled)
+        return;
+    connection->server->stats.requests_cancelled++;
+    context_cancel(connection->request);
+}
+
 void http_connection_close(struct http_connection *connection)
 {
     if (connection->state == HTTP_STATE_CLOSING)
         return;
     connection->state = HTTP_STATE_CLOSING;
+    cancel_request(connection);
     connection->deadline_ns = UINT64_MAX;
     if (connection->tls != NULL) {
         size_t queued_bytes;
@@ -210,6 +221,15 @@ static enum status gather(struct http_connection *connection, struct bytes bytes
     return connection->gathered.failed ? STATUS_NO_MEMORY : STATUS_OK;
 }
 
+/* A client that sends no more has mostly gone; one that has closed its half alone gets an answer
+ * that comes soon. */
+static void watch_patience(struct http_connection *connection)
+{
+    struct http_server *server = connection->server;
+    if (connection->state == HTTP_STATE_SERVING && connection->request != NULL)
+        http_server_watch(connection, env_now_ns(server->env) + HTTP_PATIENCE_NS);
+}
+
 /* Run a request on a fiber; returns when it is answered, or waits. */
 static void serve(struct http_connection *connection, struct http_parse *parse,
                   struct bytes request, bool borrowed)
@@ -237,8 +257,11 @@ static void serve(struct http_connection *connection, struct http_parse *parse,
     connection->state = HTTP_STATE_SERVING;
     connection->serving = true;
     connection->deadline_ns = UINT64_MAX;
-    if (fiber_spawn(server->env, &options, http_exchange_run, &incoming) == STATUS_OK)
+    if (fiber_spawn(server->env, &options, http_exchange_run, &incoming) == STATUS_OK) {
+        if (UNLIKELY(connection->peer_ended))
+            watch_patience(connection);
         return;
+    }
     connection->serving = false;
     http_connection_answer_error(connection, 503, false);
 }
@@ -420,6 +443,7 @@ static void receive(struct http_connection *connection, struct bytes bytes)
 static void receive_end(struct http_connection *connection)
 {
     connection->peer_ended = true;
+    watch_patience(connection);
     bool waits_for_input =
         connection->state == HTTP_STATE_READING && list_empty(&connection->resume.link);
     if (waits_for_input || connection->state == HTTP_STATE_LINGERING)
@@ -552,6 +576,10 @@ void http_connection_open(struct http_server *server, struct env_stream *stream)
 
 void http_connection_timeout(struct http_connection *connection)
 {
+    if (connection->state == HTTP_STATE_SERVING) {
+        cancel_request(connection);
+        return;
+    }
     connection->server->stats.connections_timeouts += connection->state != HTTP_STATE_LINGERING;
     bool in_part = connection->state == HTTP_STATE_READING && !at_rest(connection);
     if (in_part)

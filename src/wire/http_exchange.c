@@ -196,6 +196,7 @@ static void answer(struct context *ctx, struct exchange *x, struct http_connecti
     struct bytes runs[2] = {bytes_of(bytes, http_head_write(server, &head, bytes)), body};
     bool no_body = x->request.verb == HTTP_VERB_HEAD || body.count == 0;
     connection->serving = false;
+    connection->request = NULL;
     server->stats.in_flight--;
     http_connection_answer(connection, runs, no_body ? 1 : 2);
 }
@@ -230,6 +231,7 @@ void http_exchange_run(struct context *ctx, void *argument)
     ctx->trace_id[0] = prng_u64(&server->prng);
     ctx->trace_id[1] = prng_u64(&server->prng);
     server->stats.in_flight++;
+    connection->request = ctx;
 
     enum status status = take_request(ctx, &x, incoming);
     enum status taken = http_server_take_buffer(server, &x.response.body);

@@ -32,7 +32,8 @@ struct tls_session;
 #define HTTP_WHEEL_SLOTS       64u
 #define HTTP_TICK_NS           UINT64_C(1000000000)
 #define HTTP_LINGER_NS         UINT64_C(2000000000)
-#define HTTP_RATE_MIN          16384u /* bytes a second that a client must keep up */
+#define HTTP_PATIENCE_NS       UINT64_C(2000000000) /* for one who sends no more */
+#define HTTP_RATE_MIN          16384u               /* bytes a second that a client must keep up */
 #define HTTP_TURN_REQUESTS_MAX 16u    /* of one connection, served in one turn of the loop */
 #define HTTP_SPARE_BUFFERS_MAX 8u     /* answer buffers kept for the next request */
 #define HTTP_SPARE_BYTES_MAX   65536u /* none larger is kept */
@@ -83,17 +84,18 @@ struct http_connection {
     struct env_stream *stream; /* NULL: on_closed has come */
     struct tls_session *tls;   /* NULL: plain */
     enum http_state state;
-    bool refuse;         /* over the bound: the first request is answered with 503 */
-    bool advancing;      /* http_connection_advance is on the stack */
-    bool paused;         /* the stream is */
-    bool peer_ended;     /* the client sends no more */
-    bool close_after;    /* this answer is the last */
-    bool sent_continue;  /* for the request that comes in */
-    bool linger_after;   /* of a last answer: input is left unread */
-    bool serving;        /* a fiber runs a request of it; it may outlive the stream */
-    bool in_body;        /* since_ns is that of the body */
-    struct list link;    /* in a slot of the wheel */
-    uint64_t wheel_tick; /* of that slot */
+    bool refuse;             /* over the bound: the first request is answered with 503 */
+    bool advancing;          /* http_connection_advance is on the stack */
+    bool paused;             /* the stream is */
+    bool peer_ended;         /* the client sends no more */
+    bool close_after;        /* this answer is the last */
+    bool sent_continue;      /* for the request that comes in */
+    bool linger_after;       /* of a last answer: input is left unread */
+    bool serving;            /* a fiber runs a request of it; it may outlive the stream */
+    bool in_body;            /* since_ns is that of the body */
+    struct context *request; /* of that fiber, until it answers; NULL: none */
+    struct list link;        /* in a slot of the wheel */
+    uint64_t wheel_tick;     /* of that slot */
     uint64_t deadline_ns;
     uint64_t since_ns;        /* when the head or the body that is awaited began */
     struct http_parse *parse; /* of a request that has come in part; NULL: none */

@@ -405,6 +405,15 @@ void sim_client_close(struct env_stream *stream)
     end_close(stream);
 }
 
+void sim_client_reset(struct env_stream *stream)
+{
+    struct env_stream *peer = stream->peer;
+    end_close(stream);
+    if (!peer->gone && !peer->closed)
+        pipe_break(peer, (size_t)sim_below(stream->connection->sim, pipe_waiting(&peer->in) + 1),
+                   STATUS_IO);
+}
+
 /* ---- The node's functions ---- */
 
 static enum status listen_on(struct env *env, const char *host, uint16_t port,

@@ -228,4 +228,7 @@ void sim_client_finish(struct env_stream *stream);
 /* Close at once; only on_closed comes after it. */
 void sim_client_close(struct env_stream *stream);
 
+/* The same, and the node's on_end comes with STATUS_IO: the connection is reset. */
+void sim_client_reset(struct env_stream *stream);
+
 #endif

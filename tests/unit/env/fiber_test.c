@@ -372,6 +372,38 @@ static void cancels_waits(void)
     close_pool(&tiny);
 }
 
+struct outwaiter {
+    struct context *ctx;
+    struct wait_queue *queue;
+    bool over;
+};
+
+static void wait_out(struct context *ctx, void *argument)
+{
+    struct outwaiter *waiter = argument;
+    waiter->ctx = ctx;
+    wait_queue_wait_out(ctx, waiter->queue);
+    waiter->over = true;
+}
+
+static void waits_out_what_may_not_be_left(void)
+{
+    struct tiny_env tiny;
+    open_pool(&tiny);
+    struct wait_queue queue;
+    wait_queue_init(&queue);
+    struct outwaiter waiter = {.queue = &queue};
+    struct fiber_options options = {.arena_bytes_max = 1000, .deadline_ns = tiny.now_ns + 10};
+    CHECK(fiber_spawn(&tiny.env, &options, wait_out, &waiter) == STATUS_OK);
+    context_cancel(waiter.ctx);
+    tiny_advance(&tiny, 100);
+    CHECK(!waiter.over && !wait_queue_empty(&queue));
+    wait_queue_wake_all(&queue);
+    tiny_settle(&tiny);
+    CHECK(waiter.over && wait_queue_empty(&queue));
+    close_pool(&tiny);
+}
+
 struct sleeper {
     struct context *ctx;
     uint64_t delay_ns, woke_ns;
@@ -562,6 +594,7 @@ int main(void)
         ends_waits_at_their_deadline,
         arms_a_timer_once_for_many_waits,
         cancels_waits,
+        waits_out_what_may_not_be_left,
         sleeps,
         waits_for_jobs_without_interruption,
         yields_for_one_turn,

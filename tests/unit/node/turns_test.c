@@ -1,4 +1,5 @@
-/* Expressions that take long on a large item: others have their turn, and no update is lost. */
+/* Expressions that take long on a large item: others have their turn, and no update is lost.  And
+ * writes whose client has gone. */
 #include "node_fixture.h"
 
 #include "node/node_private.h" /* white box: what is applied */
@@ -222,12 +223,75 @@ static void long_filters_let_others_run(void **state)
     }
 }
 
+/* ---- Who waits is cancelled ---- */
+
+struct writer {
+    struct fixture *f;
+    struct context *ctx; /* NULL: it has ended */
+    enum status status;
+    uint64_t number;
+};
+
+static void write_one(struct context *ctx, void *argument)
+{
+    struct writer *writer = argument;
+    writer->ctx = ctx;
+    writer->status = put(ctx, writer->f, GROUP, KEY, writer->number, 100);
+    writer->ctx = NULL;
+}
+
+/* What was proposed is committed, though nobody waits for it; what had not been is not done. */
+static void cancel_body(struct context *ctx, struct fixture *f)
+{
+    struct replica *replica = node_replica(f->node, GROUP);
+    struct fiber_options options = {.arena_bytes_max = ARENA_BYTES, .deadline_ns = UINT64_MAX};
+    CHECK(f, put(ctx, f, GROUP, KEY, 1, 100) == STATUS_OK);
+    struct writer writer = {.f = f, .number = 2};
+    uint64_t last = replica->paxos.last_slot, n;
+    CHECK(f, fiber_spawn(ctx->env, &options, write_one, &writer) == STATUS_OK);
+    while (replica->paxos.last_slot == last)
+        CHECK(f, context_sleep(ctx, 1000) == STATUS_OK);
+    CHECK(f, writer.ctx != NULL);
+    context_cancel(writer.ctx);
+    context_yield(ctx);
+    CHECK(f, writer.ctx == NULL && writer.status == STATUS_UNKNOWN_OUTCOME);
+    CHECK(f, node_stats(f->node)->unknown_outcomes == 0);
+    while (replica->commit_slot <= last)
+        CHECK(f, context_sleep(ctx, 1000) == STATUS_OK);
+    CHECK(f, get(ctx, f, GROUP, KEY, &n) == STATUS_OK && n == 2);
+
+    size_t bytes = replica->overlay_bytes;
+    replica->overlay_bytes += REPLICA_OVERLAY_BYTES_MAX; /* full, as far as writers see */
+    writer.number = 3;
+    CHECK(f, fiber_spawn(ctx->env, &options, write_one, &writer) == STATUS_OK);
+    CHECK(f, writer.ctx != NULL && !wait_queue_empty(&replica->room));
+    context_cancel(writer.ctx);
+    context_yield(ctx);
+    CHECK(f, writer.ctx == NULL && writer.status == STATUS_CANCELLED);
+    CHECK(f, wait_queue_empty(&replica->room));
+    replica->overlay_bytes -= REPLICA_OVERLAY_BYTES_MAX;
+    CHECK(f, replica->overlay_bytes <= bytes);
+    CHECK(f, get(ctx, f, GROUP, KEY, &n) == STATUS_OK && n == 2);
+}
+
+static void a_cancelled_write_is_whole_or_not_done(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= 5; seed++) {
+        struct fixture *f = fixture_create_open(50 + seed);
+        assert_true(fixture_run(f, cancel_body));
+        fixture_close(f);
+        fixture_free(f);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(long_conditions_let_others_run),
         cmocka_unit_test(no_long_update_is_lost),
         cmocka_unit_test(long_filters_let_others_run),
+        cmocka_unit_test(a_cancelled_write_is_whole_or_not_done),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -18,6 +18,7 @@ struct fixture {
     struct wait_queue gate; /* requests for /wait stand here */
     bool drained;
     uint32_t served;
+    enum status last_wait; /* of /wait */
     struct budget budget;
 };
 
@@ -29,6 +30,7 @@ static inline void handle(struct context *ctx, void *owner, const struct http_re
     f->served++;
     if (bytes_equal(request->path, BYTES("/wait"))) {
         enum status status = wait_queue_wait(ctx, &f->gate);
+        f->last_wait = status;
         buffer_append_format(&response->body, "%s:", status_name(status));
     }
     if (bytes_equal(request->path, BYTES("/big"))) {

@@ -221,11 +221,56 @@ static void survives_a_connection_that_breaks_while_serving(void **state)
     c->events->on_end(c->owner, STATUS_IO);
     tiny_settle(&f.world.tiny);
     assert_true(c->closed);
-    assert_int_equal(http_server_stats(f.server)->connections, 1);
+    assert_true(wait_queue_empty(&f.gate));
+    assert_int_equal(f.last_wait, STATUS_CANCELLED);
+    assert_int_equal(http_server_stats(f.server)->requests_cancelled, 1);
+    assert_int_equal(http_server_stats(f.server)->connections, 0);
+    assert_int_equal(http_server_stats(f.server)->in_flight, 0);
+    assert_string_equal(c->received, "");
+    close_all(&f);
+}
+
+/* A request that was woken already is not interrupted; its answer goes nowhere. */
+static void survives_a_connection_that_breaks_after_the_wait(void **state)
+{
+    (void)state;
+    struct fixture f;
+    open_default(&f);
+    struct env_stream *c = wire_connect(&f.world);
+    wire_push(c, "GET /wait HTTP/1.1\r\n\r\n", 23);
     wait_queue_wake_all(&f.gate);
+    c->events->on_end(c->owner, STATUS_IO);
     tiny_settle(&f.world.tiny);
+    assert_true(c->closed);
+    assert_int_equal(f.last_wait, STATUS_OK);
     assert_int_equal(http_server_stats(f.server)->connections, 0);
     assert_string_equal(c->received, "");
+    close_all(&f);
+}
+
+/* Who closes the sending half alone gets an answer that comes within two seconds. */
+static void a_half_closed_client_is_waited_for(void **state)
+{
+    (void)state;
+    struct fixture f;
+    open_default(&f);
+    struct env_stream *soon = wire_connect(&f.world), *late = wire_connect(&f.world);
+    send_text(soon, "GET /wait HTTP/1.1\r\n\r\n");
+    soon->events->on_end(soon->owner, STATUS_END);
+    tiny_advance(&f.world.tiny, UINT64_C(1000000000));
+    assert_int_equal(http_server_stats(f.server)->requests_cancelled, 0);
+    wait_queue_wake_all(&f.gate);
+    tiny_settle(&f.world.tiny);
+    expect_in(soon, "OK:");
+    assert_true(soon->closed);
+    send_text(late, "GET /wait HTTP/1.1\r\n\r\nGET /wait HTTP/1.1\r\n\r\n");
+    late->events->on_end(late->owner, STATUS_END);
+    tiny_advance(&f.world.tiny, UINT64_C(4000000000));
+    assert_int_equal(f.last_wait, STATUS_CANCELLED);
+    assert_int_equal(http_server_stats(f.server)->requests_cancelled, 1);
+    tiny_advance(&f.world.tiny, UINT64_C(4000000000)); /* the second one, likewise */
+    assert_int_equal(http_server_stats(f.server)->requests_cancelled, 2);
+    assert_true(late->closed);
     close_all(&f);
 }
 
@@ -506,6 +551,8 @@ int main(void)
         cmocka_unit_test(answers_after_the_client_has_finished),
         cmocka_unit_test(takes_half_a_request_before_it_goes_on),
         cmocka_unit_test(survives_a_connection_that_breaks_while_serving),
+        cmocka_unit_test(survives_a_connection_that_breaks_after_the_wait),
+        cmocka_unit_test(a_half_closed_client_is_waited_for),
         cmocka_unit_test(says_continue),
         cmocka_unit_test(refuses_malformed_requests),
         cmocka_unit_test(decompresses_bodies),
