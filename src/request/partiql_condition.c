@@ -176,6 +176,9 @@ enum status pq_path(struct pq_parser *p, struct expr_term **term)
         pq_advance(p);
         TRY(dot ? path_name(p, step) : path_index(p, step));
     }
+    if (path->step_count > VALUE_DEPTH_MAX)
+        PQ_SEMANTIC(p, "The document path has too many nesting elements; nesting levels: %u",
+                    path->step_count);
     *term = path;
     return STATUS_OK;
 }
@@ -206,6 +209,8 @@ static const struct function *find_function(const struct pq_parser *p, struct by
 /* "Unrecognized function: exists at 1:30:6" */
 static void refuse_function(struct pq_parser *p, struct pq_token name)
 {
+    if (p->semantic.at != NULL)
+        return;
     struct bytes text = arena_copy(p->arena, pq_text(p, name)), place = pq_place(p, name);
     uint8_t *letters = (uint8_t *)(uintptr_t)text.at;
     for (size_t i = 0; letters != NULL && i < text.count; i++)

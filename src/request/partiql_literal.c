@@ -43,6 +43,14 @@ bool pq_at_literal(const struct pq_parser *p)
     }
 }
 
+static void refuse_number(struct pq_parser *p, enum number_fault fault, const struct place *place)
+{
+    if (p->semantic.at != NULL)
+        return;
+    struct bytes text = number_fault_text(fault), under = place_text(p, place);
+    PQ_SEMANTIC(p, "%.*s under %.*s", BYTES_ARGS(text), BYTES_ARGS(under));
+}
+
 static void write_number(struct pq_parser *p, struct value_writer *w, const struct place *place)
 {
     bool negative = p->token.type == PQ_MINUS;
@@ -51,8 +59,7 @@ static void write_number(struct pq_parser *p, struct value_writer *w, const stru
     struct number number;
     enum number_fault fault;
     if (number_parse(pq_text(p, p->token), &number, &fault) != STATUS_OK) {
-        struct bytes text = number_fault_text(fault), under = place_text(p, place);
-        PQ_SEMANTIC(p, "%.*s under %.*s", BYTES_ARGS(text), BYTES_ARGS(under));
+        refuse_number(p, fault, place);
         number = (struct number){0};
     }
     number.negative = negative && number.digit_count > 0;
@@ -81,23 +88,30 @@ static struct value take_parameter(struct pq_parser *p)
 
 /* ---- Sets ---- */
 
-/* "[x, x]": the elements of the set that begins at `from`. */
-static struct bytes elements_text(struct pq_parser *p, struct pq_token from)
+/* The set that begins at `from` has an element twice; its elements are shown, as in "[x, x]". */
+static void refuse_duplicates(struct pq_parser *p, struct pq_token from)
 {
-    struct bytes text = BYTES("[");
-    const char *comma = "";
+    struct buffer text;
+    if (p->semantic.at != NULL)
+        return;
+    buffer_init(&text, p->arena->heap, 2 * p->text.count); /* a space behind each comma */
     struct pq_token token = pq_token_next(p->text, from.at + from.count);
-    for (; token.type != PQ_CLOSE_SET && token.type != PQ_END && text.at != NULL;
+    for (; token.type != PQ_CLOSE_SET && token.type != PQ_END;
          token = pq_token_next(p->text, token.at + token.count)) {
-        if (token.type == PQ_COMMA) {
-            comma = ", ";
-            continue;
-        }
-        struct bytes element = token.type == PQ_STRING ? pq_name(p, token) : pq_text(p, token);
-        text = arena_format(p->arena, "%.*s%s%.*s", BYTES_ARGS(text), comma, BYTES_ARGS(element));
-        comma = "";
+        if (token.type == PQ_COMMA)
+            buffer_append_format(&text, ", ");
+        else
+            buffer_append_bytes(&text,
+                                token.type == PQ_STRING ? pq_name(p, token) : pq_text(p, token));
     }
-    return arena_format(p->arena, "%.*s]", BYTES_ARGS(text));
+    if (text.failed)
+        p->no_memory = true;
+    else
+        PQ_SEMANTIC(p,
+                    "One or more parameter values were invalid: Input collection [%.*s] contains "
+                    "duplicates.",
+                    (int)text.count, (const char *)text.at);
+    buffer_release(&text);
 }
 
 static enum status write_literal(struct pq_parser *p, struct value_writer *w,
@@ -148,13 +162,8 @@ static enum status write_set(struct pq_parser *p, struct value_writer *w, const 
     } while (pq_take(p, PQ_COMMA));
     TRY(pq_expect(p, PQ_CLOSE_SET));
     value_write_end(w);
-    if (before == STATUS_OK && w->status == STATUS_EXISTS) {
-        struct bytes elements = elements_text(p, open);
-        PQ_SEMANTIC(p,
-                    "One or more parameter values were invalid: Input collection %.*s contains "
-                    "duplicates.",
-                    BYTES_ARGS(elements));
-    }
+    if (before == STATUS_OK && w->status == STATUS_EXISTS)
+        refuse_duplicates(p, open);
     return STATUS_OK;
 }
 
@@ -214,9 +223,11 @@ static enum status refuse_literal(struct pq_parser *p)
     struct pq_token token = p->token;
     if (token.type != PQ_IDENTIFIER && token.type != PQ_QUOTED)
         return pq_unexpected(p);
-    struct bytes name = pq_name(p, token), place = pq_place(p, token);
-    PQ_SEMANTIC(p, "Unsupported data type: %.*s under key root at %.*s", BYTES_ARGS(name),
-                BYTES_ARGS(place));
+    if (p->semantic.at == NULL) {
+        struct bytes name = pq_name(p, token), place = pq_place(p, token);
+        PQ_SEMANTIC(p, "Unsupported data type: %.*s under key root at %.*s", BYTES_ARGS(name),
+                    BYTES_ARGS(place));
+    }
     pq_advance(p);
     if (p->token.type != PQ_OPEN)
         return STATUS_OK;

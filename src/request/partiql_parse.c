@@ -202,7 +202,8 @@ static struct bytes column_name(struct pq_parser *p, const struct expr_term *pat
     while (path->steps[last].name.at == NULL)
         last--;
     struct bytes name = path->steps[last].name;
-    for (uint32_t i = last + 1; i < path->step_count && name.at != NULL; i++)
+    uint32_t end = MIN(path->step_count, VALUE_DEPTH_MAX); /* what has more is refused */
+    for (uint32_t i = last + 1; i < end && name.at != NULL; i++)
         name = arena_format(p->arena, "%.*s[%u]", BYTES_ARGS(name), path->steps[i].index);
     if (name.at == NULL)
         p->no_memory = true;
@@ -231,9 +232,11 @@ static enum status column(struct pq_parser *p, struct partiql_statement *s)
     struct bytes before = p->semantic;
     TRY(pq_operand(p, &term));
     if (term->kind != TERM_PATH) {
-        struct bytes place = pq_place(p, first);
         p->semantic = before; /* nor is it looked at whether there is such a function */
-        PQ_SEMANTIC(p, "Unexpected path component at %.*s", BYTES_ARGS(place));
+        if (before.at == NULL) {
+            struct bytes place = pq_place(p, first);
+            PQ_SEMANTIC(p, "Unexpected path component at %.*s", BYTES_ARGS(place));
+        }
     } else {
         struct bytes name = column_name(p, term);
         check_duplicate(p, s, name);

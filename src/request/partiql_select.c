@@ -15,7 +15,7 @@
 #include "request/partiql_plan_private.h"
 
 #define BRANCHES_MAX EXPR_OPERATORS_MAX
-#define VALUES_MAX   1000u /* for the partition key, of all branches, the same ones counted again */
+#define VALUES_MAX   300u /* for the partition key, of all branches, the same ones counted again */
 
 /* What a branch says of the sort key, as a range. */
 struct sort_range {
@@ -53,14 +53,20 @@ struct planner {
 
 /* ---- The partition key ---- */
 
-static enum status add_value(struct planner *p, struct value value)
+static enum status refuse_values(const struct planner *p, uint32_t count)
 {
-    if (p->value_count == VALUES_MAX)
-        return error_format(p->error, p->arena, ERROR_VALIDATION,
-                            "The WHERE clause has more than %u values for the partition key",
-                            VALUES_MAX);
-    p->values[p->value_count++] = (struct occurrence){.value = value, .branch = p->branch_count};
-    return STATUS_OK;
+    return error_format(p->error, p->arena, ERROR_VALIDATION,
+                        "The IN operator is provided with too many operands; number of operands: "
+                        "%u",
+                        count);
+}
+
+/* Of what is too many only the number is kept. */
+static void add_value(struct planner *p, struct value value)
+{
+    if (p->value_count < VALUES_MAX)
+        p->values[p->value_count] = (struct occurrence){.value = value, .branch = p->branch_count};
+    p->value_count++;
 }
 
 /* Does a condition give values of the partition key: an equality, an IN, or an OR of such? */
@@ -87,7 +93,7 @@ static enum status take_values(struct planner *p, const struct expr_term *term)
     }
     for (const struct expr_term *v = term->first->next; v != NULL; v = v->next) {
         TRY(plan_check_type(&p->schema->partition, v->value, p->error));
-        TRY(add_value(p, v->value));
+        add_value(p, v->value);
     }
     return STATUS_OK;
 }
@@ -255,6 +261,8 @@ static enum status check_overlap(struct planner *p, const struct branch *a, cons
 
 static enum status find_distinct(struct planner *p)
 {
+    if (p->value_count > VALUES_MAX)
+        return refuse_values(p, p->value_count);
     for (uint32_t i = 0; i < p->value_count; i++) {
         struct occurrence *v = &p->values[i];
         for (uint32_t j = 0; j < i; j++) {
@@ -270,12 +278,7 @@ static enum status find_distinct(struct planner *p)
         }
         p->distinct_count += !v->again;
     }
-    if (p->distinct_count <= PARTIQL_KEYS_MAX)
-        return STATUS_OK;
-    return error_format(p->error, p->arena, ERROR_VALIDATION,
-                        "The IN operator is provided with too many operands; number of operands: "
-                        "%u",
-                        p->distinct_count);
+    return p->distinct_count <= PARTIQL_KEYS_MAX ? STATUS_OK : refuse_values(p, p->distinct_count);
 }
 
 /* ---- Queries ---- */

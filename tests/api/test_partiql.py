@@ -348,6 +348,20 @@ def test_refusals(server, table):
     assert refused(server, f"SELECT * FROM \"{table}\"", Limit=0)[0] == VALIDATION
 
 
+@pytest.mark.parametrize("statement, message", [
+    ("SELECT a" + "[1]" * 2000 + " FROM {}", "The document path has too many nesting elements; nesting levels: 2001"),
+    ("SELECT * FROM {} WHERE pk IN [" + ", ".join(["'a'"] * 1000) + "]", "The IN operator is provided with too many operands; number of operands: 1000"),
+    ("SELECT * FROM {} WHERE pk IN [" + ", ".join(f"'{n}'" for n in range(51)) + "]", "The IN operator is provided with too many operands; number of operands: 51"),
+    ("SELECT * FROM {} WHERE v IN [" + ", ".join(["1"] * 101) + "]", "The IN operator is provided with too many operands; number of operands: 101"),
+    ("INSERT INTO {} VALUE {{'s': <<" + ",".join(["1"] * 2500) + ">>}}",
+     "One or more parameter values were invalid: Input collection [" + ", ".join(["1"] * 2500) + "] contains duplicates."),
+    ("SELECT * FROM {} WHERE " + " AND ".join(["v = 1"] * 400), "The expression contains too many operators; operator count: 799"),
+    ("SELECT * FROM {} WHERE " + "(" * 21 + "v = 1" + ")" * 21, "The statement has too many nested expressions; nesting levels: 21"),
+])
+def test_too_much_of_something(server, table, statement, message):
+    assert refused(server, statement.format(f'"{table}"')) == (VALIDATION, message)
+
+
 def test_no_functions_as_columns(server, table):
     for column, place in (("COUNT(*)", "1:8:5"), ("size(v)", "1:8:4"), ("count(v)", "1:8:5")):
         assert refused(server, f"SELECT {column} FROM \"{table}\"") == (VALIDATION, f"Unexpected path component at {place}")
