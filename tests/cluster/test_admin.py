@@ -7,6 +7,7 @@ import re
 import shutil
 import signal
 import socket
+import struct
 import ssl
 import subprocess
 import threading
@@ -293,6 +294,21 @@ def test_what_waits_for_a_slow_disk(start):
         writer.join()
     for name in ("requests_in_flight", "log_unsynced_bytes", "overlay_bytes"):
         eventually(lambda n=name: server.metrics()[n] == 0, f"{name} does not fall")
+
+
+def test_clients_that_go_away(start):
+    """A write that waits for the disk ends when its connection is reset; what is in the log is committed all the same."""
+    server = start("--admin", "0", prefix=injected("fdatasync", "delay_enter=300000"))
+    server.create("items")
+    with Moves(server, "http_cancelled_total", 'operations_total{operation="PutItem",result="cancelled"}'):
+        client = connect(server)
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # its close is a reset
+        client.sendall(request("PutItem", TableName="items", Item={"pk": {"S": "a"}, "v": {"S": "b"}}))
+        seen(server, "requests_in_flight", lambda value: value >= 1)
+        seen(server, "log_unsynced_bytes", lambda value: value > 0)
+        client.close()
+    seen(server, "requests_in_flight", lambda value: value == 0)
+    eventually(lambda: server.get("items", "a") == {"v": "b"}, "the write is lost")
 
 
 def test_writes_that_wait_for_the_tree(start):
