@@ -20,14 +20,13 @@
 struct node;
 
 struct node_options {
-    const char *dir;      /* holds the log and the tree file; exists */
-    uint32_t node_id;     /* from 1 */
-    bool in_memory;       /* the env's files are in RAM; there is no tree file */
-    bool accept_loss;     /* the operator's flag: start although the log has lost records */
-    uint64_t cache_bytes; /* of the forest's frames; 0 = its default (forest.h) */
-    uint64_t
-        checkpoint_bytes; /* log between two checkpoints; bounds recovery; 0 = 64 MiB, 1 in memory
-                           * */
+    const char *dir;           /* holds the log and the tree file; exists */
+    uint32_t node_id;          /* from 1 */
+    bool in_memory;            /* the env's files are in RAM; there is no tree file */
+    bool accept_loss;          /* the operator's flag: start although the log has lost records */
+    uint64_t cache_bytes;      /* of the forest's frames; 0 = its default (forest.h) */
+    uint64_t checkpoint_bytes; /* log between two checkpoints; bounds recovery: at eight times so
+                                * much, and 64 MiB, writers wait; 0 = 64 MiB, 1 MiB in memory */
     uint64_t collection_bytes_max; /* of an item collection of a table with local indexes, beyond
                                       which it may not grow; 0 = 10 GB */
     uint64_t checkpoint_ns; /* the longest time between two checkpoints while anything changes; 0 =

@@ -17,9 +17,8 @@
 #define APPLY_ENTRIES_MAX         256u /* in one batch */
 #define APPLY_BYTES_MAX           (512u * 1024u)
 #define APPLY_RETRY_NS            UINT64_C(100000000)
-#define STALL_NS                                                                                   \
-    UINT64_C(1000000000) /* that a write waits for a full disk, at
-                                                        * most twice */
+/* How long a write waits for a full disk, at most twice. */
+#define STALL_NS UINT64_C(1000000000)
 
 /* Something of a replica that is in the write-ahead log and not yet known durable; in the order of
  * the log. */
@@ -73,8 +72,7 @@ struct replica {
     uint64_t group_id; /* also its key in node.replicas */
     struct replica_id id;
     uint64_t table_id;
-    struct bytes low, high; /* its range; in `blob` */
-    struct bytes blob;      /* what the forest keeps with the tree: table, range, configuration */
+    struct bytes blob; /* what the forest keeps with the tree: table, range, configuration */
     enum replica_state state;
     struct paxos paxos;
     struct tree *tree;
@@ -170,6 +168,7 @@ MUST_USE enum status replica_enter(struct node *node, uint64_t group_id, bool to
                                    struct replica **replica);
 void replica_leave(struct replica *replica);
 
+/* Whoever waits for a change of it is woken; of one that failed or closes, all who wait. */
 void replica_set_state(struct replica *replica, enum replica_state state);
 
 /* ---- open.c ---- */

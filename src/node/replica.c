@@ -135,7 +135,7 @@ struct replica *node_replica(const struct node *node, uint64_t group_id)
     return hash_map_find(&node->replicas, bytes_of(&group_id, sizeof(group_id)));
 }
 
-/* Take the bytes of a blob, which has the replica's range. */
+/* Take the bytes of a blob. */
 static enum status take_blob(struct replica *replica, struct bytes bytes)
 {
     struct heap *heap = replica->node->env->heap;
@@ -145,11 +145,6 @@ static enum status take_blob(struct replica *replica, struct bytes bytes)
     memcpy(copy, bytes.at, bytes.count);
     heap_free(heap, (void *)(uintptr_t)replica->blob.at, replica->blob.count);
     replica->blob = bytes_of(copy, bytes.count);
-    struct bytes low = bytes_after(replica->blob, BLOB_CHANGES_AT + 8);
-    low = bytes_after(low, 1 + low.at[0] * MARK_BYTES);
-    replica->low = bytes_of(low.at + 2, get_u16(low.at));
-    struct bytes high = bytes_after(low, 2 + replica->low.count);
-    replica->high = bytes_of(high.at + 2, get_u16(high.at));
     return STATUS_OK;
 }
 

@@ -110,7 +110,8 @@ static enum status read_free_list(struct context *ctx, struct forest *forest,
     struct page_ref next = super->free_list;
     while (next.number != 0) {
         struct frame *frame;
-        if (encoded->count > super->free_list_bytes || next.number >= super->page_count)
+        if (encoded->count > super->free_list_bytes || next.number >= super->page_count ||
+            forest->free_list_count >= super->page_count) /* it may have pages without bytes */
             return STATUS_CORRUPT;
         TRY(frames_fetch(ctx, &forest->frames, TREE_ID_FOREST, next, FRAME_BACKGROUND, &frame));
         bool right = page_kind(frame->page) == PAGE_FREE_LIST;

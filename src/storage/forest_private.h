@@ -284,6 +284,7 @@ MUST_USE enum status forest_reserve_numbers(struct context *ctx, struct forest *
 
 /* ---- Checkpoint (checkpoint.c) ---- */
 
+/* For the dirty frames, the pages that wait, or because somebody asked. */
 bool forest_checkpoint_is_due(const struct forest *forest);
 
 /* Run a job and wait for it, also for room in its lane. */
@@ -310,7 +311,10 @@ static inline bool forest_keeps(const struct forest *forest, struct page_ref ref
 
 /* ---- Directory (directory.c) ---- */
 
+/* Read all rows, and make the trees that they stand for.
+ *   STATUS_CORRUPT, STATUS_VERSION, STATUS_NO_MEMORY, ...  directory_release frees what was made */
 MUST_USE enum status directory_load(struct context *ctx, struct forest *forest);
+
 /* Bring the directory up to date without waiting at its end: when it returns OK, every row is as
  * its tree is, and nothing has waited since. */
 MUST_USE enum status directory_update(struct context *ctx, struct forest *forest);
@@ -322,10 +326,13 @@ MUST_USE struct tree *tree_make(struct forest *forest, uint64_t tree_id);
 
 /* ---- Dropped trees (reaper.c) ---- */
 
+/* Start the fiber that frees dropped trees, if it does not run and there are any. */
 void reaper_wake(struct forest *forest);
 
 /* ---- The end of the file (shrink.c) ---- */
 
+/* Move pages from the end of the file to its holes, and cut it off; several checkpoints.  Nothing
+ * else may run.  On another status than OK no checkpoint may follow: an item may be away. */
 MUST_USE enum status forest_shrink(struct context *ctx, struct forest *forest, struct lsn covered);
 
 #endif

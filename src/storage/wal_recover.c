@@ -409,8 +409,11 @@ static enum status recover(struct recovery *r)
 
     r->job.op = JOB_COUNT;
     TRY(recovery_run(r));
-    if (r->found_capacity > FILES_MAX)
+    if (r->found_capacity > FILES_MAX) {
+        log_line(wal->env->log, LOG_ERROR, "storage", "%s has %u log files, more than %u", wal->dir,
+                 r->found_capacity, FILES_MAX);
         return STATUS_CORRUPT;
+    }
     if (r->found_capacity > 0) {
         r->found = heap_alloc_zero(wal->heap, r->found_capacity * sizeof(*r->found));
         if (r->found == NULL)
