@@ -249,6 +249,7 @@ enum status api_tag_resource(struct api_call *call);
 enum status api_untag_resource(struct api_call *call);
 enum status api_list_tags_of_resource(struct api_call *call);
 enum status api_describe_time_to_live(struct api_call *call);
+enum status api_update_time_to_live(struct api_call *call);
 enum status api_describe_continuous_backups(struct api_call *call);
 enum status api_describe_limits(struct api_call *call);
 enum status api_describe_endpoints(struct api_call *call);

@@ -1,4 +1,4 @@
-/* describe.c - DescribeTimeToLive, DescribeContinuousBackups, DescribeLimits, DescribeEndpoints. */
+/* describe.c - DescribeContinuousBackups, DescribeLimits, DescribeEndpoints. */
 #include "api/api_private.h"
 
 #define ENDPOINT_CACHE_MINUTES 1440u
@@ -7,27 +7,6 @@ static void begin(struct json_writer *json, const char *name)
 {
     write_name(json, name);
     json_write_object_begin(json);
-}
-
-enum status api_describe_time_to_live(struct api_call *call)
-{
-    const struct table_input *input = call->input.at;
-    const struct table *table;
-    struct bytes name;
-    TRY(call_table_name(call, input->table, &name));
-    TRY(call_settle(call, name));
-    TRY(router_describe_table(call->ctx, call_router(call), name, &table, &call->error));
-    if (table->status == TABLE_CREATING || table->status == TABLE_DELETING)
-        return error_format(
-            &call->error, call_arena(call), ERROR_VALIDATION,
-            "Cannot describe time to live while table is in %s state: Current table state is %s",
-            table_status_name(table->status), table_status_name(table->status));
-    json_write_object_begin(&call->json);
-    begin(&call->json, "TimeToLiveDescription");
-    write_text(&call->json, "TimeToLiveStatus", BYTES("DISABLED"));
-    json_write_object_end(&call->json);
-    json_write_object_end(&call->json);
-    return STATUS_OK;
 }
 
 enum status api_describe_continuous_backups(struct api_call *call)

@@ -230,6 +230,16 @@ struct table_input {
     struct bytes table;
 };
 
+struct ttl_input {
+    struct bytes attribute;
+    uint8_t enabled;
+};
+
+struct update_ttl_input {
+    struct bytes table;
+    struct ttl_input *ttl;
+};
+
 struct list_tables_input {
     struct bytes exclusive_start;
     struct model_number limit;

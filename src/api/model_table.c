@@ -189,11 +189,15 @@ STRUCTURE(ListTagsOfResourceInput, STORED(ResourceArn, ResourceArnString, resour
 STRUCTURE(DescribeTimeToLiveInput, STORED(TableName, TableArn, table, MODEL_REQUIRED));
 #undef INPUT
 
-UNSTORED_STRUCTURE(UpdateTimeToLiveInput, UNSTORED(TableName, TableArn, MODEL_REQUIRED),
-                   UNSTORED(TimeToLiveSpecification, TimeToLiveSpecification, MODEL_REQUIRED));
+#define INPUT struct update_ttl_input
+STRUCTURE(UpdateTimeToLiveInput, STORED(TableName, TableArn, table, MODEL_REQUIRED),
+          STORED(TimeToLiveSpecification, TimeToLiveSpecification, ttl, MODEL_REQUIRED));
+#undef INPUT
 
-UNSTORED_STRUCTURE(TimeToLiveSpecification, UNSTORED(Enabled, TimeToLiveEnabled, MODEL_REQUIRED),
-                   UNSTORED(AttributeName, TimeToLiveAttributeName, MODEL_REQUIRED));
+#define INPUT struct ttl_input
+STRUCTURE(TimeToLiveSpecification, STORED(Enabled, TimeToLiveEnabled, enabled, MODEL_REQUIRED),
+          STORED(AttributeName, TimeToLiveAttributeName, attribute, MODEL_REQUIRED));
+#undef INPUT
 
 #define INPUT struct table_input
 STRUCTURE(DescribeContinuousBackupsInput, STORED(TableName, TableArn, table, MODEL_REQUIRED));

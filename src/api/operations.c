@@ -75,7 +75,7 @@ const struct api_operation api_operations[API_OPERATION_COUNT] = {
     NOT_BUILT(UpdateKinesisStreamingDestination, UpdateKinesisStreamingDestinationInput),
     BUILT(UpdateTable, UpdateTableInput, api_update_table),
     NOT_BUILT(UpdateTableReplicaAutoScaling, UpdateTableReplicaAutoScalingInput),
-    NOT_BUILT(UpdateTimeToLive, UpdateTimeToLiveInput),
+    BUILT(UpdateTimeToLive, UpdateTimeToLiveInput, api_update_time_to_live),
     /* The streams service. */
     NOT_BUILT(DescribeStream, DescribeStreamInput),
     NOT_BUILT(GetRecords, GetRecordsInput),

@@ -21,7 +21,7 @@
     "Where\n"                                                                                      \
     "  --listen HOST:PORT        endpoint for clients (127.0.0.1:8000; port 0: any free one)\n"    \
     "  --admin HOST:PORT         /metrics, /live and /ready; HOST may be left out (127.0.0.1)\n"   \
-    "  --admin-testing           on it, for tests: reset, snapshots, injected errors, the clock\n" \
+    "  --admin-testing           on it, for tests: reset, snapshots, errors, the clock, expiry\n"  \
     "  --data DIR                where the data is (./trine-data)\n"                               \
     "  --in-memory               keep all data in memory; a stop loses it\n"                       \
     "  --seed DIR                before it is ready, create tables of DIR/*.table.json and load\n" \
@@ -39,6 +39,7 @@
     "  --region NAME             region in ARNs (us-east-1)\n"                                     \
     "  --account ID              account in ARNs, 12 digits (000000000000)\n"                      \
     "  --on-demand-partitions N  partitions of a new on-demand table (1)\n"                        \
+    "  --ttl-sweep-interval S    expired items are deleted this often (60)\n"                      \
     "  --status-delay MS         tables stay CREATING, UPDATING, DELETING this much longer (0)\n"  \
     "\n"                                                                                           \
     "Limits and repair\n"                                                                          \
@@ -207,6 +208,14 @@ static bool set_status_delay(struct arguments *a, const char *value)
     return right;
 }
 
+static bool set_ttl_sweep(struct arguments *a, const char *value)
+{
+    uint64_t number = 0;
+    bool right = parse_number(value, 86400, &number) && number > 0;
+    a->server.ttl_sweep_ns = number * UINT64_C(1000000000);
+    return right;
+}
+
 static bool set_cache(struct arguments *a, const char *value)
 {
     uint64_t number = 0;
@@ -279,6 +288,7 @@ static const struct option options[] = {
     {"--account", true, "12 digits", set_account},
     {"--on-demand-partitions", true, "a number from 1 to 1024", set_partitions},
     {"--status-delay", true, "milliseconds, at most 3600000", set_status_delay},
+    {"--ttl-sweep-interval", true, "seconds from 1 to 86400", set_ttl_sweep},
     {"--cache", true, "MiB, at least 2", set_cache},
     {"--request-memory", true, "MiB, at least 1", set_request_memory},
     {"--connections-max", true, "a number from 1 to 1000000", set_connections},

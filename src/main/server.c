@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 
+#include "admin/expiry.h"
 #include "admin/reconcile.h"
 #include "api/api.h"
 #include "node/node.h"
@@ -34,6 +35,7 @@ struct server {
     struct node *node;
     struct router *router;
     struct reconciler *reconciler;
+    struct expiry *expiry;
     struct credentials credentials;
     bool credentials_set;
     struct tls_context *tls;
@@ -175,6 +177,7 @@ static void on_tables_changed(void *owner)
 {
     struct server *s = owner;
     reconciler_poke(s->reconciler);
+    expiry_poke(s->expiry);
 }
 
 static enum status open_router(struct context *ctx, struct server *s)
@@ -189,6 +192,8 @@ static enum status open_router(struct context *ctx, struct server *s)
         status = snapshots_open(s->env, s->router, &s->testing.snapshots);
     if (status == STATUS_OK)
         status = reconciler_open(s->env, s->router, s->options.status_delay_ns, &s->reconciler);
+    if (status == STATUS_OK)
+        status = expiry_open(s->env, s->router, s->options.ttl_sweep_ns, &s->expiry);
     if (status != STATUS_OK)
         snprintf(s->why, sizeof(s->why), "cannot load the catalog of tables: %s",
                  status_text(status));
@@ -304,6 +309,7 @@ static enum status open_all(struct context *ctx, struct server *s)
     s->ops.api = s->api;
     s->ops.http = s->http;
     s->testing.api = s->api;
+    s->testing.expiry = s->expiry;
     return STATUS_OK;
 }
 
@@ -333,6 +339,10 @@ static enum status close_all(struct context *ctx, struct server *s)
     s->ops.draining = true;
     drain(ctx, s, s->http);
     s->ops.http = NULL;
+    s->testing.expiry = NULL;
+    if (s->expiry != NULL)
+        expiry_close(ctx, s->expiry);
+    s->expiry = NULL;
     testing_stop(ctx, &s->testing);
     if (s->reconciler != NULL)
         reconciler_close(ctx, s->reconciler);

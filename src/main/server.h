@@ -26,6 +26,7 @@ struct server_options {
     struct bytes credentials; /* a credentials file's content; count 0: any key is accepted */
     struct bytes certificate; /* PEM; count 0: plain HTTP */
     struct bytes private_key; /* PEM */
+    uint64_t ttl_sweep_ns;    /* between two deletions of expired items; 0: the default */
     uint64_t status_delay_ns; /* tables stay CREATING, UPDATING, DELETING this much longer */
     uint32_t on_demand_partitions;
     uint64_t cache_bytes;      /* 0: the default */

@@ -13,6 +13,7 @@
  *   | u8 deletion protection | u8 class | u64 class changed
  *   | u32 tags: (key, value)... | u32 partitions: (u64 group, low, high)...
  *   | indexes: model/index.h (format 2; a record of format 1 ends before them)
+ *   | u8 TTL status | TTL attribute | u64 TTL changed
  */
 
 #define FORMAT_WITHOUT_INDEXES 1u
@@ -83,6 +84,9 @@ void table_encode(const struct table *table, struct buffer *to)
         put_text(to, table->partitions[i].high);
     }
     index_encode(table->indexes, table->index_count, to);
+    buffer_append_u8(to, (uint8_t)table->ttl);
+    put_text(to, table->ttl_attribute);
+    put_number(to, table->ttl_changed_ms);
 }
 
 static struct bytes read_text(struct reader *r)
@@ -150,6 +154,16 @@ static void read_indexes(struct reader *r, struct table *table, struct index_sch
         table->index_run = bytes_of(from, (size_t)(r->at - from));
 }
 
+static void read_ttl(struct reader *r, struct table *table)
+{
+    table->ttl = (enum ttl_status)read_choice(r, TTL_STATUS_COUNT);
+    table->ttl_attribute = read_text(r);
+    table->ttl_changed_ms = read_u64(r);
+    if ((table->ttl == TTL_DISABLED) != (table->ttl_attribute.count == 0) ||
+        table->ttl_attribute.count > TTL_NAME_BYTES_MAX)
+        r->failed = true;
+}
+
 /* Read the record into `table`, whose arrays hold as many elements as the counts allow; with NULL
  * arrays only the counts are read. */
 static void read_record(struct reader *r, struct table *table, uint8_t format, struct tag *tags,
@@ -177,6 +191,8 @@ static void read_record(struct reader *r, struct table *table, uint8_t format, s
     }
     if (format != FORMAT_WITHOUT_INDEXES && !r->failed)
         read_indexes(r, table, indexes);
+    if (format != FORMAT_WITHOUT_INDEXES && !r->failed)
+        read_ttl(r, table);
     if (reader_left(r) != 0)
         r->failed = true;
 }
@@ -271,5 +287,11 @@ void table_drop(const struct table *dropped)
 const char *table_status_name(enum table_status status)
 {
     static const char *const names[] = {"CREATING", "ACTIVE", "UPDATING", "DELETING"};
+    return names[status];
+}
+
+const char *ttl_status_name(enum ttl_status status)
+{
+    static const char *const names[] = {"DISABLED", "ENABLING", "ENABLED", "DISABLING"};
     return names[status];
 }

@@ -23,6 +23,17 @@
 
 enum table_status { TABLE_CREATING, TABLE_ACTIVE, TABLE_UPDATING, TABLE_DELETING };
 
+/* Of the attribute that says when items expire. */
+enum ttl_status {
+    TTL_DISABLED,
+    TTL_ENABLING, /* writes note it; of items that were there before it is being noted */
+    TTL_ENABLED,
+    TTL_DISABLING, /* what was noted is being removed */
+    TTL_STATUS_COUNT
+};
+
+#define TTL_NAME_BYTES_MAX (3u * 255u) /* 255 characters */
+
 /* A byte range [low, high) of encoded keys, and the group that has it. */
 struct partition {
     uint64_t group_id;
@@ -57,7 +68,10 @@ struct table {
     struct index_schema *indexes; /* the local ones, in the order of their collections: 1, 2, ... */
     uint32_t index_count;
     struct bytes index_run; /* their encoding (model/index.h), for the node; of a decoded table */
-    struct heap *heap;      /* which the whole struct came from */
+    enum ttl_status ttl;
+    struct bytes ttl_attribute; /* empty when DISABLED */
+    uint64_t ttl_changed_ms;    /* when a client last changed it; 0 = never */
+    struct heap *heap;          /* which the whole struct came from */
     size_t bytes;
 };
 
@@ -79,6 +93,14 @@ MUST_USE enum status table_decode(struct bytes record, struct heap *heap, struct
 void table_hold(const struct table *table);
 void table_drop(const struct table *table);
 
+/* The attribute that says when items expire, as writes are to know it; empty: none does. */
+static inline struct bytes table_ttl(const struct table *table)
+{
+    bool noted = table->ttl == TTL_ENABLING || table->ttl == TTL_ENABLED;
+    return noted ? table->ttl_attribute : (struct bytes){0};
+}
+
+const char *ttl_status_name(enum ttl_status status);     /* "ENABLED" */
 const char *table_status_name(enum table_status status); /* "ACTIVE" */
 
 #endif

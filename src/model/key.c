@@ -21,7 +21,8 @@ void key_encode_collection(struct key *key, uint64_t hash_seed, struct value par
     struct bytes pk = key_content(partition);
     ASSERT(pk.count <= KEY_PARTITION_BYTES_MAX);
     uint8_t *to = key->at;
-    put_u64_be(to, checksum64(pk, hash_seed));
+    uint64_t hash = checksum64(pk, hash_seed);
+    put_u64_be(to, MIN(hash, UINT64_MAX - 1)); /* below KEY_BEYOND */
     put_u16_be(to + 8, (uint16_t)pk.count);
     to += 10;
     if (pk.count > 0)
@@ -48,6 +49,8 @@ void key_encode(struct key *key, uint64_t hash_seed, struct value partition, str
 #define GROUP_BYTES   8u
 #define GROUP_GOES_ON 9u
 
+_Static_assert(19u + KEY_ITEM_BYTES_MAX <= KEY_BYTES_MAX, "a row of an expiry has a key");
+
 /* Bytes up to the collection byte; 0: `key` is too short to be one. */
 static size_t prefix_bytes(struct bytes key)
 {
@@ -71,6 +74,33 @@ enum status key_in_collection(struct key *to, struct bytes key, uint8_t collecti
     memcpy(to->at, key.at, prefix);
     to->at[prefix] = collection;
     to->count = (uint16_t)(prefix + 1);
+    return STATUS_OK;
+}
+
+/* ---- Behind all items ---- */
+
+#define TTL_PREFIX_BYTES 19u
+
+void key_encode_ttl(struct key *key, uint64_t expires_s, struct bytes item)
+{
+    ASSERT(item.count <= KEY_ITEM_BYTES_MAX);
+    memset(key->at, 0xff, 8);
+    put_u16_be(key->at + 8, 8);
+    put_u64_be(key->at + 10, expires_s);
+    key->at[18] = KEY_COLLECTION_TTL;
+    if (item.count > 0)
+        memcpy(key->at + TTL_PREFIX_BYTES, item.at, item.count);
+    key->count = (uint16_t)(TTL_PREFIX_BYTES + item.count);
+}
+
+enum status key_read_ttl(struct bytes key, uint64_t *expires_s, struct bytes *item)
+{
+    if (key.count <= TTL_PREFIX_BYTES || !bytes_start_with(key, KEY_BEYOND) ||
+        get_u16_be(key.at + 8) != 8 || key.at[18] != KEY_COLLECTION_TTL ||
+        key.count - TTL_PREFIX_BYTES > KEY_ITEM_BYTES_MAX)
+        return STATUS_CORRUPT;
+    *expires_s = get_u64_be(key.at + 10);
+    *item = bytes_after(key, TTL_PREFIX_BYTES);
     return STATUS_OK;
 }
 

@@ -36,6 +36,7 @@
 #define KEY_BYTES_MAX           (KEY_ITEM_BYTES_MAX + KEY_ESCAPED_BYTES_MAX)
 
 #define KEY_COLLECTION_ITEM 0u   /* 1 to LOCAL_INDEXES_MAX: a local index */
+#define KEY_COLLECTION_TTL  201u /* behind all items: see key_encode_ttl */
 #define KEY_COLLECTION_SIZE 202u /* of the item collection */
 #define LOCAL_INDEXES_MAX   5u
 
@@ -102,6 +103,22 @@ MUST_USE enum status key_encode_index(struct key *to, struct bytes item, uint8_t
 /* The key of the item that a row of a local index stands for.
  *   STATUS_CORRUPT  `row` is no key of such a row */
 MUST_USE enum status key_of_item(struct key *to, struct bytes row);
+
+/* ---- Behind all items ---- */
+
+/* No key of an item, of an index's row or of what else lies with items begins with eight bytes
+ * 0xff: their hash is below that.  Rows that are found by another order than that of the items
+ * lie there, in the tree of the partition that has their items, outside of its range of keys. */
+#define KEY_BEYOND BYTES("\xff\xff\xff\xff\xff\xff\xff\xff")
+
+/* The key of the row that says when an item expires: eight bytes 0xff, u16 8, the second (u64,
+ * big-endian), the collection, the item's key.  So the rows are in the order of time.  An empty
+ * `item`: the first of that second. */
+void key_encode_ttl(struct key *key, uint64_t expires_s, struct bytes item);
+
+/* Read such a key; `item` is a view.
+ *   STATUS_CORRUPT  it is none */
+MUST_USE enum status key_read_ttl(struct bytes key, uint64_t *expires_s, struct bytes *item);
 
 /* The smallest key above all that begin with `prefix`; false when there is none (all 0xff). */
 bool key_after_prefix(struct key *key, struct bytes prefix);

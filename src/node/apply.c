@@ -18,6 +18,8 @@ struct batch {
     } indexes[LOCAL_INDEXES_MAX];
     int64_t collections;
     struct change_batch changes; /* of the entries that keep them */
+    int64_t rows;                /* of all kinds but those that say when items expire */
+    bool ttl;                    /* there are such */
 };
 
 static bool has_committed(const struct replica *replica)
@@ -86,6 +88,11 @@ static size_t measure(const struct replica *replica, uint64_t slot_max, struct b
 static void count_row(struct batch *batch, const struct version *version, uint8_t collection)
 {
     batch->counted = true;
+    if (collection == KEY_COLLECTION_TTL) {
+        batch->ttl = true;
+        return;
+    }
+    batch->rows += version->row_change;
     if (collection == KEY_COLLECTION_SIZE) {
         batch->collections += version->row_change;
     } else if (collection <= LOCAL_INDEXES_MAX) {
@@ -127,10 +134,12 @@ static enum status gather(struct context *ctx, const struct replica *replica, ui
                 continue;
             bool is_put = version->row.at != NULL;
             uint8_t collection = key_collection(version->key);
-            if (LIKELY(collection == KEY_COLLECTION_ITEM))
+            if (LIKELY(collection == KEY_COLLECTION_ITEM)) {
                 batch->item_bytes += version->size_change;
-            else
+                batch->rows += version->row_change;
+            } else {
                 count_row(batch, version, collection);
+            }
             *to++ = (struct tree_mutation){.kind = is_put ? TREE_PUT : TREE_DELETE,
                                            .key = version->key,
                                            .value = version->row};
@@ -163,6 +172,11 @@ static void count_batch(struct replica *replica, const struct batch *batch)
         add(&counts->indexes[i].bytes, batch->indexes[i].bytes);
     }
     add(&counts->collections, batch->collections);
+    /* Rows of expiries are put and removed without a look whether they are there: the tree has
+     * counted them. */
+    if (batch->ttl)
+        add(&counts->ttl,
+            (int64_t)tree_row(replica->tree).items - (int64_t)replica->rows_before - batch->rows);
     replica->counts_saved = false;
 }
 
@@ -197,6 +211,8 @@ static enum status apply_batch(struct context *ctx, struct replica *replica)
         replica->apply_failed_slot != 0 ? replica->apply_failed_slot : replica->commit_slot;
     arena_reset(&ctx->arena);
     TRY(gather(ctx, replica, slot_max, &batch));
+    if (replica->apply_failed_slot == 0)
+        replica->rows_before = tree_row(replica->tree).items;
     replica->apply_failed_slot = batch.last_slot;
     if (UNLIKELY(batch.changes.count > 0))
         TRY(changes_apply(ctx, replica, &batch.changes, batch.last_slot));

@@ -60,6 +60,8 @@ struct node_stats {
     uint64_t overlay_bytes;  /* now, all replicas */
     uint64_t overlay_waits;  /* writes that waited for room */
     uint64_t condition_failures;
+    uint64_t expired;       /* items deleted because their time had come */
+    uint64_t expiries_seen; /* rows looked at that say when an item expires */
     uint64_t unknown_outcomes;
     uint64_t changes_kept;      /* change records made */
     uint64_t changes_trimmed;   /* and trimmed */

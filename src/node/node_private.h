@@ -58,6 +58,7 @@ struct structural {
 struct replica_counts {
     struct collection_size indexes[LOCAL_INDEXES_MAX]; /* by collection - 1 */
     uint64_t collections;                              /* rows of KEY_COLLECTION_SIZE */
+    uint64_t ttl;                                      /* rows of KEY_COLLECTION_TTL */
 };
 
 enum replica_state {
@@ -85,6 +86,8 @@ struct replica {
     uint64_t hlc;                 /* of its newest entry */
     uint64_t hlc_saved;           /* what the blob in the forest says */
     struct ballot ballot_saved;
+    uint64_t schema_version;      /* writes that know an older one are refused */
+    uint64_t rows_before;         /* in the tree, before the batch that is being applied */
     struct replica_counts counts; /* as of the applied slot */
     struct change_log changes;    /* the same */
     bool counts_saved;            /* the blob in the forest says the same of both */
@@ -290,6 +293,17 @@ void node_write(struct context *ctx, struct replica_service *service,
                 const struct replica_target *target, const struct replica_write *writes,
                 uint32_t count, struct write_result *results, enum status *statuses,
                 struct error *errors);
+
+enum status node_expire(struct context *ctx, struct replica_service *service,
+                        const struct replica_target *target, const struct replica_expire *expire,
+                        struct replica_expire_result *result);
+
+/* Hand the committed rows of [low, high) to `take`, in order, until it returns false; it must not
+ * wait.  May wait between them. */
+MUST_USE enum status replica_walk(struct context *ctx, struct replica *replica, struct bytes low,
+                                  struct bytes high,
+                                  bool (*take)(void *argument, struct bytes key, struct bytes row),
+                                  void *argument);
 
 /* The row of `key` that a reader up to slot_max sees; may wait.  *slot: of the overlay's version, 0
  * when it is from the tree.  The row is valid until the fiber next waits.

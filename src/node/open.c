@@ -310,6 +310,7 @@ enum status node_open(struct context *ctx, const struct node_options *options, s
                                       .prefetch = node_prefetch,
                                       .write = node_write,
                                       .range = node_range,
+                                      .expire = node_expire,
                                       .size = node_size,
                                       .create_replica = node_create_replica,
                                       .remove_replica = node_remove_replica},
@@ -535,7 +536,7 @@ void node_size(struct replica_service *service, uint64_t group_id, struct replic
     if (replica == NULL)
         return;
     struct forest_row row = tree_row(replica->tree);
-    uint64_t others = replica->counts.collections;
+    uint64_t others = replica->counts.collections + replica->counts.ttl;
     for (uint32_t i = 0; i < LOCAL_INDEXES_MAX; i++) {
         size->indexes[i] = replica->counts.indexes[i];
         others += replica->counts.indexes[i].count;

@@ -387,6 +387,28 @@ static enum status run_walk(struct walk *walk, struct item_sink *sink,
     }
 }
 
+enum status replica_walk(struct context *ctx, struct replica *replica, struct bytes low,
+                         struct bytes high,
+                         bool (*take)(void *argument, struct bytes key, struct bytes row),
+                         void *argument)
+{
+    uint8_t keys[2][KEY_BYTES_MAX];
+    struct replica_range range = {.low = low, .high = high};
+    struct walk walk = {
+        .ctx = ctx, .replica = replica, .range = &range, .keys = {keys[0], keys[1]}};
+    struct bytes row;
+    TRY(open_cursor(&walk));
+    for (;;) {
+        enum status status = walk_next(&walk, &row);
+        if (status == STATUS_END)
+            return STATUS_OK;
+        TRY(status);
+        walk.work += row.count;
+        if (!take(argument, walk.last, row))
+            return STATUS_OK;
+    }
+}
+
 enum status node_range(struct context *ctx, struct replica_service *service,
                        const struct replica_target *target, const struct replica_range *range,
                        struct item_sink *sink, struct replica_range_result *result,
@@ -396,7 +418,11 @@ enum status node_range(struct context *ctx, struct replica_service *service,
     struct replica *replica;
     TRY(replica_enter(node, target->group_id, true, &replica));
     uint8_t keys[2][KEY_BYTES_MAX];
-    struct walk walk = {.ctx = ctx, .replica = replica, .range = range, .keys = {keys[0], keys[1]}};
+    struct replica_range of_items = *range;
+    if (of_items.high.count == 0)
+        of_items.high = KEY_BEYOND;
+    struct walk walk = {
+        .ctx = ctx, .replica = replica, .range = &of_items, .keys = {keys[0], keys[1]}};
     buffer_init(&walk.copy, ctx->env->heap, ITEM_STORED_BYTES_MAX);
     walk.copy.budget = ctx->arena.budget;
     enum status status = run_walk(&walk, sink, result, error);

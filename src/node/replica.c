@@ -6,6 +6,7 @@
 /* The blob, little-endian:
  *   u8 format: 2 | u64 table id | u64 HLC | ballot: u64 round, u64 added, u32 node
  *   | counts: for each collection of local indexes u64 rows, u64 bytes | u64 item collections
+ *     | u64 rows that say when items expire
  *   | change records: u64 trimmed slot, u8 marks, for each u64 consumer, u64 slot
  *   | u16 bytes, low | u16 bytes, high | the encoded configuration
  *
@@ -18,7 +19,7 @@
 #define BLOB_COUNTS_AT        (BLOB_BALLOT_AT + BALLOT_BYTES)
 
 #define BALLOT_BYTES    20u
-#define COUNTS_BYTES    (LOCAL_INDEXES_MAX * 16u + 8u)
+#define COUNTS_BYTES    (LOCAL_INDEXES_MAX * 16u + 16u)
 #define BLOB_CHANGES_AT (BLOB_COUNTS_AT + COUNTS_BYTES)
 #define CHANGES_BYTES   (8u + 1u)
 #define MARK_BYTES      16u
@@ -43,6 +44,7 @@ static void put_counts(uint8_t *to, const struct replica_counts *counts)
         put_u64(to + i * 16 + 8, counts->indexes[i].bytes);
     }
     put_u64(to + LOCAL_INDEXES_MAX * 16, counts->collections);
+    put_u64(to + LOCAL_INDEXES_MAX * 16 + 8, counts->ttl);
 }
 
 static void read_counts(struct reader *r, struct replica_counts *counts)
@@ -52,6 +54,7 @@ static void read_counts(struct reader *r, struct replica_counts *counts)
         counts->indexes[i].bytes = read_u64(r);
     }
     counts->collections = read_u64(r);
+    counts->ttl = read_u64(r);
 }
 
 static uint32_t mark_count(const struct changes_marks *marks)

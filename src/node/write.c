@@ -185,8 +185,7 @@ static uint8_t *write_change(uint8_t *to, const struct change *change, const str
     return UNLIKELY(before.count > 0) ? mutation_append_before(to, row, before) : row;
 }
 
-/* The entry that makes the changes, and its proposal. */
-static enum status propose(struct context *ctx, struct writing *w, const struct changes *changes)
+enum status writing_propose(struct context *ctx, struct writing *w, const struct changes *changes)
 {
     struct replica *replica = w->replica;
     struct node *node = replica->node;
@@ -198,7 +197,8 @@ static enum status propose(struct context *ctx, struct writing *w, const struct 
     size_t bytes = ENTRY_HEADER_BYTES;
     for (uint32_t i = 0; i < changes->count; i++)
         bytes += ENTRY_MUTATION_BYTES + changes->at[i].key.count + row_bytes(&changes->at[i]);
-    struct bytes before = w->write->keeps_changes != 0 ? w->old_row : (struct bytes){0};
+    uint8_t keeps_changes = w->rows_only ? KEEP_NO_CHANGES : w->write->keeps_changes;
+    struct bytes before = keeps_changes != 0 ? w->old_row : (struct bytes){0};
     bytes += before.count;
     ASSERT(bytes <= ENTRY_BYTES_MAX);
     struct log_entry *entry = log_entry_new(node, bytes, changes->count);
@@ -208,7 +208,7 @@ static enum status propose(struct context *ctx, struct writing *w, const struct 
     uint64_t hlc = MAX(wall_now_ns(node->env), replica->hlc + 1);
     struct entry_header header = {
         .actor = w->write->actor,
-        .flags = w->write->keeps_changes,
+        .flags = keeps_changes,
         .mutation_count = (uint16_t)changes->count,
         .hlc = hlc,
         .table_id = w->target->table_id,
@@ -299,6 +299,12 @@ static enum status decide(struct context *ctx, struct writing *w)
 {
     struct value item;
     enum status status;
+    if (UNLIKELY(w->step != 0)) {
+        bool ordinary = false;
+        status = writing_decide_step(ctx, w, &ordinary);
+        if (!ordinary)
+            return status;
+    }
     if (LIKELY(!take_ahead(w, &item, &status)))
         status = evaluate(ctx, w, &w->replica->node->scratch, NULL, &item);
     if (status == STATUS_CONDITION_FAILED)
@@ -317,10 +323,12 @@ static enum status decide(struct context *ctx, struct writing *w)
     };
     if (UNLIKELY(w->write->indexes.count > 0))
         TRY(writing_add_indexes(ctx, w, item, &changes));
+    if (UNLIKELY(w->write->ttl.count > 0))
+        TRY(writing_add_ttl(ctx, w, item, &changes));
     TRY(keep_attributes(ctx, w, item));
     if (!is && !was)
         return STATUS_OK; /* deleting what is not there changes nothing */
-    return propose(ctx, w, &changes);
+    return writing_propose(ctx, w, &changes);
 }
 
 static enum status read_item(struct context *ctx, struct writing *w)
@@ -341,8 +349,7 @@ static enum status read_image(struct context *ctx, struct writing *w)
                                                 : writing_read_collection(ctx, w, read_item);
 }
 
-/* Everything up to the proposal; waits only before the image is read. */
-static enum status execute(struct context *ctx, struct writing *w)
+enum status writing_execute(struct context *ctx, struct writing *w)
 {
     for (;;) {
         TRY(wait_for_room(ctx, w->replica));
@@ -350,6 +357,9 @@ static enum status execute(struct context *ctx, struct writing *w)
         TRY(replica_serves(w->replica));
         if (UNLIKELY(w->replica->overlay_bytes >= REPLICA_OVERLAY_BYTES_MAX))
             continue; /* others came first while the page was read */
+        if (UNLIKELY(w->target->schema_version < w->replica->schema_version))
+            return STATUS_MOVED; /* the table has changed, and what was done for that is not to be
+                                  * passed by */
         if (UNLIKELY(is_long(w))) {
             TRY(evaluate_ahead(ctx, w));
             continue;
@@ -393,7 +403,7 @@ void node_write(struct context *ctx, struct replica_service *service,
                             .error = &errors[i]};
         buffer_init(&w.made, ctx->env->heap, NODE_SCRATCH_BYTES_MAX);
         w.made.budget = ctx->arena.budget;
-        statuses[i] = LIKELY(!ctx->cancelled) ? execute(ctx, &w) : STATUS_CANCELLED;
+        statuses[i] = LIKELY(!ctx->cancelled) ? writing_execute(ctx, &w) : STATUS_CANCELLED;
         buffer_release(&w.made);
         slot_max = MAX(slot_max, w.slot);
         work += results[i].old_bytes + results[i].new_bytes;

@@ -27,6 +27,10 @@ struct writing {
     uint64_t slot;             /* to be committed before the answer: its own, or the one observed */
     bool has_size;             /* of a table with local indexes: its item collection has a row of */
     uint64_t collection_bytes; /* its size, which says this */
+    enum expire_step step;     /* 0: a client's write, or one that it is as good as */
+    uint64_t expires_s;        /* DELETE: what the row says */
+    struct bytes ttl_key;      /* DELETE, PURGE: that row's */
+    bool rows_only;            /* a step that leaves the item as it is */
     uint32_t ahead_tries;
     struct outcome ahead;
     struct buffer made; /* the new item that was evaluated ahead */
@@ -41,8 +45,9 @@ struct change {
     bool is_delete, is_new;
 };
 
-/* The item, for each local index a row that goes and one that comes, and the collection's size. */
-#define CHANGES_MAX (1u + 2u * LOCAL_INDEXES_MAX + 1u)
+/* The item, for each local index a row that goes and one that comes, the collection's size, and
+ * what says when the item expires, before and after. */
+#define CHANGES_MAX (1u + 2u * LOCAL_INDEXES_MAX + 1u + 2u)
 
 struct changes {
     struct change at[CHANGES_MAX];
@@ -55,6 +60,25 @@ _Static_assert(ENTRY_HEADER_BYTES + (LOCAL_INDEXES_MAX + 2) * (size_t)ITEM_STORE
                            (ENTRY_MUTATION_BYTES + ROW_HEADER_BYTES + KEY_BYTES_MAX) <=
                    ENTRY_BYTES_MAX,
                "the item before and after, and its rows in all indexes, fit in an entry");
+
+/* ---- write.c ---- */
+
+/* Everything up to the proposal; waits only before the image is read. */
+MUST_USE enum status writing_execute(struct context *ctx, struct writing *w);
+
+/* The entry that makes the changes, and its proposal; does not wait. */
+MUST_USE enum status writing_propose(struct context *ctx, struct writing *w,
+                                     const struct changes *changes);
+
+/* ---- expire.c ---- */
+
+/* Add what the write changes in the rows that say when items expire.  Does not wait.
+ *   STATUS_NO_MEMORY */
+MUST_USE enum status writing_add_ttl(struct context *ctx, const struct writing *w,
+                                     struct value item, struct changes *changes);
+
+/* As decide in write.c, for a step.  *ordinary: it is to be decided there, as a delete. */
+MUST_USE enum status writing_decide_step(struct context *ctx, struct writing *w, bool *ordinary);
 
 /* ---- local_index.c ---- */
 

@@ -173,6 +173,10 @@ static void write_node(const struct node *node, struct buffer *to)
     counter(to, "overlay_waits_total", "Writes that waited for the apply.", stats->overlay_waits);
     counter(to, "condition_failures_total", "Writes whose condition did not hold.",
             stats->condition_failures);
+    counter(to, "ttl_deleted_items_total", "Items deleted because their time had come.",
+            stats->expired);
+    counter(to, "ttl_rows_total", "Rows looked at that say when items expire.",
+            stats->expiries_seen);
     counter(to, "unknown_outcomes_total", "Writes that ended without a known outcome.",
             stats->unknown_outcomes);
     one_histogram(to, "commit_seconds", "Time from a proposal to its commit.", &stats->commit_ns,

@@ -272,10 +272,8 @@ enum status seed_load(struct context *ctx, const struct seed_options *options, c
     enum status status = fiber_spawn(ctx->env, &fiber, load_run, &loading);
     if (status != STATUS_OK)
         return seed_fault(&loading.seed, status, "the seed: %s", status_text(status));
-    while (!loading.ended) {
-        if (wait_queue_wait(ctx, &loading.end) != STATUS_OK)
-            context_yield(ctx);
-    }
+    while (!loading.ended)
+        wait_queue_wait_out(ctx, &loading.end);
     if (loading.status != STATUS_OK && loading.status != STATUS_CANCELLED && why[0] == 0)
         return seed_fault(&loading.seed, loading.status, "the seed: %s",
                           status_text(loading.status));

@@ -298,6 +298,22 @@ static enum status serve_clock(struct testing_call *call)
     }
 }
 
+/* ---- Items that expire ---- */
+
+static enum status expire(struct testing_call *call)
+{
+    uint64_t deleted = 0;
+    TRY(testing_read(call, NULL, NULL));
+    enum status status = expiry_sweep_now(call->ctx, call->testing->expiry, &deleted);
+    if (status != STATUS_OK)
+        return testing_refuse(call, 503, "%s; %llu items were deleted", status_text(status),
+                              (unsigned long long)deleted);
+    json_write_object_begin(&call->json);
+    write_number(call, "ItemsDeleted", deleted);
+    json_write_object_end(&call->json);
+    return STATUS_OK;
+}
+
 /* ---- Which request it is ---- */
 
 static enum status serve_errors(struct testing_call *call)
@@ -321,6 +337,8 @@ static enum status serve(struct testing_call *call, struct bytes rest)
     struct bytes snapshot = BYTES("snapshots/"), error = BYTES("errors/");
     if (bytes_equal(rest, BYTES("reset")))
         return verb == HTTP_VERB_POST ? reset(call) : testing_refuse(call, 405, "only POST");
+    if (bytes_equal(rest, BYTES("expire")))
+        return verb == HTTP_VERB_POST ? expire(call) : testing_refuse(call, 405, "only POST");
     if (bytes_equal(rest, BYTES("snapshots")))
         return verb == HTTP_VERB_GET ? list_snapshots(call) : testing_refuse(call, 405, "only GET");
     if (bytes_start_with(rest, snapshot))
@@ -332,7 +350,7 @@ static enum status serve(struct testing_call *call, struct bytes rest)
                                         : testing_refuse(call, 405, "only DELETE");
     if (bytes_equal(rest, BYTES("clock")))
         return serve_clock(call);
-    return testing_refuse(call, 404, "there is reset, snapshots, errors and clock");
+    return testing_refuse(call, 404, "there is reset, snapshots, errors, clock and expire");
 }
 
 static enum status serve_counted(struct testing_call *call)
@@ -370,7 +388,7 @@ void testing_handle(struct context *ctx, struct testing *testing,
     enum status status;
     if (testing == NULL)
         status = testing_refuse(&call, 404, "the server was not started with --admin-testing");
-    else if (testing->api == NULL || testing->snapshots == NULL)
+    else if (testing->api == NULL || testing->snapshots == NULL || testing->expiry == NULL)
         status = testing_refuse(&call, 503, "the server does not serve yet, or no longer");
     else if (request->known[HTTP_HEADER_ORIGIN].at != NULL)
         status = testing_refuse(&call, 403, "pages that a browser shows may not do this");

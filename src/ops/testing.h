@@ -12,6 +12,7 @@
  *   GET    /testing/clock
  *   PUT    /testing/clock                   set or advance
  *   DELETE /testing/clock                   back to the machine's
+ *   POST   /testing/expire                  delete what has expired
  *
  * Answers are JSON; a refused request's is {"error": "..."}.  A request with an Origin field is
  * refused: no page that a browser shows is to reset a server on its machine.
@@ -19,6 +20,7 @@
 #ifndef OPS_TESTING_H
 #define OPS_TESTING_H
 
+#include "admin/expiry.h"
 #include "api/api.h"
 #include "router/snapshot.h"
 #include "wire/http.h"
@@ -29,6 +31,7 @@ struct testing {
     struct env *env;
     struct api *api; /* NULL: the server does not serve yet, or no longer */
     struct snapshots *snapshots;
+    struct expiry *expiry;
     uint32_t running; /* requests */
     struct wait_queue idle;
 };

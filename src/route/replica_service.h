@@ -50,6 +50,7 @@ struct replica_write {
     struct bytes key;            /* encoded */
     struct value key_attributes; /* UPDATE, DELETE: a map of just the key */
     const struct write_request *request;
+    struct bytes ttl;         /* the attribute that says when items expire; empty: none does */
     struct bytes indexes;     /* of the table, encoded (model/index.h); empty: it has none */
     struct key_schema schema; /* of the table, when it has indexes */
     uint8_t keeps_changes;    /* of the table: enum change_keeping */
@@ -94,6 +95,27 @@ struct replica_size {
     struct collection_size indexes[LOCAL_INDEXES_MAX]; /* by collection - 1 */
 };
 
+enum expire_step {
+    EXPIRE_DELETE = 1, /* delete items whose time has come */
+    EXPIRE_FILL,       /* note when items expire that were there before anybody noted it */
+    EXPIRE_PURGE,      /* forget when items expire */
+};
+
+/* One step through the rows that say when items expire. */
+struct replica_expire {
+    enum expire_step step;
+    struct replica_write write; /* what a write of the table is to know; PURGE: without ttl */
+    uint64_t after_s, now_s; /* DELETE: items that expire at the first or later, before the other */
+    struct bytes from;       /* go on behind this key; empty: from the first */
+    uint32_t limit;          /* rows to look at */
+};
+
+struct replica_expire_result {
+    uint32_t looked_at, deleted; /* rows; items */
+    bool more;
+    struct bytes last_key; /* looked at; in the arena */
+};
+
 struct replica_service {
     /* STATUS_OK (result->item may be absent), STATUS_MOVED, STATUS_UNAVAILABLE, STATUS_CORRUPT,
      * STATUS_DEADLINE, ... */
@@ -118,6 +140,13 @@ struct replica_service {
                          const struct replica_target *target, const struct replica_range *range,
                          struct item_sink *sink, struct replica_range_result *result,
                          struct error *error);
+
+    /* Take one step.  FILL and PURGE: from the first on, writes that know an older version of the
+     * table are answered STATUS_MOVED, so that none passes by what was done.
+     *   STATUS_OK; else some of the step may have been done */
+    enum status (*expire)(struct context *ctx, struct replica_service *service,
+                          const struct replica_target *target, const struct replica_expire *expire,
+                          struct replica_expire_result *result);
 
     /* What the replica's tree holds; zeros when it is not here. */
     void (*size)(struct replica_service *service, uint64_t group_id, struct replica_size *size);

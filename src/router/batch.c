@@ -103,7 +103,7 @@ struct batch {
     struct write_result *results;
     bool *done;
     struct bytes keys[BATCH_WRITE_MAX];
-    const struct table *indexed[BATCH_WRITE_MAX]; /* held: that of a table with indexes, or NULL */
+    const struct table *indexed[BATCH_WRITE_MAX]; /* held: that of router_has_derived, or NULL */
     struct batch_part parts[BATCH_WRITE_MAX];
     uint32_t part_count;
     uint32_t running;
@@ -179,7 +179,7 @@ static enum status divide(struct context *ctx, struct batch *batch, uint32_t cou
         batch->keys[i] = arena_copy(&ctx->arena, key_bytes(&key));
         if (batch->keys[i].at == NULL)
             return error_internal(error, STATUS_NO_MEMORY);
-        if (table->index_count > 0) {
+        if (router_has_derived(table)) {
             table_hold(table);
             batch->indexed[i] = table;
         }

@@ -102,8 +102,10 @@ static enum status check_write(const struct table *table, const struct write_req
 
 void router_write_indexed(const struct table *table, struct replica_write *write)
 {
-    write->indexes = table->index_run;
+    if (table->index_count > 0)
+        write->indexes = table->index_run;
     write->schema = table->schema;
+    write->ttl = table_ttl(table);
 }
 
 enum status router_write(struct context *ctx, struct router *router,
@@ -119,12 +121,13 @@ enum status router_write(struct context *ctx, struct router *router,
         struct replica_target target = router_target(table, key_bytes(&key));
         struct replica_write write = {
             .key = key_bytes(&key), .key_attributes = request->item, .request = request};
-        if (table->index_count > 0) {
+        bool derived = router_has_derived(table);
+        if (derived) {
             router_write_indexed(table, &write);
             table_hold(table); /* the write borrows its schema, and waits */
         }
         router->service->write(ctx, router->service, &target, &write, 1, result, &status, error);
-        if (write.indexes.count > 0)
+        if (derived)
             table_drop(table);
     }
     return router_replica_error(error, status);

@@ -122,6 +122,28 @@ MUST_USE enum status router_untag_table(struct context *ctx, struct router *rout
                                         struct bytes name, const struct bytes *keys, uint32_t count,
                                         struct error *error);
 
+/* ---- Items that expire ---- */
+
+/* Name the attribute that says when items expire, or no longer. */
+MUST_USE enum status router_update_ttl(struct context *ctx, struct router *router,
+                                       struct bytes table, bool enable, struct bytes attribute,
+                                       struct error *error);
+
+/* The next ACTIVE table that has to do with expiring items, after the one named (empty: from the
+ * first); NULL when there is none.  Valid until the calling fiber next waits. */
+const struct table *router_next_ttl(struct router *router, struct bytes after);
+
+/* Take one step through what expires in a partition.  `table` is held by the caller.
+ *   step, after_s, now_s, from, limit: as in a replica_expire */
+MUST_USE enum status router_expire(struct context *ctx, struct router *router,
+                                   const struct table *table, uint32_t partition,
+                                   struct replica_expire *expire,
+                                   struct replica_expire_result *result);
+
+/* ENABLING has become ENABLED, DISABLING DISABLED, if the table is so still. */
+MUST_USE enum status router_settle_ttl(struct context *ctx, struct router *router,
+                                       const struct table *table);
+
 /* ---- For the seed: which tables it has begun to load ---- */
 
 /* Note durably that the load of the table begins, or that it has ended. */

@@ -70,7 +70,14 @@ struct replica_target router_target(const struct table *table, struct bytes key)
 struct replica_target router_partition_target(const struct table *table,
                                               const struct partition *partition);
 
-/* Give a write what the node needs of a table with indexes; borrowed from it. */
+/* Do writes of the table change more rows than the item's: those of indexes, or what says when the
+ * item expires? */
+static inline bool router_has_derived(const struct table *table)
+{
+    return table->index_count > 0 || table_ttl(table).count > 0;
+}
+
+/* Give a write what the node needs of such a table; borrowed from it. */
 void router_write_indexed(const struct table *table, struct replica_write *write);
 
 /* What to tell the client of a call to a replica that ended with `status`; keeps *error when it is

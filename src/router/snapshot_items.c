@@ -278,7 +278,7 @@ static enum status add_write(struct merge *merge, enum write_kind kind, struct v
         (struct write_request){.kind = kind, .table = merge->table->name, .item = item};
     merge->writes[i] = (struct replica_write){
         .key = merge->keys[i], .key_attributes = item, .request = &merge->requests[i]};
-    if (merge->table->index_count > 0)
+    if (router_has_derived(merge->table))
         router_write_indexed(merge->table, &merge->writes[i]);
     merge->errors[i] = (struct error){0};
     merge->count++;

@@ -134,8 +134,11 @@ static enum status do_work(struct context *ctx, struct work *work, struct error 
     work->snapshots->busy = true;
     enum status status = fiber_spawn(ctx->env, &options, work_run, work);
     while (status == STATUS_OK && !work->ended) {
-        if (wait_queue_wait(ctx, &work->end) != STATUS_OK)
-            context_yield(ctx); /* it has the same deadline */
+        if (wait_queue_wait(ctx, &work->end) == STATUS_OK)
+            continue;
+        snapshots_cancel(work->snapshots); /* nobody waits for it any more */
+        while (!work->ended)
+            wait_queue_wait_out(ctx, &work->end);
     }
     work->snapshots->busy = false;
     if (status == STATUS_OK)

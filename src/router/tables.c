@@ -485,6 +485,94 @@ enum status router_untag_table(struct context *ctx, struct router *router, struc
     return write_tags(ctx, router, name, &change, error);
 }
 
+/* ---- Items that expire ---- */
+
+/* "It can take up to one hour for the change to fully process.  Any additional UpdateTimeToLive
+ * calls for the same table during this one hour duration result in a ValidationException" (API
+ * Reference, UpdateTimeToLive). */
+static enum status check_ttl(struct context *ctx, const struct router *router,
+                             const struct table *table, bool enable, struct bytes attribute,
+                             struct error *error)
+{
+    bool is_enabled = table_ttl(table).count > 0;
+    uint64_t ms = now_ms(router), changed_ms = table->ttl_changed_ms;
+    TRY(check_settled(ctx, table, error));
+    if (is_enabled && !bytes_equal(attribute, table->ttl_attribute))
+        return error_format(error, &ctx->arena, ERROR_VALIDATION,
+                            "TimeToLive is active on a different AttributeName: current "
+                            "AttributeName is %.*s",
+                            BYTES_ARGS(table->ttl_attribute));
+    if (is_enabled == enable)
+        return error_set(error, ERROR_VALIDATION,
+                         enable ? "TimeToLive is already enabled"
+                                : "TimeToLive is already disabled");
+    bool is_cooling = changed_ms > 0 && ms >= changed_ms && ms - changed_ms < HOUR_MS;
+    if (is_cooling || table->ttl == TTL_ENABLING || table->ttl == TTL_DISABLING)
+        return error_set(error, ERROR_VALIDATION,
+                         "Time to live has been modified multiple times within a fixed interval");
+    return STATUS_OK;
+}
+
+enum status router_update_ttl(struct context *ctx, struct router *router, struct bytes name,
+                              bool enable, struct bytes attribute, struct error *error)
+{
+    enum status status = STATUS_CONDITION_FAILED;
+    for (uint32_t i = 0; status == STATUS_CONDITION_FAILED && i < CHANGES_MAX; i++) {
+        struct table *table;
+        TRY(find_table(ctx, router, name, &table, error));
+        TRY(check_ttl(ctx, router, table, enable, attribute, error));
+        struct table changed = *table;
+        changed.ttl = enable ? TTL_ENABLING : TTL_DISABLING;
+        changed.ttl_attribute = attribute;
+        changed.ttl_changed_ms = now_ms(router);
+        status = write_change(ctx, router, &changed, table, false);
+    }
+    if (status != STATUS_OK)
+        return system_error(error, status, name, &ctx->arena);
+    tables_changed(router);
+    return STATUS_OK;
+}
+
+const struct table *router_next_ttl(struct router *router, struct bytes after)
+{
+    const struct catalog *catalog = &router->catalog;
+    for (uint32_t at = catalog_position(catalog, after); at < catalog->count; at++) {
+        const struct table *table = catalog->tables[at];
+        bool passed = after.count > 0 && bytes_equal(table->name, after);
+        bool serves = table->status == TABLE_ACTIVE || table->status == TABLE_UPDATING;
+        if (!passed && serves && table->ttl != TTL_DISABLED)
+            return table;
+    }
+    return NULL;
+}
+
+enum status router_expire(struct context *ctx, struct router *router, const struct table *table,
+                          uint32_t partition, struct replica_expire *expire,
+                          struct replica_expire_result *result)
+{
+    struct replica_target target = router_partition_target(table, &table->partitions[partition]);
+    expire->write = (struct replica_write){0};
+    router_write_indexed(table, &expire->write);
+    return router->service->expire(ctx, router->service, &target, expire, result);
+}
+
+enum status router_settle_ttl(struct context *ctx, struct router *router, const struct table *table)
+{
+    /* Tags may be written at the same time; who comes second begins anew. */
+    enum status status = STATUS_CONDITION_FAILED;
+    for (uint32_t i = 0; status == STATUS_CONDITION_FAILED && i < CHANGES_MAX; i++) {
+        struct table *now = catalog_find(&router->catalog, table->name);
+        if (now == NULL || now->id != table->id || now->ttl != table->ttl)
+            return STATUS_OK;
+        struct table changed = *now;
+        changed.ttl = now->ttl == TTL_ENABLING ? TTL_ENABLED : TTL_DISABLED;
+        if (changed.ttl == TTL_DISABLED)
+            changed.ttl_attribute = (struct bytes){0};
+        status = write_change(ctx, router, &changed, now, true);
+    }
+    return status;
+}
+
 /* ---- For admin/ ---- */
 
 enum status router_refresh(struct context *ctx, struct router *router)

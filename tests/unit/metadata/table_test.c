@@ -57,7 +57,10 @@ static struct table example(struct bytes name)
         .partitions = partitions,
         .partition_count = 3,
         .indexes = indexes,
-        .index_count = 2};
+        .index_count = 2,
+        .ttl = TTL_ENABLING,
+        .ttl_attribute = BYTES("expires"),
+        .ttl_changed_ms = 77};
 }
 
 static void encode(const struct table *table, struct buffer *record, struct heap *heap)
@@ -87,6 +90,9 @@ static void reads_what_it_wrote(void **state)
     assert_true(bytes_equal(index->sort[0].name, BYTES("date")));
     assert_true(bytes_equal(index->non_key[0], BYTES("more")));
     assert_null(table_index(read, BYTES("by-ran")));
+    assert_int_equal(read->ttl, TTL_ENABLING);
+    assert_true(bytes_equal(table_ttl(read), BYTES("expires")));
+    assert_int_equal(read->ttl_changed_ms, 77);
     struct reader r = reader_of(read->index_run);
     assert_int_equal(index_read_count(&r), 2);
     encode(read, &again, &heap);
@@ -105,11 +111,13 @@ static void reads_the_format_before(void **state)
     heap_init(&heap, false);
     struct table table = example(BYTES("Music"));
     table.index_count = 0;
+    table.ttl = TTL_DISABLED;
+    table.ttl_attribute = (struct bytes){0};
     struct buffer record;
     encode(&table, &record, &heap);
     record.at[0] = 1;
     struct table *read;
-    struct bytes old = bytes_of(record.at, record.count - 1);
+    struct bytes old = bytes_of(record.at, record.count - 1 - (1 + 2 + 8));
     assert_int_equal(table_decode(old, &heap, &read), STATUS_OK);
     assert_int_equal(read->index_count, 0);
     assert_int_equal(read->index_run.count, 0);
@@ -139,6 +147,12 @@ static void refuses_damage(void **state)
     assert_int_equal(table_decode(buffer_bytes(&record), &heap, &read), STATUS_CORRUPT);
     buffer_release(&record);
     indexes[1].collection = 2;
+
+    table.ttl_attribute = (struct bytes){0}; /* enabled, and of no attribute */
+    encode(&table, &record, &heap);
+    assert_int_equal(table_decode(buffer_bytes(&record), &heap, &read), STATUS_CORRUPT);
+    buffer_release(&record);
+    table.ttl_attribute = BYTES("expires");
 
     struct partition gap[] = {partitions[0], partitions[2]};
     table.partitions = gap;

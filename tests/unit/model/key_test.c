@@ -438,6 +438,32 @@ static void shows_the_key_of_an_index_row(void **state)
     teardown(&f);
 }
 
+static void rows_of_expiries_lie_behind_all_items_in_the_order_of_time(void **state)
+{
+    (void)state;
+    struct key item = {.count = 12}, a, b, first;
+    memset(item.at, 0xff, item.count);
+    item.at[7] = 0xfe; /* the highest hash */
+    key_encode_ttl(&a, 255, key_bytes(&item));
+    key_encode_ttl(&b, 256, bytes_of("a", 1));
+    key_encode_ttl(&first, 256, (struct bytes){0});
+    assert_true(bytes_compare(key_bytes(&item), KEY_BEYOND) < 0);
+    assert_true(bytes_compare(KEY_BEYOND, key_bytes(&a)) < 0);
+    assert_true(bytes_compare(key_bytes(&a), key_bytes(&first)) < 0);
+    assert_true(bytes_compare(key_bytes(&first), key_bytes(&b)) < 0);
+    assert_int_equal(key_collection(key_bytes(&a)), KEY_COLLECTION_TTL);
+    uint64_t expires_s;
+    struct bytes found;
+    assert_int_equal(key_read_ttl(key_bytes(&a), &expires_s, &found), STATUS_OK);
+    assert_int_equal(expires_s, 255);
+    assert_true(bytes_equal(found, key_bytes(&item)));
+    for (uint16_t count = 0; count <= 19; count++)
+        assert_int_equal(key_read_ttl(bytes_of(a.at, count), &expires_s, &found), STATUS_CORRUPT);
+    assert_int_equal(key_read_ttl(key_bytes(&item), &expires_s, &found), STATUS_CORRUPT);
+    a.at[18]++;
+    assert_int_equal(key_read_ttl(key_bytes(&a), &expires_s, &found), STATUS_CORRUPT);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -448,6 +474,7 @@ int main(void)
         cmocka_unit_test(after_a_prefix_comes_the_next),
         cmocka_unit_test(shares_cut_the_hash_space_evenly),
         cmocka_unit_test(shows_an_encoded_key),
+        cmocka_unit_test(rows_of_expiries_lie_behind_all_items_in_the_order_of_time),
         cmocka_unit_test(escaped_contents_sort_as_they_are),
         cmocka_unit_test(refuses_what_is_not_escaped),
         cmocka_unit_test(index_rows_sort_and_lead_to_their_items),
