@@ -9,6 +9,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/status.h"
+#include "request/data.h"
+
 #define UNIT_READ_BYTES  4096u
 #define UNIT_WRITE_BYTES 1024u
 
@@ -25,6 +28,28 @@ static inline uint64_t units_write_halves(uint32_t old_bytes, uint32_t new_bytes
     uint64_t bytes = old_bytes > new_bytes ? old_bytes : new_bytes;
     uint64_t units = bytes == 0 ? 1 : (bytes + UNIT_WRITE_BYTES - 1) / UNIT_WRITE_BYTES;
     return units * 2;
+}
+
+#define UNITS_WRITE_LEAST 2u /* what any write costs, in half units */
+
+static inline uint32_t units_read_least(bool consistent)
+{
+    return consistent ? 2u : 1u;
+}
+
+/* Half units that a write which ended with `status` has cost beyond UNITS_WRITE_LEAST; negative:
+ * it was refused for what it asked and costs nothing. */
+static inline int64_t units_write_rest(enum status status, const struct write_result *result)
+{
+    uint64_t cost = 0;
+    if (status == STATUS_CONDITION_FAILED)
+        cost = units_write_halves(result->old_bytes, 0);
+    if (status == STATUS_OK) {
+        cost = units_write_halves(result->old_bytes, result->new_bytes);
+        for (uint32_t i = 0; i < LOCAL_INDEXES_MAX; i++)
+            cost += result->index_half_units[i];
+    }
+    return (int64_t)cost - (int64_t)UNITS_WRITE_LEAST;
 }
 
 #endif

@@ -1,10 +1,22 @@
 /* answer.c - what several operations' answers share, and their refusals. */
+#include <stdio.h>
+
 #include "admission/units.h"
 #include "api/api_private.h"
 
 void write_name(struct json_writer *json, const char *name)
 {
     json_write_name(json, bytes_of_text(name));
+}
+
+void write_table_arn(const struct api *api, struct json_writer *json, struct bytes name)
+{
+    const struct api_options *options = &api->options;
+    char arn[1024];
+    int count =
+        snprintf(arn, sizeof(arn), "arn:aws:dynamodb:%.*s:%.*s:table/%.*s",
+                 BYTES_ARGS(options->region), BYTES_ARGS(options->account), BYTES_ARGS(name));
+    json_write_string(json, bytes_of(arn, MIN((size_t)count, sizeof(arn) - 1)));
 }
 
 void write_text(struct json_writer *json, const char *name, struct bytes text)

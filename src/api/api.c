@@ -7,6 +7,36 @@
 #define SCRATCH_BYTES_MAX  (8u * 1024u * 1024u) /* of one projected item */
 #define SCRATCH_BYTES_KEEP (64u * 1024u)        /* what the scratch buffer keeps between requests */
 
+/* ---- Calls a second ---- */
+
+static void rates_init(struct api *api)
+{
+    /* "You can call TagResource up to five times per second, per account", ListTagsOfResource ten
+     * times; of DescribeLimits "you can expect throttling errors if you call it more than once in a
+     * minute" (API Reference). */
+    static const struct {
+        uint32_t hundredths, at_once;
+    } rates[API_RATES] = {
+        [API_RATE_TAG] = {500, 5}, [API_RATE_LIST_TAGS] = {1000, 10}, [API_RATE_LIMITS] = {2, 1}};
+    for (int i = 0; i < API_RATES; i++)
+        token_bucket_init(&api->rates[i], rates[i].hundredths, rates[i].at_once,
+                          wall_now_ns(api->env));
+}
+
+enum status call_rate(struct api_call *call, enum api_rate rate)
+{
+    struct token_bucket *tokens = &call->api->rates[rate];
+    if (!call->api->options.rates_limited)
+        return STATUS_OK;
+    (void)token_bucket_open(tokens, wall_now_ns(call->api->env));
+    if (token_bucket_level(tokens, wall_now_ns(call->api->env)) < 1) {
+        (void)error_set(&call->error, ERROR_THROTTLING, "Rate exceeded");
+        return STATUS_THROTTLED;
+    }
+    token_bucket_charge(tokens, 1);
+    return STATUS_OK;
+}
+
 /* ---- Life ---- */
 
 enum status api_open(struct env *env, const struct api_options *options, struct api **opened)
@@ -18,6 +48,7 @@ enum status api_open(struct env *env, const struct api_options *options, struct 
     buffer_init(&api->scratch, env->heap, SCRATCH_BYTES_MAX);
     wait_queue_init(&api->large_queue);
     list_init(&api->injects);
+    rates_init(api);
     enum status status =
         sigv4_verifier_open(env->heap, options->credentials, env_random_u64(env), &api->verifier);
     if (status != STATUS_OK) {
@@ -45,6 +76,7 @@ const char *api_result_name(enum api_result result)
 {
     static const char *const names[] = {[API_OK] = "ok",
                                         [API_CONDITION_FAILED] = "condition_failed",
+                                        [API_THROTTLED] = "throttled",
                                         [API_USER_ERROR] = "user_error",
                                         [API_SYSTEM_ERROR] = "system_error",
                                         [API_CANCELLED] = "cancelled"};
@@ -80,6 +112,9 @@ static enum api_result result_of(const struct api_call *call)
         return API_OK;
     if (code == ERROR_CONDITION_FAILED)
         return API_CONDITION_FAILED;
+    if (code == ERROR_THROUGHPUT_EXCEEDED || code == ERROR_THROTTLING ||
+        code == ERROR_REQUEST_LIMIT)
+        return API_THROTTLED;
     if (error_form(code)->http_status < 500)
         return API_USER_ERROR;
     return call->ctx->cancelled ? API_CANCELLED : API_SYSTEM_ERROR;
@@ -104,7 +139,22 @@ static enum status unknown_operation(struct error *error)
     return STATUS_INVALID;
 }
 
-static void answer_error(struct http_response *response, const struct error *error)
+/* The one reason that there is, in a list; ThrottlingException spells the member as no other. */
+static void write_throttling_reasons(const struct api *api, struct json_writer *json,
+                                     const struct error *error)
+{
+    write_name(json, error->code == ERROR_THROTTLING ? "throttlingReasons" : "ThrottlingReasons");
+    json_write_array_begin(json);
+    json_write_object_begin(json);
+    write_text(json, "reason", bytes_of_text(error->throttle_reason));
+    write_name(json, "resource");
+    write_table_arn(api, json, error->throttled);
+    json_write_object_end(json);
+    json_write_array_end(json);
+}
+
+static void answer_error(const struct api *api, struct http_response *response,
+                         const struct error *error)
 {
     const struct error_form *form = error_form(error->code);
     struct json_writer json;
@@ -116,6 +166,8 @@ static void answer_error(struct http_response *response, const struct error *err
     write_text(&json, "__type", bytes_of_text(form->type));
     if (error->message.at != NULL)
         write_text(&json, form->member, error->message);
+    if (error->throttle_reason != NULL)
+        write_throttling_reasons(api, &json, error);
     if (value_type(error->item) == VALUE_M) {
         write_name(&json, "Item");
         item_json_write_map(&json, error->item);
@@ -303,7 +355,7 @@ static void serve(struct context *ctx, struct api *api, const struct api_operati
     if (!have_stats(api, operation)) {
         api->unnamed++;
         (void)call_no_memory(&call);
-        answer_error(response, &call.error);
+        answer_error(api, response, &call.error);
         return;
     }
     json_writer_init(&call.json, &response->body);
@@ -315,7 +367,7 @@ static void serve(struct context *ctx, struct api *api, const struct api_operati
         status = run(&call);
     if (status != STATUS_OK) {
         name_failure(&call, status);
-        answer_error(response, &call.error);
+        answer_error(api, response, &call.error);
     } else {
         call.error.code = ERROR_NONE;
     }
@@ -336,7 +388,7 @@ void api_handle(struct context *ctx, void *owner, const struct http_request *req
             if (operation == NULL) {
                 struct error error;
                 (void)unknown_operation(&error);
-                answer_error(response, &error);
+                answer_error(api, response, &error);
             }
         } else {
             answer_not_found(response);

@@ -34,6 +34,7 @@ struct api_options {
     struct bytes account;                  /* "000000000000": 12 digits; in ARNs; likewise */
     const struct credentials *credentials; /* NULL: any key and signature; outlives the api */
     struct router *router;                 /* outlives the api */
+    bool rates_limited; /* calls for tags and limits a second, as the service's */
     uint64_t
         settle_ns; /* how long DescribeTable waits for a change of the table that is under way */
 };
@@ -42,13 +43,14 @@ struct api_options {
 enum api_result {
     API_OK,
     API_CONDITION_FAILED, /* ConditionalCheckFailedException */
+    API_THROTTLED,        /* ProvisionedThroughputExceededException, ThrottlingException */
     API_USER_ERROR,       /* any other 4xx */
     API_SYSTEM_ERROR,     /* 5xx */
     API_CANCELLED,        /* 5xx, because the client has gone */
     API_RESULT_COUNT
 };
 
-/* "ok", "condition_failed", "user_error", "system_error" */
+/* "ok", "condition_failed", "throttled", "user_error", "system_error" */
 const char *api_result_name(enum api_result result);
 
 /* Counters of one operation; monotonic. */

@@ -2,6 +2,7 @@
 #ifndef API_API_PRIVATE_H
 #define API_API_PRIVATE_H
 
+#include "admission/token_bucket.h"
 #include "api/api.h"
 #include "api/input.h"
 #include "base/buffer.h"
@@ -38,6 +39,9 @@ struct api_operation {
 /* By name within each service. */
 extern const struct api_operation api_operations[API_OPERATION_COUNT];
 
+/* Operations that the service lets be called only so often (API Reference). */
+enum api_rate { API_RATE_TAG, API_RATE_LIST_TAGS, API_RATE_LIMITS, API_RATES };
+
 struct api {
     struct env *env;
     struct api_options options;
@@ -50,6 +54,7 @@ struct api {
     struct list injects;           /* inject.c: what requests are to meet; in order */
     uint32_t inject_count;
     uint64_t inject_last_id;
+    struct token_bucket rates[API_RATES]; /* a token is a call */
 };
 
 struct api_call {
@@ -87,6 +92,13 @@ enum status call_invalid(struct api_call *call, const char *message);
 
 /* Returns STATUS_NO_MEMORY, with its error. */
 enum status call_no_memory(struct api_call *call);
+
+/* ---- api.c ---- */
+
+/* May an operation that is limited to calls a second be called once more?  Always, unless the
+ * options say that it is limited.
+ *   STATUS_THROTTLED  call->error: ThrottlingException */
+MUST_USE enum status call_rate(struct api_call *call, enum api_rate rate);
 
 /* ---- table.c ---- */
 
@@ -184,6 +196,10 @@ MUST_USE enum status call_key_conditions(struct api_call *call, const struct mod
 /* ---- answer.c: parts of answers ---- */
 
 void write_name(struct json_writer *json, const char *name);
+
+/* The ARN of a table, or of what "NAME/..." names in it, as a string. */
+void write_table_arn(const struct api *api, struct json_writer *json, struct bytes name);
+
 void write_text(struct json_writer *json, const char *name, struct bytes text);
 void write_u64(struct json_writer *json, const char *name, uint64_t value);
 

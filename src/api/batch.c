@@ -41,10 +41,13 @@ struct batch_get {
     struct get_request requests[BATCH_GET_MAX]; /* of all tables, one table after the other */
     struct consumed consumed[BATCH_GET_MAX];    /* by table */
     uint32_t count;                             /* of requests */
-    uint32_t done;  /* requests before this one were processed; those from it on are not */
-    uint64_t bytes; /* of the items in the answer */
-    bool full;      /* the next item does not fit, or may not be waited for */
-    bool large;     /* counted in api->large_answers */
+    uint32_t next;              /* requests before this one were tried; those from it on are not */
+    uint32_t done;              /* how many were processed */
+    bool missed[BATCH_GET_MAX]; /* tried, and throttled */
+    struct error missed_for;    /* what the first of these was told */
+    uint64_t bytes;             /* of the items in the answer */
+    bool full;                  /* the next item does not fit, or may not be waited for */
+    bool large;                 /* counted in api->large_answers */
 };
 
 /* The projection of one table of the batch. */
@@ -92,13 +95,14 @@ static enum status collect_gets(struct api_call *call, struct batch_get *batch)
 /* One item, read and written. */
 static enum status get_one(struct api_call *call, struct batch_get *batch, uint32_t table)
 {
-    const struct get_request *request = &batch->requests[batch->done];
+    const struct get_request *request = &batch->requests[batch->next];
     struct get_result result;
     TRY(router_get(call->ctx, call_router(call), request, &result, &call->error));
     batch->bytes += result.item_bytes;
     batch->full = batch->bytes > ANSWER_BYTES_MAX;
     if (batch->full)
         return STATUS_OK;
+    batch->next++;
     batch->done++;
     uint64_t half_units = units_read_halves(result.item_bytes, request->consistent);
     batch->consumed[table].half_units += half_units;
@@ -148,27 +152,45 @@ static enum status get_next(struct api_call *call, struct batch_get *batch, uint
     return STATUS_OK;
 }
 
-/* "Responses": as many items as fit; what cannot be read now ends it too. */
+/* The next request could not be served now.  One that was throttled is passed over, since others
+ * may be of other partitions; another failure ends the answer when there is something in it.
+ *   any status but STATUS_OK  the whole batch fails with it */
+static enum status miss(struct api_call *call, struct batch_get *batch, enum status status)
+{
+    if (call->error.code == ERROR_THROUGHPUT_EXCEEDED || call->error.code == ERROR_THROTTLING) {
+        if (batch->missed_for.code == ERROR_NONE)
+            batch->missed_for = call->error;
+        batch->missed[batch->next++] = true;
+        return STATUS_OK;
+    }
+    if (batch->done == 0 || !may_pass(call->error.code))
+        return status;
+    batch->full = true;
+    return STATUS_OK;
+}
+
+/* "Responses": as many items as fit and may be read now. */
 static enum status write_responses(struct api_call *call, struct batch_get *batch)
 {
     const struct model_map *items = &batch->input->request_items;
-    bool stopped = false;
     write_name(&call->json, "Responses");
     json_write_object_begin(&call->json);
     for (uint32_t t = 0; t < items->count; t++) {
         json_write_name(&call->json, items->keys[t]);
         json_write_array_begin(&call->json);
-        for (uint32_t k = 0; k < batch->tables[t].keys.count && !stopped; k++) {
+        for (uint32_t k = 0; k < batch->tables[t].keys.count && !batch->full; k++) {
             enum status status = get_next(call, batch, t);
-            if (status != STATUS_OK && (batch->done == 0 || !may_pass(call->error.code)))
-                return status;
-            stopped = status != STATUS_OK || batch->full;
+            if (status != STATUS_OK)
+                TRY(miss(call, batch, status));
         }
         json_write_array_end(&call->json);
     }
     json_write_object_end(&call->json);
     call->error = (struct error){0};
-    return STATUS_OK;
+    if (batch->done > 0 || batch->missed_for.code == ERROR_NONE)
+        return STATUS_OK;
+    call->error = batch->missed_for;
+    return STATUS_THROTTLED;
 }
 
 static void write_attributes_to_get(struct json_writer *json, const struct model_list *list)
@@ -181,16 +203,24 @@ static void write_attributes_to_get(struct json_writer *json, const struct model
     json_write_array_end(json);
 }
 
-/* A table's part of the request, for the keys from `first` on. */
-static void write_unprocessed_keys(struct json_writer *json,
+static bool unprocessed(const struct batch_get *batch, uint32_t request)
+{
+    return request >= batch->next || batch->missed[request];
+}
+
+/* A table's part of the request, for the keys that were not processed; its first is request
+ * `first`. */
+static void write_unprocessed_keys(struct json_writer *json, const struct batch_get *batch,
                                    const struct keys_and_attributes *table, uint32_t first)
 {
     const struct value *keys = table->keys.at;
     json_write_object_begin(json);
     write_name(json, "Keys");
     json_write_array_begin(json);
-    for (uint32_t k = first; k < table->keys.count; k++)
-        item_json_write_map(json, keys[k]);
+    for (uint32_t k = 0; k < table->keys.count; k++) {
+        if (unprocessed(batch, first + k))
+            item_json_write_map(json, keys[k]);
+    }
     json_write_array_end(json);
     if (table->consistent_read != MODEL_NOT_GIVEN) {
         write_name(json, "ConsistentRead");
@@ -220,10 +250,12 @@ static void write_unprocessed_gets(struct api_call *call, const struct batch_get
     json_write_object_begin(&call->json);
     for (uint32_t t = 0; t < items->count; t++) {
         uint32_t count = batch->tables[t].keys.count;
-        if (before + count > batch->done) {
+        bool any = false;
+        for (uint32_t k = 0; k < count && !any; k++)
+            any = unprocessed(batch, before + k);
+        if (any) {
             json_write_name(&call->json, items->keys[t]);
-            write_unprocessed_keys(&call->json, &batch->tables[t],
-                                   batch->done > before ? batch->done - before : 0);
+            write_unprocessed_keys(&call->json, batch, &batch->tables[t], before);
         }
         before += count;
     }

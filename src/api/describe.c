@@ -35,6 +35,7 @@ enum status api_describe_continuous_backups(struct api_call *call)
 enum status api_describe_limits(struct api_call *call)
 {
     struct json_writer *json = &call->json;
+    TRY(call_rate(call, API_RATE_LIMITS));
     json_write_object_begin(json);
     write_u64(json, "AccountMaxReadCapacityUnits", ACCOUNT_UNITS_MAX);
     write_u64(json, "AccountMaxWriteCapacityUnits", ACCOUNT_UNITS_MAX);

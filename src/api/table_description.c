@@ -186,12 +186,12 @@ static void write_identity(struct api_call *call, const struct table *table)
 {
     const uint8_t *u = table->uuid;
     char id[40];
-    char arn[512];
     int id_bytes = snprintf(id, sizeof(id),
                             "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x",
                             u[0], u[1], u[2], u[3], u[4], u[5], u[6], u[7], u[8], u[9], u[10],
                             u[11], u[12], u[13], u[14], u[15]);
-    write_text(&call->json, "TableArn", format_arn(arn, sizeof(arn), call, table, NULL));
+    write_name(&call->json, "TableArn");
+    write_table_arn(call->api, &call->json, table->name);
     write_text(&call->json, "TableId", bytes_of(id, (size_t)id_bytes));
 }
 

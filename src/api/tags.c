@@ -59,6 +59,7 @@ enum status api_tag_resource(struct api_call *call)
     struct bytes name;
     struct tag *tags;
     uint32_t count;
+    TRY(call_rate(call, API_RATE_TAG));
     TRY(call_resource_name(call, input->resource, &name));
     TRY(call_read_tags(call, &input->tags, &tags, &count));
     if (count == 0)
@@ -72,6 +73,7 @@ enum status api_untag_resource(struct api_call *call)
 {
     const struct untag_resource_input *input = call->input.at;
     struct bytes name;
+    TRY(call_rate(call, API_RATE_TAG));
     TRY(call_resource_name(call, input->resource, &name));
     if (input->keys.count == 0)
         return call_invalid(call, "Atleast one Tag Key needs to be provided as Input.");
@@ -88,6 +90,7 @@ enum status api_list_tags_of_resource(struct api_call *call)
     const struct list_tags_input *input = call->input.at;
     const struct table *table;
     struct bytes name;
+    TRY(call_rate(call, API_RATE_LIST_TAGS));
     TRY(call_resource_name(call, input->resource, &name));
     if (input->next_token.at != NULL) /* all tags fit in one answer: no token was ever given */
         return call_invalid(call, "Invalid NextToken");

@@ -18,6 +18,7 @@
     X(NO_SPACE, "no space left on the device")                                                     \
     X(BUSY, "at a bound, try later")                                                               \
     X(THROTTLED, "throttled")                                                                      \
+    X(HOT, "one partition is asked for more than a partition serves")                              \
     X(CONDITION_FAILED, "a condition does not hold")                                               \
     X(CORRUPT, "stored or received bytes fail their check")                                        \
     X(IO, "input/output error")                                                                    \

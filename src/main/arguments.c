@@ -42,6 +42,11 @@
     "  --ttl-sweep-interval S    expired items are deleted this often (60)\n"                      \
     "  --status-delay MS         tables stay CREATING, UPDATING, DELETING this much longer (0)\n"  \
     "\n"                                                                                           \
+    "Throttling (of provisioned tables, and of on-demand tables that have maximums)\n"             \
+    "  --no-throttling           throttle nothing\n"                                               \
+    "  --throttle-all            also what the service throttles beyond what a table says:\n"      \
+    "                            partitions of on-demand tables, calls for tags and limits\n"      \
+    "\n"                                                                                           \
     "Limits and repair\n"                                                                          \
     "  --cache MIB               memory for pages of the tree (128; in memory no bound)\n"         \
     "  --request-memory MIB      memory for all requests and answers at one time (512)\n"          \
@@ -216,6 +221,20 @@ static bool set_ttl_sweep(struct arguments *a, const char *value)
     return right;
 }
 
+static bool set_no_throttling(struct arguments *a, const char *value)
+{
+    (void)value;
+    a->no_throttling = true;
+    return true;
+}
+
+static bool set_throttle_all(struct arguments *a, const char *value)
+{
+    (void)value;
+    a->throttle_all = true;
+    return true;
+}
+
 static bool set_cache(struct arguments *a, const char *value)
 {
     uint64_t number = 0;
@@ -289,6 +308,8 @@ static const struct option options[] = {
     {"--on-demand-partitions", true, "a number from 1 to 1024", set_partitions},
     {"--status-delay", true, "milliseconds, at most 3600000", set_status_delay},
     {"--ttl-sweep-interval", true, "seconds from 1 to 86400", set_ttl_sweep},
+    {"--no-throttling", false, "", set_no_throttling},
+    {"--throttle-all", false, "", set_throttle_all},
     {"--cache", true, "MiB, at least 2", set_cache},
     {"--request-memory", true, "MiB, at least 1", set_request_memory},
     {"--connections-max", true, "a number from 1 to 1000000", set_connections},
@@ -333,6 +354,11 @@ static enum arguments_outcome check_together(struct arguments *a, bool data_give
                      "%s is not a loopback address: give --credentials FILE, or say "
                      "--accept-any-credentials if everyone who reaches it may do everything",
                      a->host);
+    if (a->no_throttling && a->throttle_all)
+        return fault(a, "--no-throttling and --throttle-all exclude each other");
+    a->server.throttling = a->no_throttling  ? THROTTLING_NONE
+                           : a->throttle_all ? THROTTLING_ALL
+                                             : THROTTLING_TABLES;
     return ARGUMENTS_SERVE;
 }
 

@@ -17,6 +17,7 @@ struct arguments {
     const char *certificate_path;
     const char *private_key_path;
     bool accept_any_credentials;
+    bool no_throttling, throttle_all;
     bool examples; /* print commands to try */
     enum log_level log_level;
     char host[ARGUMENTS_HOST_BYTES];

@@ -185,6 +185,7 @@ static enum status open_router(struct context *ctx, struct server *s)
     struct router_options options = {.service = node_service(s->node),
                                      .on_demand_partitions = s->options.on_demand_partitions,
                                      .decreases_at_once = DECREASES_AT_ONCE,
+                                     .throttling = THROTTLING_NONE, /* while seeds are loaded */
                                      .on_tables_changed = on_tables_changed,
                                      .owner = s};
     enum status status = router_open(ctx, &options, &s->router);
@@ -265,6 +266,7 @@ static enum status open_api(struct server *s)
                                       .account = s->options.account,
                                       .credentials = s->credentials_set ? &s->credentials : NULL,
                                       .router = s->router,
+                                      .rates_limited = s->options.throttling == THROTTLING_ALL,
                                       .settle_ns = s->options.status_delay_ns > 0 ? 0 : SETTLE_NS};
     return api_open(s->env, &api_options, &s->api);
 }
@@ -303,8 +305,10 @@ static enum status open_all(struct context *ctx, struct server *s)
     TRY(open_node(ctx, s));
     s->ops.node = s->node;
     TRY(open_router(ctx, s));
+    s->ops.router = s->router;
     TRY(open_api(s));
     TRY(load_seed(ctx, s));
+    router_set_throttling(s->router, s->options.throttling);
     TRY(open_endpoint(s));
     s->ops.api = s->api;
     s->ops.http = s->http;
@@ -350,6 +354,7 @@ static enum status close_all(struct context *ctx, struct server *s)
     if (s->http != NULL)
         http_server_close(s->http);
     s->ops.api = NULL;
+    s->ops.router = NULL;
     if (s->api != NULL)
         api_close(s->api);
     if (s->router != NULL)

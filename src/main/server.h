@@ -7,6 +7,7 @@
 
 #include "base/bytes.h"
 #include "env/env.h"
+#include "router/router.h"
 #include "wire/http.h"
 
 struct server;
@@ -29,6 +30,7 @@ struct server_options {
     uint64_t ttl_sweep_ns;    /* between two deletions of expired items; 0: the default */
     uint64_t status_delay_ns; /* tables stay CREATING, UPDATING, DELETING this much longer */
     uint32_t on_demand_partitions;
+    enum throttling throttling;
     uint64_t cache_bytes;      /* 0: the default */
     uint32_t connections_max;  /* 0: the default */
     uint64_t idle_timeout_ns;  /* 0: the default */

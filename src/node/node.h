@@ -29,6 +29,8 @@ struct node_options {
                                 * much, and 64 MiB, writers wait; 0 = 64 MiB, 1 MiB in memory */
     uint64_t collection_bytes_max; /* of an item collection of a table with local indexes, beyond
                                       which it may not grow; 0 = 10 GB */
+    uint32_t read_units;    /* a second, that bursts of all tables stay below; 0 = its default */
+    uint32_t write_units;   /* likewise; at most 45,000 */
     uint64_t checkpoint_ns; /* the longest time between two checkpoints while anything changes; 0 =
                                60 s */
 };
@@ -69,6 +71,15 @@ struct node_stats {
 };
 
 const struct node_stats *node_stats(const struct node *node);
+
+/* Tokens (halves of capacity units) that are left now, by kind; negative: debts. */
+struct node_tokens {
+    int64_t node[ADMISSION_KINDS];
+    int64_t partition_least[ADMISSION_KINDS]; /* of the partition that has the fewest, of those that
+                                               * are held to a share; INT64_MAX: there is none */
+};
+struct node_tokens node_tokens(const struct node *node);
+
 const struct wal_stats *node_wal_stats(const struct node *node);
 struct forest_stats node_forest_stats(const struct node *node);
 

@@ -2,6 +2,7 @@
 #ifndef NODE_NODE_PRIVATE_H
 #define NODE_NODE_PRIVATE_H
 
+#include "admission/partition_tokens.h"
 #include "base/buffer.h"
 #include "base/hash_map.h"
 #include "node/changes.h"
@@ -108,6 +109,7 @@ struct replica {
     enum status apply_status;   /* of the last batch */
     struct wait_queue room;     /* writers that wait for room in the overlay */
     struct wait_queue state_changed;
+    struct partition_tokens tokens[ADMISSION_KINDS]; /* what its table is provisioned with */
     uint32_t users; /* calls that are in it now; it is freed when there are none */
     struct wait_queue unused;
 };
@@ -149,8 +151,9 @@ struct node {
     struct env_timer stall_timer;  /* runs while the log has no space */
     bool stalled; /* what is in the log's memory has waited for space so long that nobody is to wait
                    * for it: outcomes are unknown */
-    struct buffer scratch; /* for images; used without waiting */
-    struct buffer rows;    /* for the rows of indexes, in the same way */
+    struct buffer scratch;                       /* for images; used without waiting */
+    struct buffer rows;                          /* for the rows of indexes, in the same way */
+    struct token_bucket tokens[ADMISSION_KINDS]; /* that all replicas together may use */
     struct node_stats stats;
 };
 
@@ -277,6 +280,34 @@ void node_log_is_full(struct node *node);
  * the log is in the forest, now.
  *   STATUS_NO_MEMORY */
 MUST_USE enum status node_cover(struct node *node, struct lsn *covered);
+
+/* ---- tokens.c: what a request costs, in tokens (admission/token_bucket.h) ---- */
+
+/* What a node serves a second, unless its options say otherwise; bursts stay below it. */
+#define NODE_READ_UNITS  45000u
+#define NODE_WRITE_UNITS 45000u
+
+void node_tokens_init(struct node *node);
+
+/* May a request of this kind begin?  If so it has been charged `least`.
+ *   STATUS_THROTTLED, STATUS_HOT  as partition_tokens_admit; nothing is to be charged */
+MUST_USE enum status replica_admit(struct replica *replica, const struct replica_target *target,
+                                   enum admission_kind kind, uint32_t least);
+
+/* Charge what it has cost beyond that; negative: less. */
+void replica_charge(struct replica *replica, enum admission_kind kind, int64_t tokens);
+
+/* A write that was admitted with UNITS_WRITE_LEAST ended so. */
+void replica_charge_write(struct replica *replica, enum status status,
+                          const struct write_result *result);
+
+/* A range, over several partitions: each is charged what the result grows by there. */
+MUST_USE enum status replica_admit_range(struct replica *replica,
+                                         const struct replica_target *target,
+                                         const struct replica_range *range,
+                                         struct replica_range_result *result);
+void replica_charge_range(struct replica *replica, const struct replica_range *range,
+                          struct replica_range_result *result);
 
 /* ---- read.c, write.c ---- */
 

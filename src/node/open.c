@@ -317,6 +317,7 @@ enum status node_open(struct context *ctx, const struct node_options *options, s
                           .env = ctx->env,
                           .options = *options};
     set_defaults(&node->options);
+    node_tokens_init(node);
     hash_map_init(&node->replicas, ctx->env->heap, REPLICAS_MAX, env_random_u64(ctx->env));
     list_init(&node->unsynced);
     list_init(&node->persisted);

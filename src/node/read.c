@@ -46,14 +46,20 @@ enum status node_get(struct context *ctx, struct replica_service *service,
     *result = (struct get_result){0};
     struct bytes stored;
     uint64_t slot;
-    enum status status =
-        replica_read(ctx, replica, get->key, visible_slot(replica), &stored, &slot);
+    uint32_t least = units_read_least(get->consistent);
+    enum status status = replica_admit(replica, target, ADMISSION_READ, least);
+    if (status == STATUS_OK)
+        status = replica_read(ctx, replica, get->key, visible_slot(replica), &stored, &slot);
     struct row row;
     if (status == STATUS_OK)
         status = row_read(stored, &row);
     if (status == STATUS_OK) {
         result->item = row.item;
         result->item_bytes = item_size(row.item);
+        if (result->item_bytes > UNIT_READ_BYTES)
+            replica_charge(
+                replica, ADMISSION_READ,
+                (int64_t)(units_read_halves(result->item_bytes, get->consistent) - least));
     }
     replica_leave(replica);
     return status == STATUS_NOT_FOUND ? STATUS_OK : status;
@@ -425,7 +431,11 @@ enum status node_range(struct context *ctx, struct replica_service *service,
         .ctx = ctx, .replica = replica, .range = &of_items, .keys = {keys[0], keys[1]}};
     buffer_init(&walk.copy, ctx->env->heap, ITEM_STORED_BYTES_MAX);
     walk.copy.budget = ctx->arena.budget;
-    enum status status = run_walk(&walk, sink, result, error);
+    enum status status = replica_admit_range(replica, target, range, result);
+    if (status == STATUS_OK) {
+        status = run_walk(&walk, sink, result, error);
+        replica_charge_range(replica, range, result);
+    }
     buffer_release(&walk.copy);
     replica_leave(replica);
     return status;

@@ -6,6 +6,7 @@
  * copy, and give way; what they came to counts if the item has the same version still.  What a
  * condition saw may itself not be committed yet: then the answer waits for that too.
  */
+#include "admission/units.h"
 #include "base/assert.h"
 #include "node/writing.h"
 
@@ -401,10 +402,14 @@ void node_write(struct context *ctx, struct replica_service *service,
                             .write = &writes[i],
                             .result = &results[i],
                             .error = &errors[i]};
+        statuses[i] = replica_admit(replica, target, ADMISSION_WRITE, UNITS_WRITE_LEAST);
+        if (statuses[i] != STATUS_OK)
+            continue;
         buffer_init(&w.made, ctx->env->heap, NODE_SCRATCH_BYTES_MAX);
         w.made.budget = ctx->arena.budget;
         statuses[i] = LIKELY(!ctx->cancelled) ? writing_execute(ctx, &w) : STATUS_CANCELLED;
         buffer_release(&w.made);
+        replica_charge_write(replica, statuses[i], &results[i]);
         slot_max = MAX(slot_max, w.slot);
         work += results[i].old_bytes + results[i].new_bytes;
         if (UNLIKELY(work >= PAUSE_BYTES) && i + 1 < count) {

@@ -186,6 +186,41 @@ static void write_node(const struct node *node, struct buffer *to)
     write_tree(&forest, to);
 }
 
+/* Of halves of units, with one decimal. */
+static void tokens(struct buffer *to, const char *name, const char *kind, int64_t tokens)
+{
+    buffer_append_format(to, "trine_%s{kind=\"%s\"} %.1f\n", name, kind, (double)tokens / 2);
+}
+
+static void write_throttling(const struct router *router, const struct node *node,
+                             struct buffer *to)
+{
+    static const char *const kinds[] = {[ADMISSION_READ] = "read", [ADMISSION_WRITE] = "write"};
+    const struct router_stats *stats = router_stats(router);
+    struct node_tokens levels = node_tokens(node);
+    describe(to, "throttled_total", "counter",
+             "Items and pages refused for what a table may consume, by reason; those that a batch "
+             "left unprocessed too.");
+    for (int kind = 0; kind < ADMISSION_KINDS; kind++) {
+        for (int limit = 0; limit < THROTTLE_LIMITS; limit++)
+            buffer_append_format(
+                to, "trine_throttled_total{reason=\"%s\"} %llu\n",
+                router_throttle_reason((enum admission_kind)kind, (enum throttle_limit)limit),
+                (unsigned long long)stats->throttled[kind][limit]);
+    }
+    describe(to, "node_spare_units", "gauge",
+             "Capacity units that bursts may take from the node now; below 0: a debt.");
+    for (int kind = 0; kind < ADMISSION_KINDS; kind++)
+        tokens(to, "node_spare_units", kinds[kind], levels.node[kind]);
+    describe(to, "partition_units_least", "gauge",
+             "Capacity units left, bursts included, of the partition that has the fewest of those "
+             "that are held to a share; below 0: a debt.");
+    for (int kind = 0; kind < ADMISSION_KINDS; kind++) {
+        if (levels.partition_least[kind] != INT64_MAX)
+            tokens(to, "partition_units_least", kinds[kind], levels.partition_least[kind]);
+    }
+}
+
 static void write_env(struct env *env, struct buffer *to)
 {
     static const char *const lanes[] = {"log", "read", "background"};
@@ -232,6 +267,8 @@ void ops_write_metrics(const struct ops *ops, struct buffer *to)
         write_http(http_server_stats(ops->http), to);
     if (ops->api != NULL)
         write_operations(ops->api, to);
+    if (ops->router != NULL)
+        write_throttling(ops->router, ops->node, to);
     if (ops->node != NULL)
         write_node(ops->node, to);
 }

@@ -15,6 +15,7 @@
 #include "env/fiber.h"
 #include "node/node.h"
 #include "ops/testing.h"
+#include "router/router.h"
 #include "wire/http.h"
 
 /* What there is to show; a part is NULL while it is not there. */
@@ -23,6 +24,7 @@ struct ops {
     uint64_t started_ns; /* monotonic */
     const struct api *api;
     const struct node *node;
+    const struct router *router;
     const struct http_server *http;
     const struct budget *budget; /* of requests */
     struct testing *testing;     /* NULL: not started for that */

@@ -45,6 +45,7 @@ enum status error_internal(struct error *error, enum status status)
     switch (status) {
     case STATUS_BUSY:
     case STATUS_THROTTLED:
+    case STATUS_HOT:
         error_set(error, ERROR_THROTTLING,
                   "Throughput exceeds the current capacity of the server.");
         break;

@@ -53,7 +53,9 @@ enum error_code {
 
 struct error {
     enum error_code code;
-    struct bytes message; /* in the request's arena, or static */
+    struct bytes message;        /* in the request's arena, or static */
+    const char *throttle_reason; /* of what was throttled: "TableReadKeyRangeThroughputExceeded" */
+    struct bytes throttled;      /* which table or index: "NAME", "NAME/index/INDEX"; as message */
     struct value item; /* CONDITION_FAILED with ReturnValuesOnConditionCheckFailure; in the arena */
 };
 

@@ -5,12 +5,16 @@
  * everything in a call is scalars and bytes.  A call names the group, and is answered STATUS_MOVED
  * when this node does not lead it.
  *
+ * get, write and range may answer STATUS_THROTTLED (the partition has used up its share of the
+ * table's throughput) and STATUS_HOT (it serves as much as one partition may): nothing was done.
+ *
  * All functions run on the caller's fiber and may wait.  `error` is filled in when, and only when,
  * the fault is the client's: STATUS_INVALID and STATUS_CONDITION_FAILED.
  */
 #ifndef ROUTE_REPLICA_SERVICE_H
 #define ROUTE_REPLICA_SERVICE_H
 
+#include "admission/partition_tokens.h"
 #include "env/fiber.h"
 #include "model/key.h"
 #include "request/data.h"
@@ -21,6 +25,7 @@ struct replica_target {
     uint64_t group_id;
     uint64_t table_id;
     uint64_t schema_version;
+    struct partition_rate rates[ADMISSION_KINDS]; /* that it is held to */
 };
 
 struct replica_get {
@@ -79,6 +84,7 @@ struct replica_range_result {
     uint64_t scanned_bytes;
     uint64_t fetched_bytes;      /* of the items fetched for rows of an index */
     uint64_t fetched_half_units; /* each rounded up by itself */
+    uint64_t charged_half_units; /* that partitions have been charged for it */
     bool more;                   /* ended by limit or bytes_max, not at the bound of the range */
     struct bytes
         last_key; /* encoded, of the last item evaluated; in the arena; empty: there is none */

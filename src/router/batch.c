@@ -1,5 +1,6 @@
 /* batch.c - many items at once: checked together, then written partition by partition, side by
  * side. */
+#include "admission/units.h"
 #include "base/assert.h"
 #include "base/codec.h"
 #include "router/router_private.h"
@@ -38,7 +39,8 @@ enum status router_check_gets(struct context *ctx, struct router *router,
         TRY(router_table(router, requests[i].table, &table, error));
         TRY(keys_encode(table, requests[i].key, &ctx->arena, &key, error));
         TRY(add_key(keys, i, table->id, &key, &ctx->arena, error));
-        points[i] = (struct replica_point){router_target(table, keys[i].key).group_id, keys[i].key};
+        points[i] =
+            (struct replica_point){table_partition(table, keys[i].key)->group_id, keys[i].key};
         requests[i].encoded = keys[i].key;
         requests[i].encoded_for = table->id;
     }
@@ -104,6 +106,9 @@ struct batch {
     bool *done;
     struct bytes keys[BATCH_WRITE_MAX];
     const struct table *indexed[BATCH_WRITE_MAX]; /* held: that of router_has_derived, or NULL */
+    uint64_t budgets[BATCH_WRITE_MAX];            /* of router_spend */
+    bool throttled; /* one of them was, and this is what to say of it */
+    struct error throttle;
     struct batch_part parts[BATCH_WRITE_MAX];
     uint32_t part_count;
     uint32_t running;
@@ -113,6 +118,46 @@ struct batch {
     struct error refusal; /* what with; its text is static, since a part's arena goes with it */
 };
 
+/* Take out of the part what its table may not spend now: it stays undone. */
+static void spend(struct batch_part *part)
+{
+    struct batch *batch = part->batch;
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < part->count; i++) {
+        uint32_t index = part->indexes[i];
+        struct bytes name = batch->requests[index].table;
+        const struct table *table = catalog_find(&batch->router->catalog, name);
+        enum status status = STATUS_OK;
+        if (table != NULL) /* else the replica knows that it is gone */
+            status = router_spend(batch->router, name, table, ADMISSION_WRITE, UNITS_WRITE_LEAST,
+                                  &batch->budgets[index], &batch->throttle);
+        if (status == STATUS_OK)
+            part->indexes[kept++] = index;
+        batch->throttled = batch->throttled || status == STATUS_THROTTLED;
+    }
+    part->count = kept;
+}
+
+/* The write has ended so. */
+static void end_write(struct batch *batch, uint32_t index, enum status status,
+                      const struct write_result *result, const struct error *error)
+{
+    batch->results[index] = *result;
+    batch->done[index] = status == STATUS_OK;
+    if (status == STATUS_INVALID && index < batch->refused) {
+        batch->refused = index;
+        batch->refusal = *error;
+    }
+    if (batch->budgets[index] != 0)
+        router_spent(batch->router, batch->budgets[index], ADMISSION_WRITE,
+                     units_write_rest(status, result));
+    if (!status_is_throttle(status))
+        return;
+    batch->throttled = true;
+    (void)router_throttled(batch->router, batch->requests[index].table, ADMISSION_WRITE, status,
+                           &batch->throttle);
+}
+
 static void write_part(struct context *ctx, struct batch_part *part)
 {
     struct batch *batch = part->batch;
@@ -120,6 +165,9 @@ static void write_part(struct context *ctx, struct batch_part *part)
     struct write_result results[BATCH_WRITE_MAX] = {0};
     enum status statuses[BATCH_WRITE_MAX];
     struct error errors[BATCH_WRITE_MAX];
+    spend(part);
+    if (part->count == 0)
+        return;
     for (uint32_t i = 0; i < part->count; i++) {
         const struct write_request *request = &batch->requests[part->indexes[i]];
         writes[i] = (struct replica_write){.key = batch->keys[part->indexes[i]],
@@ -130,14 +178,8 @@ static void write_part(struct context *ctx, struct batch_part *part)
     }
     struct replica_service *service = batch->router->service;
     service->write(ctx, service, &part->target, writes, part->count, results, statuses, errors);
-    for (uint32_t i = 0; i < part->count; i++) {
-        batch->results[part->indexes[i]] = results[i];
-        batch->done[part->indexes[i]] = statuses[i] == STATUS_OK;
-        if (statuses[i] == STATUS_INVALID && part->indexes[i] < batch->refused) {
-            batch->refused = part->indexes[i];
-            batch->refusal = errors[i];
-        }
-    }
+    for (uint32_t i = 0; i < part->count; i++)
+        end_write(batch, part->indexes[i], statuses[i], &results[i], &errors[i]);
 }
 
 static void part_run(struct context *ctx, void *argument)
@@ -184,6 +226,7 @@ static enum status divide(struct context *ctx, struct batch *batch, uint32_t cou
             batch->indexed[i] = table;
         }
         struct replica_target target = router_target(table, key_bytes(&key));
+        router_rates(batch->router, table, target.rates);
         uint32_t p = 0;
         while (p < batch->part_count && batch->parts[p].target.group_id != target.group_id)
             p++;
@@ -238,6 +281,13 @@ enum status router_write_batch(struct context *ctx, struct router *router,
     if (status == STATUS_OK && batch->refused < BATCH_WRITE_MAX) {
         *error = batch->refusal;
         status = STATUS_INVALID;
+    }
+    bool any = false;
+    for (uint32_t i = 0; i < count; i++)
+        any = any || done[i];
+    if (status == STATUS_OK && batch->throttled && !any) {
+        *error = batch->throttle;
+        status = STATUS_THROTTLED;
     }
     return status;
 }

@@ -1,5 +1,6 @@
 /* range.c - Query and Scan: from a condition to a byte range, and over the partitions that it
  * touches. */
+#include "admission/units.h"
 #include "router/router_private.h"
 
 #define OUTSIDE_QUERY                                                                              \
@@ -143,6 +144,16 @@ static bool must_fetch(const struct table *table, const struct index_schema *ind
     return request->all_attributes;
 }
 
+/* A partition may not be read now.  The page ends before it when there is anything in it. */
+static enum status end_early(struct router *router, const struct range_request *request,
+                             enum status status, struct replica_range_result *gathered,
+                             struct error *error)
+{
+    gathered->more = gathered->last_key.count > 0;
+    (void)router_throttled(router, request->table, ADMISSION_READ, status, error);
+    return gathered->more ? STATUS_OK : status;
+}
+
 static enum status walk_partitions(struct context *ctx, struct router *router,
                                    const struct table *table, const struct index_schema *index,
                                    const struct range_request *request,
@@ -168,10 +179,13 @@ static enum status walk_partitions(struct context *ctx, struct router *router,
         if (!clip(partition, range, &part))
             continue;
         struct replica_target target = router_partition_target(table, partition);
+        router_rates(router, table, target.rates);
         call.low = part.low;
         call.high = part.high;
         enum status status =
             router->service->range(ctx, router->service, &target, &call, sink, gathered, error);
+        if (status_is_throttle(status))
+            return end_early(router, request, status, gathered, error);
         if (status != STATUS_OK)
             return router_replica_error(error, status);
     }
@@ -229,6 +243,10 @@ enum status router_range(struct context *ctx, struct router *router,
     TRY(request_range(ctx, table, index, request, &range, error));
     TRY(start_after(ctx, table, index, request, &range, error));
 
+    uint64_t budget;
+    uint32_t least = units_read_least(request->consistent);
+    TRY(router_spend(router, request->table, table, ADMISSION_READ, least, &budget, error));
+
     table_hold(table); /* the walk waits */
     struct replica_range_result gathered = {0};
     struct value last_key = VALUE_ABSENT;
@@ -240,6 +258,9 @@ enum status router_range(struct context *ctx, struct router *router,
             (void)error_internal(error, status);
     }
     table_drop(table);
+    if (budget != 0)
+        router_spent(router, budget, ADMISSION_READ,
+                     (int64_t)gathered.charged_half_units - (int64_t)least);
     TRY(status);
     *result = (struct range_result){.count = gathered.count,
                                     .scanned_count = gathered.scanned_count,

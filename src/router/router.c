@@ -1,4 +1,5 @@
 /* router.c - single items: resolve the table, check the key, call the replica that leads it. */
+#include "admission/units.h"
 #include "router/router_private.h"
 
 #include "base/assert.h"
@@ -13,6 +14,7 @@ enum status router_open(struct context *ctx, const struct router_options *option
     if (router == NULL)
         return STATUS_NO_MEMORY;
     *router = (struct router){.env = ctx->env, .options = *options, .service = options->service};
+    table_budgets_init(&router->budgets, ctx->env);
     enum status status = catalog_open(&router->catalog, ctx->env->heap);
     if (status != STATUS_OK) {
         heap_free(ctx->env->heap, router, sizeof(*router));
@@ -32,7 +34,18 @@ enum status router_open(struct context *ctx, const struct router_options *option
 void router_close(struct router *router)
 {
     catalog_close(&router->catalog);
+    table_budgets_release(&router->budgets, router->env);
     heap_free(router->env->heap, router, sizeof(*router));
+}
+
+void router_set_throttling(struct router *router, enum throttling throttling)
+{
+    router->options.throttling = throttling;
+}
+
+const struct router_stats *router_stats(const struct router *router)
+{
+    return &router->stats;
 }
 
 enum status router_table(struct router *router, struct bytes name, const struct table **table,
@@ -69,6 +82,13 @@ enum status router_replica_error(struct error *error, enum status status)
     return error_internal(error, status);
 }
 
+static void spent_reading(struct router *router, uint64_t budget, enum status status,
+                          uint32_t least, bool consistent, const struct get_result *result)
+{
+    uint64_t cost = status == STATUS_OK ? units_read_halves(result->item_bytes, consistent) : 0;
+    router_spent(router, budget, ADMISSION_READ, (int64_t)cost - (int64_t)least);
+}
+
 enum status router_get(struct context *ctx, struct router *router,
                        const struct get_request *request, struct get_result *result,
                        struct error *error)
@@ -83,10 +103,18 @@ enum status router_get(struct context *ctx, struct router *router,
             TRY(keys_encode(table, request->key, &ctx->arena, &key, error));
             encoded = key_bytes(&key);
         }
+        uint64_t budget;
+        uint32_t least = units_read_least(request->consistent);
+        TRY(router_spend(router, request->table, table, ADMISSION_READ, least, &budget, error));
         struct replica_target target = router_target(table, encoded);
+        router_rates(router, table, target.rates);
         struct replica_get get = {.key = encoded, .consistent = request->consistent};
         status = router->service->get(ctx, router->service, &target, &get, result);
+        if (UNLIKELY(budget != 0))
+            spent_reading(router, budget, status, least, request->consistent, result);
     }
+    if (UNLIKELY(status_is_throttle(status)))
+        return router_throttled(router, request->table, ADMISSION_READ, status, error);
     return router_replica_error(error, status);
 }
 
@@ -118,7 +146,11 @@ enum status router_write(struct context *ctx, struct router *router,
         struct key key;
         TRY(router_table(router, request->table, &table, error));
         TRY(check_write(table, request, &ctx->arena, &key, error));
+        uint64_t budget;
+        TRY(router_spend(router, request->table, table, ADMISSION_WRITE, UNITS_WRITE_LEAST, &budget,
+                         error));
         struct replica_target target = router_target(table, key_bytes(&key));
+        router_rates(router, table, target.rates);
         struct replica_write write = {
             .key = key_bytes(&key), .key_attributes = request->item, .request = request};
         bool derived = router_has_derived(table);
@@ -129,6 +161,10 @@ enum status router_write(struct context *ctx, struct router *router,
         router->service->write(ctx, router->service, &target, &write, 1, result, &status, error);
         if (derived)
             table_drop(table);
+        if (UNLIKELY(budget != 0))
+            router_spent(router, budget, ADMISSION_WRITE, units_write_rest(status, result));
     }
+    if (UNLIKELY(status_is_throttle(status)))
+        return router_throttled(router, request->table, ADMISSION_WRITE, status, error);
     return router_replica_error(error, status);
 }

@@ -7,6 +7,7 @@
 #ifndef ROUTER_ROUTER_H
 #define ROUTER_ROUTER_H
 
+#include "admission/partition_tokens.h"
 #include "env/fiber.h"
 #include "metadata/table.h"
 #include "request/control.h"
@@ -16,6 +17,27 @@
 
 struct router;
 
+/* Who is held to what. */
+enum throttling {
+    THROTTLING_TABLES, /* provisioned tables to their throughput, on-demand tables to maximums that
+                        * they were given */
+    THROTTLING_NONE,
+    THROTTLING_ALL, /* also partitions of on-demand tables to what the service's serve at most */
+};
+
+/* What limits a table, as ThrottlingReasons names it. */
+enum throttle_limit {
+    THROTTLE_PROVISIONED,
+    THROTTLE_KEY_RANGE,
+    THROTTLE_ON_DEMAND_MAXIMUM,
+    THROTTLE_LIMITS
+};
+
+struct router_stats {
+    /* Items and pages that were refused, also those that a batch's answer calls unprocessed. */
+    uint64_t throttled[ADMISSION_KINDS][THROTTLE_LIMITS];
+};
+
 struct router_options {
     struct replica_service *service; /* outlives the router */
     uint32_t
@@ -23,6 +45,7 @@ struct router_options {
     /* Decreases of a table's provisioned throughput in a day (UTC) of which each can follow the
      * other at once; after those, one an hour.  The service allows 4. */
     uint32_t decreases_at_once;
+    enum throttling throttling;
     void (*on_tables_changed)(void *owner); /* the catalog asks for work: admin/ reconciles */
     void *owner;
 };
@@ -32,6 +55,14 @@ struct router_options {
 MUST_USE enum status router_open(struct context *ctx, const struct router_options *options,
                                  struct router **router);
 void router_close(struct router *router);
+
+/* From now on. */
+void router_set_throttling(struct router *router, enum throttling throttling);
+
+const struct router_stats *router_stats(const struct router *router);
+
+/* "TableReadProvisionedThroughputExceeded" */
+const char *router_throttle_reason(enum admission_kind kind, enum throttle_limit limit);
 
 /* ---- Tables ---- */
 
@@ -77,8 +108,9 @@ MUST_USE enum status router_check_writes(struct context *ctx, struct router *rou
 /* Execute unconditional puts and deletes side by side: one commit wait for all that one partition
  * has.  done[i] says whether request i was executed; what was not (throttled, moved, unknown)
  * belongs into UnprocessedItems.
- *   STATUS_INVALID  a put would make an item collection outgrow its bound, which no second try
- *                   cures; the others were executed
+ *   STATUS_INVALID    a put would make an item collection outgrow its bound, which no second try
+ *                     cures; the others were executed
+ *   STATUS_THROTTLED  none was executed, and all that could be were throttled
  * On any other status nothing was executed. */
 MUST_USE enum status router_write_batch(struct context *ctx, struct router *router,
                                         const struct write_request *requests, uint32_t count,

@@ -5,6 +5,7 @@
 #include "metadata/catalog.h"
 #include "route/replica_service.h"
 #include "router/router.h"
+#include "router/throughput.h"
 
 #define MOVES_MAX 3u /* how often one call is tried anew after STATUS_MOVED */
 
@@ -13,6 +14,8 @@ struct router {
     struct router_options options;
     struct replica_service *service;
     struct catalog catalog;
+    struct table_budgets budgets;
+    struct router_stats stats;
     /* What CreateTable flows are about to add: they wait between the look at the bounds and the
      * row. */
     uint32_t tables_coming, partitions_coming;

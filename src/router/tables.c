@@ -620,5 +620,8 @@ enum status router_settle_table(struct context *ctx, struct router *router, stru
 
 enum status router_forget_table(struct context *ctx, struct router *router, struct bytes name)
 {
+    const struct table *table = catalog_find(&router->catalog, name);
+    if (table != NULL)
+        table_budgets_forget(router, table->id);
     return system_delete_table(ctx, router, name);
 }

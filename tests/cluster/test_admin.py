@@ -158,6 +158,23 @@ def test_operations_and_capacity(start):
         server.call("Nothing")
 
 
+def test_throttling(start):
+    """A table of one unit a second keeps 300; a put of 372 leaves it in debt, and the next is refused."""
+    server = start("--in-memory", "--admin", "0")
+    server.call("CreateTable", TableName="small", ProvisionedThroughput={"ReadCapacityUnits": 1, "WriteCapacityUnits": 1},
+                AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}], KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}])
+    server.create("free")
+    server.put("small", "a")
+    seen(server, 'partition_units_least{kind="write"}', lambda value: 299 <= value <= 300)
+    seen(server, 'node_spare_units{kind="read"}', lambda value: value == 45000)
+    server.put("small", "huge", v="x" * 380_000)
+    with Moves(server, 'throttled_total{reason="TableWriteProvisionedThroughputExceeded"}',
+               'operations_total{operation="PutItem",result="throttled"}'), pytest.raises(Refused):
+        server.put("small", "b")
+    seen(server, 'partition_units_least{kind="write"}', lambda value: -100 < value < 0)
+    MOVED.update({"partition_units_least", "node_spare_units"})
+
+
 def test_conditions(start):
     server = start("--in-memory", "--admin", "0")
     server.create("items")

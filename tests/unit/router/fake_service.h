@@ -163,6 +163,7 @@ static enum status fake_write_one(struct context *ctx, struct fake *f, uint64_t 
     }
     if (status == STATUS_OK) {
         fake_set(f, group, write->key, item);
+        result->new_bytes = item_size(item);
         result->attributes =
             (struct value){arena_copy(&ctx->arena, bytes_of(item.at, item.bytes)).at, item.bytes};
     }
