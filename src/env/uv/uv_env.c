@@ -178,15 +178,26 @@ static enum status signals_open(struct env_uv *uv)
     return STATUS_OK;
 }
 
+/* Blocks of at least so much are mapped, and go back to the system when they are freed.  It is
+ * above what pages of Scan and single items need: mapping costs a page fault for every 4 KiB. */
+#define MAPPED_BYTES_MIN (4 << 20)
+#define FREE_BYTES_MAX   (4 << 20) /* at the end of malloc's heap; more goes back */
+
 #define FILES_KEPT 32u /* of those that the process may open: not for connections */
 
 /* A broken connection and a file at its limit are answers of the call, not deaths; a connection
- * takes a file descriptor; and threads that hardly allocate need no arenas of malloc's own. */
+ * takes a file descriptor; and threads that hardly allocate need no arenas of malloc's own.  The
+ * bounds of malloc are set, because it would raise them with each large block that is freed, up to
+ * 32 MiB, and then keep what the largest bodies took, among blocks that live long. */
 static void process_prepare(struct env_uv *uv)
 {
     uv->streams_max = UINT64_MAX;
 #ifdef M_ARENA_MAX
     mallopt(M_ARENA_MAX, 1);
+#endif
+#ifdef M_MMAP_THRESHOLD
+    mallopt(M_MMAP_THRESHOLD, MAPPED_BYTES_MIN);
+    mallopt(M_TRIM_THRESHOLD, FREE_BYTES_MAX);
 #endif
     signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN);

@@ -29,7 +29,8 @@ struct env_uv_options {
 };
 
 /* Make the loop.  Sets what is the process's own: SIGPIPE and SIGXFSZ are ignored, and the soft
- * limit of open files is raised to the hard one; malloc gets one arena for all threads.
+ * limit of open files is raised to the hard one; malloc gets one arena for all threads, and gives
+ * large blocks back.
  *   STATUS_NO_MEMORY, STATUS_BUSY (no file descriptors) */
 MUST_USE enum status env_uv_open(const struct env_uv_options *options, struct env **env);
 
