@@ -139,6 +139,12 @@ MUST_USE enum status call_table_name(struct api_call *call, struct bytes text, s
 MUST_USE enum status call_resource_name(struct api_call *call, struct bytes arn,
                                         struct bytes *name);
 
+/* The parts of a stream's ARN, as views; false: it is none, or of another region.  Another
+ * account's is refused.
+ *   STATUS_INVALID  call->error */
+MUST_USE enum status call_stream_name(struct api_call *call, struct bytes arn, struct bytes *table,
+                                      struct bytes *label, bool *found);
+
 /* The length and letters of a table's name: "N validation errors detected: ..." */
 MUST_USE enum status call_check_table_name(struct api_call *call, struct bytes name);
 
@@ -269,6 +275,27 @@ enum status api_update_time_to_live(struct api_call *call);
 enum status api_describe_continuous_backups(struct api_call *call);
 enum status api_describe_limits(struct api_call *call);
 enum status api_describe_endpoints(struct api_call *call);
+enum status api_list_streams(struct api_call *call);
+enum status api_describe_stream(struct api_call *call);
+enum status api_get_shard_iterator(struct api_call *call);
+enum status api_get_records(struct api_call *call);
+
+/* ---- streams.c ---- */
+
+#define STREAM_LABEL_BYTES 23u /* "2015-05-11T21:21:33.291" */
+
+void stream_label(const struct table_stream *stream, char to[STREAM_LABEL_BYTES + 1]);
+
+/* In the arena; at NULL: no memory. */
+struct bytes stream_arn(struct api_call *call, const struct table *table,
+                        const struct table_stream *stream);
+
+/* "KEYS_ONLY", ... */
+const char *stream_view_name(uint8_t view);
+
+/* "KeySchema": [...] of a table or index. */
+void write_key_schema(struct json_writer *json, const struct key_attribute *partition,
+                      const struct key_attribute *sort);
 
 /* Table descriptions (table_description.c), as several operations answer them. */
 MUST_USE enum status write_table_description(struct api_call *call, const char *name,

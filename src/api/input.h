@@ -240,6 +240,40 @@ struct update_ttl_input {
     struct ttl_input *ttl;
 };
 
+struct list_streams_input {
+    struct bytes table, exclusive_start;
+    struct model_number limit;
+};
+
+struct shard_filter_input {
+    uint8_t type; /* 1 CHILD_SHARDS */
+    struct bytes shard;
+};
+
+struct describe_stream_input {
+    struct bytes stream, exclusive_start;
+    struct model_number limit;
+    struct shard_filter_input *filter;
+};
+
+/* In the order of the model's values, from 1. */
+enum shard_iterator_given {
+    ITERATOR_TRIM_HORIZON = 1,
+    ITERATOR_LATEST,
+    ITERATOR_AT_SEQUENCE_NUMBER,
+    ITERATOR_AFTER_SEQUENCE_NUMBER,
+};
+
+struct shard_iterator_input {
+    struct bytes stream, shard, sequence_number;
+    uint8_t type; /* enum shard_iterator_given */
+};
+
+struct get_records_input {
+    struct bytes iterator;
+    struct model_number limit;
+};
+
 struct list_tables_input {
     struct bytes exclusive_start;
     struct model_number limit;

@@ -215,21 +215,31 @@ EMPTY_STRUCTURE(DescribeLimitsInput);
 
 EMPTY_STRUCTURE(DescribeEndpointsRequest);
 
-UNSTORED_STRUCTURE(ListStreamsInput, UNSTORED(TableName, TableName, 0),
-                   UNSTORED(Limit, PositiveIntegerObject, 0),
-                   UNSTORED(ExclusiveStartStreamArn, StreamArn, 0));
+#define INPUT struct list_streams_input
+STRUCTURE(ListStreamsInput, STORED(TableName, TableName, table, 0),
+          STORED(Limit, PositiveIntegerObject, limit, 0),
+          STORED(ExclusiveStartStreamArn, StreamArn, exclusive_start, 0));
+#undef INPUT
 
-UNSTORED_STRUCTURE(DescribeStreamInput, UNSTORED(StreamArn, StreamArn, MODEL_REQUIRED),
-                   UNSTORED(Limit, PositiveIntegerObject, 0),
-                   UNSTORED(ExclusiveStartShardId, ShardId, 0),
-                   UNSTORED(ShardFilter, ShardFilter, 0));
+#define INPUT struct describe_stream_input
+STRUCTURE(DescribeStreamInput, STORED(StreamArn, StreamArn, stream, MODEL_REQUIRED),
+          STORED(Limit, PositiveIntegerObject, limit, 0),
+          STORED(ExclusiveStartShardId, ShardId, exclusive_start, 0),
+          STORED(ShardFilter, ShardFilter, filter, 0));
+#undef INPUT
 
-UNSTORED_STRUCTURE(ShardFilter, UNSTORED(Type, ShardFilterType, 0), UNSTORED(ShardId, ShardId, 0));
+#define INPUT struct shard_filter_input
+STRUCTURE(ShardFilter, STORED(Type, ShardFilterType, type, 0), STORED(ShardId, ShardId, shard, 0));
+#undef INPUT
 
-UNSTORED_STRUCTURE(GetShardIteratorInput, UNSTORED(StreamArn, StreamArn, MODEL_REQUIRED),
-                   UNSTORED(ShardId, ShardId, MODEL_REQUIRED),
-                   UNSTORED(ShardIteratorType, ShardIteratorType, MODEL_REQUIRED),
-                   UNSTORED(SequenceNumber, SequenceNumber, 0));
+#define INPUT struct shard_iterator_input
+STRUCTURE(GetShardIteratorInput, STORED(StreamArn, StreamArn, stream, MODEL_REQUIRED),
+          STORED(ShardId, ShardId, shard, MODEL_REQUIRED),
+          STORED(ShardIteratorType, ShardIteratorType, type, MODEL_REQUIRED),
+          STORED(SequenceNumber, SequenceNumber, sequence_number, 0));
+#undef INPUT
 
-UNSTORED_STRUCTURE(GetRecordsInput, UNSTORED(ShardIterator, ShardIterator, MODEL_REQUIRED),
-                   UNSTORED(Limit, PositiveIntegerObject, 0));
+#define INPUT struct get_records_input
+STRUCTURE(GetRecordsInput, STORED(ShardIterator, ShardIterator, iterator, MODEL_REQUIRED),
+          STORED(Limit, PositiveIntegerObject, limit, 0));
+#undef INPUT

@@ -120,3 +120,28 @@ enum status call_resource_name(struct api_call *call, struct bytes arn, struct b
                             BYTES_ARGS(arn));
     return STATUS_OK;
 }
+
+enum status call_stream_name(struct api_call *call, struct bytes arn, struct bytes *table,
+                             struct bytes *label, bool *found)
+{
+    static const struct bytes prefix = {(const uint8_t *)"table/", 6};
+    static const struct bytes middle = {(const uint8_t *)"/stream/", 8};
+    struct bytes parts[ARN_PARTS];
+    *found = false;
+    if (!bytes_start_with(arn, BYTES("arn:")) || !split(arn, parts) ||
+        !bytes_equal(parts[ARN_SERVICE], BYTES("dynamodb")) ||
+        !bytes_start_with(parts[ARN_RESOURCE], prefix))
+        return STATUS_OK;
+    struct bytes rest = bytes_after(parts[ARN_RESOURCE], prefix.count);
+    const uint8_t *slash = rest.count > 0 ? memchr(rest.at, '/', rest.count) : NULL;
+    if (slash == NULL)
+        return STATUS_OK;
+    *table = bytes_of(rest.at, (size_t)(slash - rest.at));
+    rest = bytes_after(rest, table->count);
+    if (!bytes_start_with(rest, middle) || !model_name_matches(*table))
+        return STATUS_OK;
+    *label = bytes_after(rest, middle.count);
+    TRY(check_account(call, arn, parts));
+    *found = is_here(call, parts);
+    return STATUS_OK;
+}

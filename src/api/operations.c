@@ -77,8 +77,8 @@ const struct api_operation api_operations[API_OPERATION_COUNT] = {
     NOT_BUILT(UpdateTableReplicaAutoScaling, UpdateTableReplicaAutoScalingInput),
     BUILT(UpdateTimeToLive, UpdateTimeToLiveInput, api_update_time_to_live),
     /* The streams service. */
-    NOT_BUILT(DescribeStream, DescribeStreamInput),
-    NOT_BUILT(GetRecords, GetRecordsInput),
-    NOT_BUILT(GetShardIterator, GetShardIteratorInput),
-    NOT_BUILT(ListStreams, ListStreamsInput),
+    BUILT(DescribeStream, DescribeStreamInput, api_describe_stream),
+    READS(GetRecords, GetRecordsInput, api_get_records),
+    BUILT(GetShardIterator, GetShardIteratorInput, api_get_shard_iterator),
+    BUILT(ListStreams, ListStreamsInput, api_list_streams),
 };

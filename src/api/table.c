@@ -108,7 +108,7 @@ static enum status read_on_demand(struct api_call *call, const struct on_demand_
                          billing);
 }
 
-/* ---- What is accepted of streams and encryption: what a table has anyway ---- */
+/* ---- Streams, and what is accepted of encryption: what a table has anyway ---- */
 
 static enum status unsupported(struct api_call *call, const char *member)
 {
@@ -116,17 +116,28 @@ static enum status unsupported(struct api_call *call, const char *member)
                         INVALID_VALUES "%s is not supported", member);
 }
 
-/* StreamEnabled false asks for no stream, Enabled false for the key that the service owns. */
-static enum status check_stream_and_sse(struct api_call *call, const struct stream_input *stream,
-                                        const struct sse_input *sse)
+/* Enabled false asks for the key that the service owns. */
+static enum status check_sse(struct api_call *call, const struct sse_input *sse)
 {
-    if (stream != NULL && stream->enabled == MODEL_TRUE)
-        return unsupported(call, "StreamSpecification");
-    if (stream != NULL && stream->view_type != 0)
-        return call_invalid(call, INVALID_VALUES "Table is being created with a stream disabled, "
-                                                 "UpdateViewType should not be specified");
     if (sse != NULL && (sse->enabled == MODEL_TRUE || sse->type != 0 || sse->key_id.at != NULL))
         return unsupported(call, "SSESpecification");
+    return STATUS_OK;
+}
+
+/* *view: of the stream to be; 0: none. */
+static enum status read_stream(struct api_call *call, const struct stream_input *stream,
+                               uint8_t *view)
+{
+    *view = 0;
+    if (stream == NULL)
+        return STATUS_OK;
+    if (stream->enabled != MODEL_TRUE && stream->view_type != 0)
+        return call_invalid(call, INVALID_VALUES "Table is being created with a stream disabled, "
+                                                 "UpdateViewType should not be specified");
+    if (stream->enabled == MODEL_TRUE && stream->view_type == 0)
+        return call_invalid(call, INVALID_VALUES "Table is being created with a stream enabled, "
+                                                 "UpdateViewType should be specified");
+    *view = stream->view_type; /* in the order of enum stream_view */
     return STATUS_OK;
 }
 
@@ -258,7 +269,8 @@ static enum status read_create(struct api_call *call, struct create_table_reques
                              &request->write_units));
     TRY(read_schema(call, input, &request->schema));
     TRY(call_read_indexes(call, request));
-    TRY(check_stream_and_sse(call, input->stream, input->sse));
+    TRY(read_stream(call, input->stream, &request->stream_view));
+    TRY(check_sse(call, input->sse));
     request->has_on_demand_maximum = input->on_demand != NULL;
     if (input->on_demand != NULL)
         TRY(read_on_demand(call, input->on_demand, request->billing, &request->on_demand_read_max,
@@ -356,7 +368,9 @@ static enum status read_update(struct api_call *call, struct update_table_reques
     };
     TRY(call_table_name(call, input->table, &request->name));
     TRY(read_class(call, input->table_class, &request->table_class_given, &request->table_class));
-    TRY(check_stream_and_sse(call, input->stream, input->sse));
+    request->stream_given = input->stream != NULL;
+    TRY(read_stream(call, input->stream, &request->stream_view));
+    TRY(check_sse(call, input->sse));
     bool any = request->billing_given || request->throughput_given ||
                request->on_demand_maximum_given || request->deletion_protection_given ||
                request->table_class_given || input->stream != NULL || input->sse != NULL;
@@ -383,10 +397,6 @@ static enum status check_update(struct api_call *call, struct update_table_reque
     const struct table *table;
     TRY(router_describe_table(call->ctx, call_router(call), request->name, &table, &call->error));
     enum billing_mode billing = request->billing_given ? request->billing : table->billing;
-    if (input->stream != NULL) /* StreamEnabled false */
-        return error_format(&call->error, call_arena(call), ERROR_VALIDATION,
-                            "Table has no stream to disable: TableName: %.*s",
-                            BYTES_ARGS(table->name));
     if (input->sse != NULL) /* Enabled false */
         return call_invalid(call, INVALID_VALUES "Table is already encrypted by default");
     TRY(check_definitions(call, &input->attribute_definitions, table));

@@ -26,8 +26,8 @@ static void write_key(struct json_writer *json, const struct key_attribute *attr
     json_write_object_end(json);
 }
 
-static void write_key_schema(struct json_writer *json, const struct key_attribute *partition,
-                             const struct key_attribute *sort)
+void write_key_schema(struct json_writer *json, const struct key_attribute *partition,
+                      const struct key_attribute *sort)
 {
     write_name(json, "KeySchema");
     json_write_array_begin(json);
@@ -195,6 +195,30 @@ static void write_identity(struct api_call *call, const struct table *table)
     write_text(&call->json, "TableId", bytes_of(id, (size_t)id_bytes));
 }
 
+/* The newest stream, for as long as it can be read. */
+static void write_stream(struct api_call *call, const struct table *table)
+{
+    struct json_writer *json = &call->json;
+    char label[STREAM_LABEL_BYTES + 1];
+    uint64_t now_ms = wall_now_ns(call->api->env) / UINT64_C(1000000);
+    if (table->stream_count == 0)
+        return;
+    const struct table_stream *stream = &table->streams[table->stream_count - 1];
+    if (!table_stream_lives(stream, now_ms))
+        return;
+    if (stream->ended_ms == 0) {
+        write_name(json, "StreamSpecification");
+        json_write_object_begin(json);
+        write_name(json, "StreamEnabled");
+        json_write_bool(json, true);
+        write_text(json, "StreamViewType", bytes_of_text(stream_view_name(stream->view)));
+        json_write_object_end(json);
+    }
+    stream_label(stream, label);
+    write_text(json, "LatestStreamLabel", bytes_of_text(label));
+    write_text(json, "LatestStreamArn", stream_arn(call, table, stream));
+}
+
 enum status write_table_description(struct api_call *call, const char *name,
                                     const struct table *table)
 {
@@ -219,8 +243,10 @@ enum status write_table_description(struct api_call *call, const char *name,
     json_write_bool(json, table->deletion_protection);
     write_on_demand(json, table);
     write_warm(json, table);
-    if (!deleting)
+    if (!deleting) {
         write_local_indexes(call, table, &size);
+        write_stream(call, table);
+    }
     json_write_object_end(json);
     return STATUS_OK;
 }

@@ -2,6 +2,7 @@
 
 #include "base/assert.h"
 #include "base/codec.h"
+#include "request/change.h"
 
 /* The catalog's record: integers little-endian, texts as u16 length + bytes.
  *
@@ -14,6 +15,7 @@
  *   | u32 tags: (key, value)... | u32 partitions: (u64 group, low, high)...
  *   | indexes: model/index.h (format 2; a record of format 1 ends before them)
  *   | u8 TTL status | TTL attribute | u64 TTL changed
+ *   | u8 streams: (u64 created, u64 ended, u8 number, u8 view)...
  */
 
 #define FORMAT_WITHOUT_INDEXES 1u
@@ -87,6 +89,13 @@ void table_encode(const struct table *table, struct buffer *to)
     buffer_append_u8(to, (uint8_t)table->ttl);
     put_text(to, table->ttl_attribute);
     put_number(to, table->ttl_changed_ms);
+    buffer_append_u8(to, (uint8_t)table->stream_count);
+    for (uint32_t i = 0; i < table->stream_count; i++) {
+        put_number(to, table->streams[i].created_ms);
+        put_number(to, table->streams[i].ended_ms);
+        buffer_append_u8(to, table->streams[i].number);
+        buffer_append_u8(to, table->streams[i].view);
+    }
 }
 
 static struct bytes read_text(struct reader *r)
@@ -164,6 +173,21 @@ static void read_ttl(struct reader *r, struct table *table)
         r->failed = true;
 }
 
+static void read_streams(struct reader *r, struct table *table)
+{
+    table->stream_count = read_choice(r, TABLE_STREAMS_MAX + 1);
+    for (uint32_t i = 0; i < table->stream_count && !r->failed; i++) {
+        struct table_stream *stream = &table->streams[i];
+        stream->created_ms = read_u64(r);
+        stream->ended_ms = read_u64(r);
+        stream->number = read_u8(r);
+        stream->view = read_choice(r, STREAM_KEYS_ONLY + 1);
+        bool last = i + 1 == table->stream_count;
+        if (stream->number == 0 || stream->view == 0 || (stream->ended_ms == 0 && !last))
+            r->failed = true;
+    }
+}
+
 /* Read the record into `table`, whose arrays hold as many elements as the counts allow; with NULL
  * arrays only the counts are read. */
 static void read_record(struct reader *r, struct table *table, uint8_t format, struct tag *tags,
@@ -189,10 +213,11 @@ static void read_record(struct reader *r, struct table *table, uint8_t format, s
         if (partitions != NULL)
             partitions[i] = partition;
     }
-    if (format != FORMAT_WITHOUT_INDEXES && !r->failed)
+    if (format != FORMAT_WITHOUT_INDEXES && !r->failed) {
         read_indexes(r, table, indexes);
-    if (format != FORMAT_WITHOUT_INDEXES && !r->failed)
         read_ttl(r, table);
+        read_streams(r, table);
+    }
     if (reader_left(r) != 0)
         r->failed = true;
 }
@@ -238,6 +263,10 @@ enum status table_decode(struct bytes record, struct heap *heap, struct table **
     r = reader_of(bytes_of(copy + 1, record.count - 1));
     read_record(&r, made, format, made->tags, made->partitions, made->indexes);
     ASSERT(!r.failed);
+    if (table_stream(made) != NULL) {
+        made->stream_number = table_stream(made)->number;
+        made->keeps_changes = KEEP_CHANGES_FOR_STREAM;
+    }
     if (!gapless(made)) {
         table_drop(made);
         return STATUS_CORRUPT;
@@ -267,6 +296,42 @@ const struct index_schema *table_index(const struct table *table, struct bytes n
             return &table->indexes[i];
     }
     return NULL;
+}
+
+const struct table_stream *table_stream(const struct table *table)
+{
+    if (table->stream_count == 0)
+        return NULL;
+    const struct table_stream *last = &table->streams[table->stream_count - 1];
+    return last->ended_ms == 0 ? last : NULL;
+}
+
+bool table_stream_lives(const struct table_stream *stream, uint64_t now_ms)
+{
+    return stream->ended_ms == 0 || now_ms < stream->ended_ms + STREAM_RETENTION_MS;
+}
+
+void table_stream_begin(struct table *table, uint8_t view, uint64_t now_ms)
+{
+    struct table_stream *streams = table->streams;
+    struct table_stream before = {0};
+    ASSERT(table_stream(table) == NULL);
+    if (table->stream_count > 0)
+        before = streams[table->stream_count - 1];
+    if (table->stream_count == TABLE_STREAMS_MAX)
+        memmove(streams, streams + 1, --table->stream_count * sizeof(*streams));
+    streams[table->stream_count++] = (struct table_stream){
+        .created_ms = MAX(now_ms, before.created_ms + 1),
+        .number = (uint8_t)(before.number % UINT8_MAX + 1),
+        .view = view,
+    };
+}
+
+void table_stream_end(struct table *table, uint64_t now_ms)
+{
+    ASSERT(table_stream(table) != NULL);
+    struct table_stream *last = &table->streams[table->stream_count - 1];
+    last->ended_ms = MAX(now_ms, last->created_ms);
 }
 
 void table_hold(const struct table *table)

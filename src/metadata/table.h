@@ -41,6 +41,17 @@ struct partition {
     struct bytes high; /* empty: to the last key */
 };
 
+#define TABLE_STREAMS_MAX   8u
+#define STREAM_RETENTION_MS UINT64_C(86400000) /* that a stream outlives its end; 24 h */
+
+/* A stream of the table's changes: from its creation until it is disabled. */
+struct table_stream {
+    uint64_t created_ms; /* shown as its label; no two of a table have the same */
+    uint64_t ended_ms;   /* 0: it is enabled, and the last of the table's */
+    uint8_t number;      /* 1 to 255, then 1 again: in the entries of the log */
+    uint8_t view;        /* enum stream_view */
+};
+
 struct table {
     uint32_t references;
     uint64_t id;             /* never used twice */
@@ -60,7 +71,11 @@ struct table {
     int64_t on_demand_read_max, on_demand_write_max;
     bool deletion_protection;
     enum table_class table_class;
-    uint64_t table_class_changed_ms; /* 0 = never */
+    uint64_t table_class_changed_ms;                /* 0 = never */
+    struct table_stream streams[TABLE_STREAMS_MAX]; /* the newest last */
+    uint32_t stream_count;
+    uint8_t stream_number; /* of the one that is enabled, or 0; of a decoded table */
+    uint8_t keeps_changes; /* enum change_keeping; of a decoded table */
     struct tag *tags;
     uint32_t tag_count;
     struct partition *partitions; /* in key order, gapless, at least one */
@@ -80,6 +95,16 @@ const struct partition *table_partition(const struct table *table, struct bytes 
 
 /* The index of that name; NULL: there is none. */
 const struct index_schema *table_index(const struct table *table, struct bytes name);
+
+/* The stream that is enabled; NULL: none is. */
+const struct table_stream *table_stream(const struct table *table);
+
+/* Can the stream still be read, or is at least named? */
+bool table_stream_lives(const struct table_stream *stream, uint64_t now_ms);
+
+/* Begin a stream, or end the one that is enabled.  Of too many the oldest is forgotten. */
+void table_stream_begin(struct table *table, uint8_t view, uint64_t now_ms);
+void table_stream_end(struct table *table, uint64_t now_ms);
 
 /* Append the catalog's record of the table. */
 void table_encode(const struct table *table, struct buffer *to);

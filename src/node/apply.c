@@ -214,7 +214,7 @@ static enum status apply_batch(struct context *ctx, struct replica *replica)
     if (replica->apply_failed_slot == 0)
         replica->rows_before = tree_row(replica->tree).items;
     replica->apply_failed_slot = batch.last_slot;
-    if (UNLIKELY(batch.changes.count > 0))
+    if (UNLIKELY(batch.changes.capacity > 0))
         TRY(changes_apply(ctx, replica, &batch.changes, batch.last_slot));
     TRY(tree_apply(ctx, replica->tree, batch.mutations, batch.count, batch.last_slot));
     count_batch(replica, &batch);

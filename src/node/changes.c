@@ -22,7 +22,7 @@ enum row_part { PART_HEAD, PART_OLD, PART_NEW };
 struct row_key {
     struct change_position position;
     uint64_t hlc;
-    uint8_t flags, part;
+    uint8_t stream, part;
 };
 
 static void row_key_write(uint8_t *to, const struct row_key *key)
@@ -30,7 +30,7 @@ static void row_key_write(uint8_t *to, const struct row_key *key)
     put_u64_be(to, key->position.slot);
     put_u16_be(to + 8, key->position.number);
     put_u64_be(to + 10, key->hlc);
-    to[18] = key->flags;
+    to[18] = key->stream;
     to[19] = key->part;
 }
 
@@ -41,7 +41,7 @@ static enum status row_key_read(struct bytes bytes, struct row_key *key)
     *key = (struct row_key){
         .position = {.slot = get_u64_be(bytes.at), .number = get_u16_be(bytes.at + 8)},
         .hlc = get_u64_be(bytes.at + 10),
-        .flags = bytes.at[18],
+        .stream = bytes.at[18],
         .part = bytes.at[19],
     };
     return key->part <= PART_NEW ? STATUS_OK : STATUS_CORRUPT;
@@ -113,6 +113,25 @@ static bool same_image(struct value a, struct value b)
     return a.bytes == b.bytes && (a.bytes == 0 || memcmp(a.at, b.at, a.bytes) == 0);
 }
 
+/* The stream has records from `first` to `last`; of too many streams the oldest is forgotten. */
+static void span_add(struct changes_span *spans, uint32_t *count, uint8_t stream, uint64_t first,
+                     uint64_t last)
+{
+    uint32_t at = 0;
+    while (at < *count && spans[at].stream != stream)
+        at++;
+    if (at < *count) {
+        spans[at].last_slot = MAX(spans[at].last_slot, last);
+        return;
+    }
+    if (*count == CHANGES_SPANS_MAX) {
+        memmove(spans, spans + 1, (CHANGES_SPANS_MAX - 1) * sizeof(*spans));
+        at = --*count;
+    }
+    spans[at] = (struct changes_span){.stream = stream, .first_slot = first, .last_slot = last};
+    ++*count;
+}
+
 static void gather_mark(const struct mutation *mutation, struct change_batch *batch)
 {
     batch->marks[batch->mark_count++] = (struct changes_mark){
@@ -130,9 +149,8 @@ enum status changes_gather(struct context *ctx, const struct replica *replica,
     bool again = tree != NULL && entry->slot <= tree_row(tree).applied;
     struct mutation_walk walk = mutation_walk_of(entry->payload);
     struct mutation mutation;
-    struct row_key key = {.position = {.slot = entry->slot},
-                          .hlc = header.hlc,
-                          .flags = (header.flags & ENTRY_FOR_STREAM) != 0 ? KEY_FOR_STREAM : 0};
+    struct row_key key = {
+        .position = {.slot = entry->slot}, .hlc = header.hlc, .stream = header.stream};
     for (uint16_t i = 0; mutation_next(&walk, &mutation); i++) {
         if (mutation.kind == MUTATION_MARK) {
             gather_mark(&mutation, batch);
@@ -151,21 +169,14 @@ enum status changes_gather(struct context *ctx, const struct replica *replica,
                                                   : CHANGE_MODIFY;
         key.position.number = i;
         batch->newest = key.position;
+        if (header.stream != 0)
+            span_add(batch->spans, &batch->span_count, header.stream, entry->slot, entry->slot);
         if (again)
             continue;
         batch->records++;
         TRY(add_record(ctx, batch, &key, &record));
     }
     return STATUS_OK;
-}
-
-enum status changes_apply(struct context *ctx, struct replica *replica,
-                          const struct change_batch *batch, uint64_t last_slot)
-{
-    struct change_log *log = &replica->changes;
-    if (log->tree == NULL)
-        TRY(tree_create_second(replica->tree, &log->tree));
-    return tree_apply(ctx, log->tree, batch->mutations, batch->count, last_slot);
 }
 
 /* ---- Marks ---- */
@@ -248,7 +259,6 @@ static enum status log_mark(struct context *ctx, struct replica *replica, struct
     uint64_t slot;
     for (;;) {
         TRY(replica_serves(replica));
-        TRY(reserve_marks(replica)); /* so that taking it cannot fail */
         enum status status = propose_mark(ctx, replica, &mark, &slot);
         if (status == STATUS_OK)
             break;
@@ -281,6 +291,18 @@ enum status changes_mark_remove(struct context *ctx, struct replica *replica, ui
 }
 
 /* ---- Applied ---- */
+
+enum status changes_apply(struct context *ctx, struct replica *replica,
+                          const struct change_batch *batch, uint64_t last_slot)
+{
+    struct change_log *log = &replica->changes;
+    TRY(reserve_marks(replica)); /* taking the batch's cannot fail */
+    if (batch->count == 0)
+        return STATUS_OK;
+    if (log->tree == NULL)
+        TRY(tree_create_second(replica->tree, &log->tree));
+    return tree_apply(ctx, log->tree, batch->mutations, batch->count, last_slot);
+}
 
 static void start_timer(struct node *node)
 {
@@ -315,8 +337,8 @@ static void trim_later(struct replica *replica, uint32_t credit)
         return;
     log->trim_due =
         !log->oldest.known ||
-        (!log->oldest.none && may_go(replica, log->oldest.slot, log->oldest.hlc,
-                                     log->oldest.for_stream, wall_now_ns(replica->node->env)));
+        (!log->oldest.none && may_go(replica, log->oldest.slot, log->oldest.hlc, log->oldest.stream,
+                                     wall_now_ns(replica->node->env)));
     if (log->trim_due)
         replica_apply_later(replica);
 }
@@ -326,6 +348,12 @@ void changes_applied(struct replica *replica, const struct change_batch *batch)
     struct change_log *log = &replica->changes;
     for (uint32_t i = 0; i < batch->mark_count; i++)
         take_mark(replica, &batch->marks[i]);
+    for (uint32_t i = 0; i < batch->span_count; i++) {
+        const struct changes_span *span = &batch->spans[i];
+        span_add(log->marks->spans, &log->marks->span_count, span->stream, span->first_slot,
+                 span->last_slot);
+        replica->counts_saved = false;
+    }
     replica->node->stats.changes_kept += batch->records;
     if (batch->newest.slot > 0) {
         log->newest = batch->newest;
@@ -357,7 +385,7 @@ enum status changes_restore(struct replica *replica, uint64_t trimmed_slot,
     struct change_log *log = &replica->changes;
     log->tree = tree_second(replica->tree);
     log->trimmed_slot = trimmed_slot;
-    if (marks->count == 0)
+    if (marks->count == 0 && marks->span_count == 0)
         return STATUS_OK;
     TRY(reserve_marks(replica));
     *log->marks = *marks;
@@ -367,6 +395,17 @@ enum status changes_restore(struct replica *replica, uint64_t trimmed_slot,
 uint64_t changes_trimmed_slot(const struct replica *replica)
 {
     return replica->changes.trimmed_slot;
+}
+
+bool changes_span(const struct replica *replica, uint8_t stream, struct changes_span *span)
+{
+    const struct changes_marks *marks = replica->changes.marks;
+    *span = (struct changes_span){0};
+    for (uint32_t i = 0; marks != NULL && i < marks->span_count; i++) {
+        if (marks->spans[i].stream == stream)
+            *span = marks->spans[i];
+    }
+    return span->stream != 0;
 }
 
 void changes_size(const struct replica *replica, uint64_t *rows, uint64_t *bytes)
@@ -472,7 +511,7 @@ enum status changes_next(struct changes_walk *walk, struct change_record *record
             continue; /* its head was trimmed */
         record->position = key.position;
         record->hlc = key.hlc;
-        record->for_stream = (key.flags & KEY_FOR_STREAM) != 0;
+        record->stream = key.stream;
         TRY(head_read(value, record, &apart, image_bytes));
         if (LIKELY(!apart))
             return STATUS_OK;
@@ -531,6 +570,61 @@ enum status changes_wait(struct context *ctx, struct replica *replica, struct ch
     }
 }
 
+/* ---- For the router ---- */
+
+#define READ_ROWS_MAX 10000u /* of one call, those of other streams too */
+
+static enum status give(struct context *ctx, struct replica *replica,
+                        const struct replica_changes *read, struct change_sink *sink,
+                        struct replica_changes_result *result)
+{
+    struct changes_walk walk;
+    struct change_record record;
+    uint64_t commit_slot = replica->commit_slot;
+    TRY(changes_open(ctx, replica, read->from, &walk));
+    for (uint32_t rows = 0; rows < READ_ROWS_MAX; rows++) {
+        enum status status = changes_next(&walk, &record);
+        if (status == STATUS_END) {
+            /* What comes is beyond what was committed, if all of that was applied meanwhile. */
+            result->at_end = replica->applied_slot >= commit_slot;
+            return STATUS_OK;
+        }
+        TRY(status);
+        result->next = record.position;
+        if (record.stream == read->stream) {
+            fiber_no_wait_begin(ctx);
+            status = sink->take(sink, &record);
+            fiber_no_wait_end(ctx);
+            if (status == STATUS_END)
+                return STATUS_OK;
+            TRY(status);
+        }
+        result->next.number++;
+    }
+    return STATUS_OK;
+}
+
+enum status node_changes(struct context *ctx, struct replica_service *service,
+                         const struct replica_target *target, const struct replica_changes *read,
+                         struct change_sink *sink, struct replica_changes_result *result)
+{
+    struct node *node = CONTAINER_OF(service, struct node, service);
+    struct replica *replica;
+    struct changes_span span;
+    TRY(replica_enter(node, target->group_id, true, &replica));
+    *result = (struct replica_changes_result){.next = read->from};
+    enum status status = read->none ? STATUS_OK : give(ctx, replica, read, sink, result);
+    /* Asked afterwards: what was trimmed meanwhile was perhaps not read. */
+    if (changes_span(replica, read->stream, &span)) {
+        result->first_slot = span.first_slot;
+        result->last_slot = span.last_slot;
+        result->trimmed = span.trimmed.slot > 0 && !change_before(span.trimmed, read->from);
+    }
+    result->commit_slot = replica->commit_slot;
+    replica_leave(replica);
+    return status;
+}
+
 /* ---- Trimming ---- */
 
 bool changes_trims(const struct replica *replica)
@@ -561,8 +655,8 @@ static enum status find_trimmable(struct context *ctx, struct replica *replica, 
         log->oldest.known = true;
         log->oldest.slot = key.position.slot;
         log->oldest.hlc = key.hlc;
-        log->oldest.for_stream = (key.flags & KEY_FOR_STREAM) != 0;
-        bool goes = may_go(replica, key.position.slot, key.hlc, log->oldest.for_stream, now_ns);
+        log->oldest.stream = key.stream;
+        bool goes = may_go(replica, key.position.slot, key.hlc, key.stream != 0, now_ns);
         if (!goes || *count == max)
             return STATUS_OK;
         keys[*count] = arena_copy(&ctx->arena, row);
@@ -570,6 +664,21 @@ static enum status find_trimmable(struct context *ctx, struct replica *replica, 
             return STATUS_NO_MEMORY;
         (*count)++;
         *records += key.part == PART_HEAD ? 1 : 0;
+    }
+}
+
+/* The streams have lost these records. */
+static void note_trimmed(struct changes_marks *marks, const struct bytes *keys, uint32_t count)
+{
+    for (uint32_t i = 0; i < count && marks != NULL; i++) {
+        struct row_key key;
+        if (row_key_read(keys[i], &key) != STATUS_OK)
+            continue;
+        for (uint32_t at = 0; at < marks->span_count; at++) {
+            struct changes_span *span = &marks->spans[at];
+            if (span->stream == key.stream)
+                span->trimmed = key.position; /* in order */
+        }
     }
 }
 
@@ -584,6 +693,7 @@ static enum status trim(struct context *ctx, struct replica *replica)
     if (status == STATUS_OK && count > 0) {
         /* No checkpoint may have fewer records without saying so (4). */
         log->trimmed_slot = MAX(log->trimmed_slot, get_u64_be(keys[count - 1].at));
+        note_trimmed(log->marks, keys, count);
         replica->counts_saved = false;
         status = replica_save(replica);
     }

@@ -26,7 +26,7 @@
  *   (4) trimmed_slot never decreases; every record above it is there
  *
  * A row of the second tree:
- *   key: slot u64 | number u16 | HLC u64 | flags u8: 1 = for a stream | part u8, big-endian
+ *   key: slot u64 | number u16 | HLC u64 | number of the stream u8, 0: none | part u8, big-endian
  *   part 0: format u8: 1 | kind u8 | actor u8 | u8: 1 = images are in parts of their own
  *           | u32 bytes of the key | u32 bytes of the old image | u32 bytes of the new image
  *           | key | old image | new image
@@ -36,38 +36,18 @@
 #ifndef NODE_CHANGES_H
 #define NODE_CHANGES_H
 
-#include "model/value.h"
 #include "node/entry.h"
+#include "request/change.h"
+#include "route/replica_service.h"
 #include "storage/tree.h"
 
 #define CHANGE_ROWS_MAX      3u                       /* that one record takes */
 #define CHANGES_MARKS_MAX    32u                      /* consumers of one replica */
+#define CHANGES_SPANS_MAX    8u                       /* streams of a table, one after the other */
 #define CHANGES_RETENTION_NS UINT64_C(86400000000000) /* 24 h, of what is for a stream */
 
 struct replica;
-
-/* Zero: before the first. */
-struct change_position {
-    uint64_t slot;
-    uint16_t number;
-};
-
-static inline bool change_before(struct change_position a, struct change_position b)
-{
-    return a.slot < b.slot || (a.slot == b.slot && a.number < b.number);
-}
-
-enum change_kind { CHANGE_INSERT = 1, CHANGE_MODIFY = 2, CHANGE_REMOVE = 3 };
-
-struct change_record {
-    struct change_position position;
-    enum change_kind kind;
-    uint8_t actor;             /* enum write_actor */
-    bool for_stream;           /* the table had a stream when it was made */
-    uint64_t hlc;              /* of its entry: nanoseconds since 1970, growing along the log */
-    struct bytes key;          /* the item's encoded key */
-    struct value old, current; /* the item before and after; VALUE_ABSENT: there was, is none */
-};
+struct changes_span;
 
 /* ---- Reading ---- */
 
@@ -107,6 +87,9 @@ MUST_USE enum status changes_newest(struct context *ctx, struct replica *replica
  * may have missed something. */
 uint64_t changes_trimmed_slot(const struct replica *replica);
 
+/* Of a stream's records: where they are, or were; false: there never was one. */
+bool changes_span(const struct replica *replica, uint8_t stream, struct changes_span *span);
+
 /* Of the records now: rows and bytes of the second tree. */
 void changes_size(const struct replica *replica, uint64_t *rows, uint64_t *bytes);
 
@@ -126,16 +109,31 @@ MUST_USE enum status changes_mark_set(struct context *ctx, struct replica *repli
 MUST_USE enum status changes_mark_remove(struct context *ctx, struct replica *replica,
                                          uint64_t consumer);
 
+/* ---- The calls of the router ---- */
+
+enum status node_changes(struct context *ctx, struct replica_service *service,
+                         const struct replica_target *target, const struct replica_changes *read,
+                         struct change_sink *sink, struct replica_changes_result *result);
+
 /* ---- For the files of this folder ---- */
 
 struct changes_mark {
     uint64_t consumer, slot;
 };
 
-/* Marks as a replica keeps them: on the heap, and none for most. */
+/* Where a stream's records are, or were, in the log. */
+struct changes_span {
+    uint8_t stream; /* its number; 0: none */
+    uint64_t first_slot, last_slot;
+    struct change_position trimmed; /* the last record that is gone; zero: all are there */
+};
+
+/* Marks and streams as a replica keeps them: on the heap, and none for most. */
 struct changes_marks {
     uint32_t count;
+    uint32_t span_count;
     struct changes_mark at[CHANGES_MARKS_MAX];
+    struct changes_span spans[CHANGES_SPANS_MAX]; /* the newest last */
 };
 
 /* What a replica knows of its records; embedded in it. */
@@ -149,7 +147,7 @@ struct change_log {
     struct {
         bool known;
         bool none; /* there is no record */
-        bool for_stream;
+        uint8_t stream;
         uint64_t slot, hlc;
     } oldest;
     uint32_t trim_credit; /* records that may be trimmed now */
@@ -164,6 +162,8 @@ struct change_batch {
     struct change_position newest;
     struct changes_mark *marks; /* slot UINT64_MAX: it goes */
     uint32_t mark_count;
+    uint32_t span_count;
+    struct changes_span spans[CHANGES_SPANS_MAX]; /* of its records, again those of a replay */
 };
 
 struct log_entry;

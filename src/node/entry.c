@@ -17,6 +17,7 @@ void entry_header_write(uint8_t *to, const struct entry_header *header)
     put_u16(to + 2, header->origin_region);
     put_u16(to + 4, header->mutation_count);
     to[6] = header->flags;
+    to[7] = header->stream;
     put_u64(to + 8, header->hlc);
     put_u64(to + 16, header->table_id);
     put_u64(to + 24, header->schema_version);
@@ -114,12 +115,14 @@ enum status entry_read(struct bytes payload, struct entry_header *header)
         .origin_region = get_u16(at + 2),
         .mutation_count = get_u16(at + 4),
         .flags = at[6],
+        .stream = at[7],
         .hlc = get_u64(at + 8),
         .table_id = get_u64(at + 16),
         .schema_version = get_u64(at + 24),
         .request_id = {get_u64(at + 32), get_u64(at + 40)},
     };
-    if (at[6] == ENTRY_FOR_STREAM || at[6] > (ENTRY_FOR_STREAM | ENTRY_KEEPS_CHANGES) || at[7] != 0)
+    if (at[6] == ENTRY_FOR_STREAM || at[6] > (ENTRY_FOR_STREAM | ENTRY_KEEPS_CHANGES) ||
+        (at[7] != 0) != ((at[6] & ENTRY_FOR_STREAM) != 0))
         return STATUS_CORRUPT;
     struct mutation_walk walk = mutation_walk_of(payload);
     struct mutation mutation;

@@ -10,7 +10,7 @@
  *        4    2  count of mutations, at least 1
  *        6    1  flags: 1 = its changes are kept (changes.h), each mutation of an item that was
  *                there has its before-image; 2 = and they are for a stream
- *        7    1  0
+ *        7    1  with flag 2 the number of the stream, from 1; else 0
  *        8    8  HLC: grows strictly along a group's log
  *       16    8  table id
  *       24    8  schema version of the table when it was written
@@ -49,12 +49,13 @@
 
 enum mutation_kind { MUTATION_PUT = 1, MUTATION_DELETE = 2, MUTATION_MARK = 3 };
 
-/* As in enum change_keeping of route/replica_service.h. */
+/* As in enum change_keeping of request/change.h. */
 enum entry_flags { ENTRY_KEEPS_CHANGES = 1, ENTRY_FOR_STREAM = 2 };
 
 struct entry_header {
-    uint8_t actor; /* enum write_actor */
-    uint8_t flags; /* enum entry_flags; ENTRY_FOR_STREAM only with ENTRY_KEEPS_CHANGES */
+    uint8_t actor;  /* enum write_actor */
+    uint8_t flags;  /* enum entry_flags; ENTRY_FOR_STREAM only with ENTRY_KEEPS_CHANGES */
+    uint8_t stream; /* number of the stream, with ENTRY_FOR_STREAM; else 0 */
     uint16_t origin_region;
     uint16_t mutation_count;
     uint64_t hlc;

@@ -311,6 +311,7 @@ enum status node_open(struct context *ctx, const struct node_options *options, s
                                       .write = node_write,
                                       .range = node_range,
                                       .expire = node_expire,
+                                      .changes = node_changes,
                                       .size = node_size,
                                       .create_replica = node_create_replica,
                                       .remove_replica = node_remove_replica},

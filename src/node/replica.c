@@ -7,7 +7,9 @@
  *   u8 format: 2 | u64 table id | u64 HLC | ballot: u64 round, u64 added, u32 node
  *   | counts: for each collection of local indexes u64 rows, u64 bytes | u64 item collections
  *     | u64 rows that say when items expire
- *   | change records: u64 trimmed slot, u8 marks, for each u64 consumer, u64 slot
+ *   | change records: u64 trimmed slot, u8 marks, u8 streams, for each mark u64 consumer, u64 slot,
+ *     for each stream u8 number, u64 first, u64 last slot,
+ *     u64 and u16 the last one trimmed
  *   | u16 bytes, low | u16 bytes, high | the encoded configuration
  *
  * HLC, ballot, counts and marks, as long as they are as many, stand where they can be written over:
@@ -21,12 +23,14 @@
 #define BALLOT_BYTES    20u
 #define COUNTS_BYTES    (LOCAL_INDEXES_MAX * 16u + 16u)
 #define BLOB_CHANGES_AT (BLOB_COUNTS_AT + COUNTS_BYTES)
-#define CHANGES_BYTES   (8u + 1u)
+#define CHANGES_BYTES   (8u + 2u)
 #define MARK_BYTES      16u
+#define SPAN_BYTES      27u
+#define CHANGES_BYTES_MAX                                                                          \
+    (CHANGES_BYTES + CHANGES_MARKS_MAX * MARK_BYTES + CHANGES_SPANS_MAX * SPAN_BYTES)
 
-_Static_assert(BLOB_CHANGES_AT + CHANGES_BYTES + CHANGES_MARKS_MAX * MARK_BYTES + 2 +
-                       KEY_ITEM_BYTES_MAX + 2 + KEY_ITEM_BYTES_MAX +
-                       PAXOS_CONFIGURATION_BYTES_MAX <=
+_Static_assert(BLOB_CHANGES_AT + CHANGES_BYTES_MAX + 2 + KEY_ITEM_BYTES_MAX + 2 +
+                       KEY_ITEM_BYTES_MAX + PAXOS_CONFIGURATION_BYTES_MAX <=
                    FOREST_ROW_BLOB_BYTES_MAX,
                "a blob fits in the directory");
 
@@ -62,14 +66,27 @@ static uint32_t mark_count(const struct changes_marks *marks)
     return marks == NULL ? 0 : marks->count;
 }
 
+static uint32_t span_count(const struct changes_marks *marks)
+{
+    return marks == NULL ? 0 : marks->span_count;
+}
+
 static uint32_t put_changes(uint8_t *to, uint64_t trimmed_slot, const struct changes_marks *marks)
 {
     uint8_t *at = to + CHANGES_BYTES;
     put_u64(to, trimmed_slot);
     to[8] = (uint8_t)mark_count(marks);
+    to[9] = (uint8_t)span_count(marks);
     for (uint32_t i = 0; i < mark_count(marks); i++, at += MARK_BYTES) {
         put_u64(at, marks->at[i].consumer);
         put_u64(at + 8, marks->at[i].slot);
+    }
+    for (uint32_t i = 0; i < span_count(marks); i++, at += SPAN_BYTES) {
+        at[0] = marks->spans[i].stream;
+        put_u64(at + 1, marks->spans[i].first_slot);
+        put_u64(at + 9, marks->spans[i].last_slot);
+        put_u64(at + 17, marks->spans[i].trimmed.slot);
+        put_u16(at + 25, marks->spans[i].trimmed.number);
     }
     return (uint32_t)(at - to);
 }
@@ -78,18 +95,27 @@ static void read_changes(struct reader *r, struct replica_blob *blob)
 {
     blob->trimmed_slot = read_u64(r);
     blob->marks.count = read_u8(r);
-    if (blob->marks.count > CHANGES_MARKS_MAX)
+    blob->marks.span_count = read_u8(r);
+    if (blob->marks.count > CHANGES_MARKS_MAX || blob->marks.span_count > CHANGES_SPANS_MAX)
         r->failed = true;
     for (uint32_t i = 0; i < blob->marks.count && !r->failed; i++) {
         blob->marks.at[i].consumer = read_u64(r);
         blob->marks.at[i].slot = read_u64(r);
+    }
+    for (uint32_t i = 0; i < blob->marks.span_count && !r->failed; i++) {
+        struct changes_span *span = &blob->marks.spans[i];
+        span->stream = read_u8(r);
+        span->first_slot = read_u64(r);
+        span->last_slot = read_u64(r);
+        span->trimmed.slot = read_u64(r);
+        span->trimmed.number = read_u16(r);
     }
 }
 
 void replica_blob_write(const struct replica_blob *blob, struct buffer *to)
 {
     uint8_t number[8];
-    uint8_t head[BLOB_CHANGES_AT + CHANGES_BYTES + CHANGES_MARKS_MAX * MARK_BYTES];
+    uint8_t head[BLOB_CHANGES_AT + CHANGES_BYTES_MAX];
     head[0] = BLOB_FORMAT;
     put_u64(head + 1, blob->table_id);
     put_u64(head + BLOB_HLC_AT, blob->hlc);
@@ -116,7 +142,7 @@ enum status replica_blob_read(struct bytes bytes, struct replica_blob *blob)
         return STATUS_VERSION;
     blob->counts = (struct replica_counts){0};
     blob->trimmed_slot = 0;
-    blob->marks.count = 0;
+    blob->marks.count = blob->marks.span_count = 0;
     blob->table_id = read_u64(&r);
     blob->hlc = read_u64(&r);
     blob->ballot.round = read_u64(&r);
@@ -157,8 +183,7 @@ static enum status remake_blob(struct replica *replica)
     struct replica_blob blob;
     struct buffer bytes;
     TRY(replica_blob_read(replica->blob, &blob));
-    blob.marks.count = mark_count(replica->changes.marks);
-    if (blob.marks.count > 0)
+    if (replica->changes.marks != NULL)
         blob.marks = *replica->changes.marks;
     buffer_init(&bytes, replica->node->env->heap, FOREST_ROW_BLOB_BYTES_MAX);
     replica_blob_write(&blob, &bytes);
@@ -172,11 +197,12 @@ enum status replica_save(struct replica *replica)
     if (replica->hlc == replica->hlc_saved &&
         ballot_equal(replica->applied_ballot, replica->ballot_saved) && replica->counts_saved)
         return STATUS_OK;
-    if (replica->blob.at[BLOB_CHANGES_AT + 8] != mark_count(replica->changes.marks))
+    const struct changes_marks *marks = replica->changes.marks;
+    const uint8_t *counts = replica->blob.at + BLOB_CHANGES_AT + 8;
+    if (counts[0] != mark_count(marks) || counts[1] != span_count(marks))
         TRY(remake_blob(replica));
     uint8_t *blob = (uint8_t *)(uintptr_t)replica->blob.at;
-    (void)put_changes(blob + BLOB_CHANGES_AT, replica->changes.trimmed_slot,
-                      replica->changes.marks);
+    (void)put_changes(blob + BLOB_CHANGES_AT, replica->changes.trimmed_slot, marks);
     put_u64(blob + BLOB_HLC_AT, replica->hlc);
     put_ballot(blob + BLOB_BALLOT_AT, replica->applied_ballot);
     put_counts(blob + BLOB_COUNTS_AT, &replica->counts);

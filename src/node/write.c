@@ -198,7 +198,7 @@ enum status writing_propose(struct context *ctx, struct writing *w, const struct
     size_t bytes = ENTRY_HEADER_BYTES;
     for (uint32_t i = 0; i < changes->count; i++)
         bytes += ENTRY_MUTATION_BYTES + changes->at[i].key.count + row_bytes(&changes->at[i]);
-    uint8_t keeps_changes = w->rows_only ? KEEP_NO_CHANGES : w->write->keeps_changes;
+    uint8_t keeps_changes = w->rows_only ? KEEP_NO_CHANGES : w->target->keeps_changes;
     struct bytes before = keeps_changes != 0 ? w->old_row : (struct bytes){0};
     bytes += before.count;
     ASSERT(bytes <= ENTRY_BYTES_MAX);
@@ -210,6 +210,7 @@ enum status writing_propose(struct context *ctx, struct writing *w, const struct
     struct entry_header header = {
         .actor = w->write->actor,
         .flags = keeps_changes,
+        .stream = keeps_changes != 0 ? w->target->stream : 0,
         .mutation_count = (uint16_t)changes->count,
         .hlc = hlc,
         .table_id = w->target->table_id,

@@ -17,6 +17,14 @@
 enum billing_mode { BILLING_PROVISIONED, BILLING_ON_DEMAND };
 enum table_class { TABLE_CLASS_STANDARD, TABLE_CLASS_INFREQUENT_ACCESS };
 
+/* What of an item's images its records show; 0: no stream. */
+enum stream_view {
+    STREAM_NEW_IMAGE = 1,
+    STREAM_OLD_IMAGE,
+    STREAM_NEW_AND_OLD_IMAGES,
+    STREAM_KEYS_ONLY,
+};
+
 struct tag {
     struct bytes key;
     struct bytes value;
@@ -35,6 +43,7 @@ struct create_table_request {
     bool deletion_protection;
     enum table_class table_class;
     bool table_class_given;
+    uint8_t stream_view; /* enum stream_view; 0: no stream */
     struct tag *tags;
     uint32_t tag_count;
 };
@@ -52,6 +61,8 @@ struct update_table_request {
     bool deletion_protection;
     bool table_class_given;
     enum table_class table_class;
+    bool stream_given;
+    uint8_t stream_view; /* enum stream_view to enable one; 0 to disable it */
 };
 
 #endif

@@ -35,6 +35,8 @@
     X(CONDITION_FAILED, "ConditionalCheckFailedException", ERROR_PREFIX_DYNAMODB, 400, "message")  \
     X(COLLECTION_SIZE, "ItemCollectionSizeLimitExceededException", ERROR_PREFIX_DYNAMODB, 400,     \
       "message")                                                                                   \
+    X(EXPIRED_ITERATOR, "ExpiredIteratorException", ERROR_PREFIX_DYNAMODB, 400, "message")         \
+    X(TRIMMED_DATA, "TrimmedDataAccessException", ERROR_PREFIX_DYNAMODB, 400, "message")           \
     X(DUPLICATE_ITEM, "DuplicateItemException", ERROR_PREFIX_DYNAMODB, 400, "message")             \
     X(THROUGHPUT_EXCEEDED, "ProvisionedThroughputExceededException", ERROR_PREFIX_DYNAMODB, 400,   \
       "message")                                                                                   \

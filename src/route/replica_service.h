@@ -17,6 +17,7 @@
 #include "admission/partition_tokens.h"
 #include "env/fiber.h"
 #include "model/key.h"
+#include "request/change.h"
 #include "request/data.h"
 #include "request/error.h"
 
@@ -26,6 +27,8 @@ struct replica_target {
     uint64_t table_id;
     uint64_t schema_version;
     struct partition_rate rates[ADMISSION_KINDS]; /* that it is held to */
+    uint8_t keeps_changes; /* enum change_keeping: of what is written */
+    uint8_t stream;        /* the number of the table's stream, with ..._FOR_STREAM; else 0 */
 };
 
 struct replica_get {
@@ -39,18 +42,6 @@ struct replica_point {
     struct bytes key; /* encoded */
 };
 
-/* Who keeps records of a table's changes. */
-enum change_keeping {
-    KEEP_NO_CHANGES = 0,
-    KEEP_CHANGES = 1,            /* an index: until it has them */
-    KEEP_CHANGES_FOR_STREAM = 3, /* for a day */
-};
-
-enum write_actor {
-    WRITE_BY_CLIENT = 0,
-    WRITE_BY_EXPIRY = 1, /* the time to live of the item was over */
-};
-
 struct replica_write {
     struct bytes key;            /* encoded */
     struct value key_attributes; /* UPDATE, DELETE: a map of just the key */
@@ -58,7 +49,6 @@ struct replica_write {
     struct bytes ttl;         /* the attribute that says when items expire; empty: none does */
     struct bytes indexes;     /* of the table, encoded (model/index.h); empty: it has none */
     struct key_schema schema; /* of the table, when it has indexes */
-    uint8_t keeps_changes;    /* of the table: enum change_keeping */
     uint8_t actor;            /* enum write_actor */
     bool urgent; /* small, and it leads to space or ends what was begun: like a delete it may use
                   * what is kept of a full disk */
@@ -93,6 +83,21 @@ struct replica_range_result {
 /* Rows of one kind, and what their sizes sum up to as the service counts them. */
 struct collection_size {
     uint64_t count, bytes;
+};
+
+/* Records of one stream of the table. */
+struct replica_changes {
+    uint8_t stream;
+    struct change_position from; /* inclusive */
+    bool none;                   /* take no record: only say where the stream is */
+};
+
+struct replica_changes_result {
+    struct change_position next; /* where to go on */
+    bool at_end;                 /* everything that was committed was read */
+    bool trimmed;                /* records at or beyond `from` are gone */
+    uint64_t commit_slot;
+    uint64_t first_slot, last_slot; /* of the stream's records, trimmed ones too; 0: none yet */
 };
 
 /* What a replica's tree holds. */
@@ -153,6 +158,11 @@ struct replica_service {
     enum status (*expire)(struct context *ctx, struct replica_service *service,
                           const struct replica_target *target, const struct replica_expire *expire,
                           struct replica_expire_result *result);
+
+    /* Give the stream's records to the sink, until it is full, the end, or a bound of work. */
+    enum status (*changes)(struct context *ctx, struct replica_service *service,
+                           const struct replica_target *target, const struct replica_changes *read,
+                           struct change_sink *sink, struct replica_changes_result *result);
 
     /* What the replica's tree holds; zeros when it is not here. */
     void (*size)(struct replica_service *service, uint64_t group_id, struct replica_size *size);

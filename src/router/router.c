@@ -63,7 +63,9 @@ struct replica_target router_partition_target(const struct table *table,
 {
     return (struct replica_target){.group_id = partition->group_id,
                                    .table_id = table->id,
-                                   .schema_version = table->schema_version};
+                                   .schema_version = table->schema_version,
+                                   .keeps_changes = table->keeps_changes,
+                                   .stream = table->stream_number};
 }
 
 struct replica_target router_target(const struct table *table, struct bytes key)

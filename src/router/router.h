@@ -147,6 +147,24 @@ MUST_USE enum status router_list_tables(struct context *ctx, struct router *rout
                                         struct bytes start, uint32_t limit, struct bytes *names,
                                         uint32_t *count, bool *more, struct error *error);
 
+/* The next table in byte order of names, after the one named (empty: from the first), in whatever
+ * state; NULL when there is none.  Valid until the calling fiber next waits. */
+const struct table *router_next_table(const struct router *router, struct bytes after);
+
+/* The stream of that label's time, of a table that is not being deleted.  NULL: there is none, or
+ * not any more. Valid as the table, until the calling fiber next waits, unless that is held. */
+const struct table_stream *router_find_stream(const struct router *router, struct bytes table_name,
+                                              uint64_t created_ms, const struct table **table);
+
+/* Read the records of a stream in one partition; the table is held by the caller. A partition that
+ * is not made yet has none. */
+MUST_USE enum status router_read_stream(struct context *ctx, struct router *router,
+                                        const struct table *table,
+                                        const struct partition *partition,
+                                        const struct replica_changes *read,
+                                        struct change_sink *sink,
+                                        struct replica_changes_result *result, struct error *error);
+
 /* Add or replace tags; remove tags. */
 MUST_USE enum status router_tag_table(struct context *ctx, struct router *router, struct bytes name,
                                       const struct tag *tags, uint32_t count, struct error *error);

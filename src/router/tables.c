@@ -205,6 +205,8 @@ static enum status create(struct context *ctx, struct router *router,
         .indexes = request->indexes,
         .index_count = request->index_count,
     };
+    if (request->stream_view != 0)
+        table_stream_begin(&table, request->stream_view, ms);
     return write_new(ctx, router, &table, partitions);
 }
 
@@ -240,6 +242,10 @@ enum status router_recreate_table(struct context *ctx, struct router *router,
     uint32_t partitions = model->partition_count;
     TRY(check_tables(ctx, router, partitions, error));
     table.created_ms = now_ms(router);
+    const struct table_stream *stream = table_stream(model);
+    table.stream_count = 0; /* a new table begins a new one */
+    if (stream != NULL)
+        table_stream_begin(&table, stream->view, table.created_ms);
     router->changes_coming++;
     router->tables_coming++;
     router->partitions_coming += partitions;
@@ -356,6 +362,26 @@ static enum status change(struct context *ctx, struct router *router,
     return STATUS_OK;
 }
 
+/* Enable a stream, or disable the one that there is. */
+static enum status change_stream(struct context *ctx, struct router *router, uint8_t view,
+                                 struct table *table, struct error *error)
+{
+    bool enabled = table_stream(table) != NULL;
+    if (view != 0 && enabled)
+        return error_format(error, &ctx->arena, ERROR_VALIDATION,
+                            "Table already has an enabled stream: TableName: %.*s",
+                            BYTES_ARGS(table->name));
+    if (view == 0 && !enabled)
+        return error_format(error, &ctx->arena, ERROR_VALIDATION,
+                            "Table has no stream to disable: TableName: %.*s",
+                            BYTES_ARGS(table->name));
+    if (view != 0)
+        table_stream_begin(table, view, now_ms(router));
+    else
+        table_stream_end(table, now_ms(router));
+    return STATUS_OK;
+}
+
 enum status router_update_table(struct context *ctx, struct router *router,
                                 const struct update_table_request *request, struct error *error)
 {
@@ -367,6 +393,8 @@ enum status router_update_table(struct context *ctx, struct router *router,
         TRY(check_changes(ctx, router, error));
         struct table changed = *table;
         TRY(change(ctx, router, request, &changed, error));
+        if (request->stream_given)
+            TRY(change_stream(ctx, router, request->stream_view, &changed, error));
         changed.status = TABLE_UPDATING;
         status = write_change(ctx, router, &changed, table, false);
     }

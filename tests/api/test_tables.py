@@ -116,7 +116,6 @@ THREE = "KeySchemaElement(attributeName=a, keyType=HASH), KeySchemaElement(attri
     ({"AttributeDefinitions": [attribute("pk"), attribute("pk")]}, "Attribute Name is duplicated: pk"),
     ({"TableClass": "FAST"}, "Invalid table-class parameter provided. Please try again with a valid table-class value: "
                              "[STANDARD, STANDARD_INFREQUENT_ACCESS]."),
-    ({"StreamSpecification": {"StreamEnabled": True, "StreamViewType": "NEW_IMAGE"}}, INVALID + "StreamSpecification is not supported"),
     ({"SSESpecification": {"Enabled": True}}, INVALID + "SSESpecification is not supported"),
     ({"WarmThroughput": {"ReadUnitsPerSecond": 1}}, INVALID + "WarmThroughput is not supported"),
     ({"ResourcePolicy": "{}"}, INVALID + "ResourcePolicy is not supported"),
@@ -289,7 +288,6 @@ def test_deletion_protection(server, make_table):
     ({"SSESpecification": {"Enabled": False}}, INVALID + "Table is already encrypted by default"),
     ({"GlobalSecondaryIndexUpdates": []}, INVALID + "GlobalSecondaryIndexUpdates is not supported"),
     ({"ReplicaUpdates": [{"Create": {"RegionName": "eu-west-1"}}]}, INVALID + "ReplicaUpdates is not supported"),
-    ({"StreamSpecification": {"StreamEnabled": True, "StreamViewType": "KEYS_ONLY"}}, INVALID + "StreamSpecification is not supported"),
     ({"BillingMode": "PAY_PER_REQUEST", "AttributeDefinitions": [attribute("pk"), attribute("more")]},
      INVALID + "Number of attributes in KeySchema does not exactly match number of attributes defined in AttributeDefinitions")])
 def test_update_errors(server, make_table, members, message):

@@ -117,11 +117,53 @@ static void reads_the_format_before(void **state)
     encode(&table, &record, &heap);
     record.at[0] = 1;
     struct table *read;
-    struct bytes old = bytes_of(record.at, record.count - 1 - (1 + 2 + 8));
+    struct bytes old =
+        bytes_of(record.at, record.count - 1 - (1 + 2 + 8) - 1); /* indexes, TTL, streams */
     assert_int_equal(table_decode(old, &heap, &read), STATUS_OK);
     assert_int_equal(read->index_count, 0);
     assert_int_equal(read->index_run.count, 0);
     table_drop(read);
+    assert_int_equal(table_decode(buffer_bytes(&record), &heap, &read), STATUS_CORRUPT);
+    buffer_release(&record);
+    assert_int_equal(heap.bytes_used, 0);
+}
+
+static void knows_its_streams(void **state)
+{
+    (void)state;
+    struct heap heap;
+    heap_init(&heap, false);
+    struct table table = example(BYTES("Music"));
+    assert_null(table_stream(&table));
+    table_stream_begin(&table, STREAM_KEYS_ONLY, 1000);
+    assert_int_equal(table_stream(&table)->number, 1);
+    table_stream_end(&table, 900); /* the clock went back */
+    assert_null(table_stream(&table));
+    assert_int_equal(table.streams[0].ended_ms, 1000);
+    assert_true(table_stream_lives(&table.streams[0], 1000 + STREAM_RETENTION_MS - 1));
+    assert_false(table_stream_lives(&table.streams[0], 1000 + STREAM_RETENTION_MS));
+    for (unsigned i = 0; i < 300; i++) {
+        table_stream_begin(&table, STREAM_NEW_IMAGE, 1000);
+        assert_true(table_stream(&table)->created_ms == 1001 + i); /* no two labels are the same */
+        assert_int_equal(table_stream(&table)->number, (1 + i) % 255 + 1);
+        if (i < 299)
+            table_stream_end(&table, 1000);
+    }
+    assert_int_equal(table.stream_count, TABLE_STREAMS_MAX);
+
+    struct buffer record;
+    struct table *read;
+    encode(&table, &record, &heap);
+    assert_int_equal(table_decode(buffer_bytes(&record), &heap, &read), STATUS_OK);
+    assert_int_equal(read->stream_count, TABLE_STREAMS_MAX);
+    assert_memory_equal(read->streams, table.streams, sizeof(table.streams));
+    assert_int_equal(read->stream_number, table_stream(&table)->number);
+    assert_true(table_stream_lives(table_stream(read), UINT64_MAX));
+    table_drop(read);
+    record.at[record.count - 1] = STREAM_KEYS_ONLY + 1; /* its view */
+    assert_int_equal(table_decode(buffer_bytes(&record), &heap, &read), STATUS_CORRUPT);
+    record.at[record.count - 1] = STREAM_KEYS_ONLY;
+    record.at[record.count - 2] = 0; /* its number */
     assert_int_equal(table_decode(buffer_bytes(&record), &heap, &read), STATUS_CORRUPT);
     buffer_release(&record);
     assert_int_equal(heap.bytes_used, 0);
@@ -219,6 +261,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(reads_what_it_wrote),
         cmocka_unit_test(reads_the_format_before),
+        cmocka_unit_test(knows_its_streams),
         cmocka_unit_test(refuses_damage),
         cmocka_unit_test(finds_the_partition_of_a_key),
         cmocka_unit_test(the_catalog_keeps_names_sorted_and_the_newest_version),

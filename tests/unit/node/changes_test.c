@@ -34,7 +34,7 @@ static void read_from(struct context *ctx, struct fixture *f, struct change_posi
         *to = (struct seen){.position = record.position,
                             .kind = record.kind,
                             .actor = record.actor,
-                            .for_stream = record.for_stream,
+                            .for_stream = record.stream != 0,
                             .hlc = record.hlc,
                             .old = item_number(record.old),
                             .current = item_number(record.current),

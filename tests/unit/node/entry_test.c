@@ -66,8 +66,10 @@ static void reads_flags_and_marks(void **state)
 {
     (void)state;
     uint8_t payload[128];
-    struct entry_header header = {
-        .actor = 1, .flags = ENTRY_KEEPS_CHANGES | ENTRY_FOR_STREAM, .mutation_count = 2};
+    struct entry_header header = {.actor = 1,
+                                  .flags = ENTRY_KEEPS_CHANGES | ENTRY_FOR_STREAM,
+                                  .stream = 9,
+                                  .mutation_count = 2};
     struct mutation set = {
         .kind = MUTATION_MARK, .key = BYTES("consumer"), .row = BYTES("the slot")};
     struct mutation gone = {.kind = MUTATION_MARK, .key = BYTES("consumer")};
@@ -80,15 +82,16 @@ static void reads_flags_and_marks(void **state)
     assert_int_equal(read.actor, 1);
     assert_int_equal(read.flags, header.flags);
     assert_int_equal(entry_flags(whole), header.flags);
+    assert_int_equal(read.stream, 9);
     for (unsigned flags = 0; flags < 256; flags++) {
-        payload[6] = (uint8_t)flags;
-        bool known = flags == 0 || flags == 1 || flags == 3;
-        assert_int_equal(entry_read(whole, &read), known ? STATUS_OK : STATUS_CORRUPT);
+        for (unsigned stream = 0; stream < 2; stream++) {
+            payload[6] = (uint8_t)flags;
+            payload[7] = (uint8_t)stream;
+            bool known = stream == 0 ? flags == 0 || flags == 1 : flags == 3;
+            assert_int_equal(entry_read(whole, &read), known ? STATUS_OK : STATUS_CORRUPT);
+        }
     }
-    payload[6] = 0;
-    payload[7] = 1;
-    assert_int_equal(entry_read(whole, &read), STATUS_CORRUPT);
-    payload[7] = 0;
+    payload[6] = payload[7] = 0;
     uint8_t *mark = payload + ENTRY_HEADER_BYTES;
     for (unsigned at = 1; at < ENTRY_MUTATION_BYTES; at++) { /* flags, lengths, size: one form */
         mark[at] ^= 1;

@@ -23,7 +23,7 @@ struct fixture {
     struct node *node; /* NULL when it is not open, or its machine crashed */
     struct replica_service *service;
     struct log log;
-    uint8_t keeps_changes, actor; /* of the writes sent */
+    uint8_t keeps_changes, actor, stream; /* of the writes sent; the stream is 1 */
     enum status status;
     uint64_t starved_left; /* allocations that were still to succeed */
     bool done;
@@ -136,6 +136,7 @@ static inline struct fixture *fixture_create(uint64_t seed)
                                        .node_id = 3,
                                        .cache_bytes = FOREST_CACHE_BYTES_MIN,
                                        .checkpoint_bytes = 256u << 10};
+    f->stream = 1;
     fixture_start(f);
     assert_true(fixture_run(f, dir_body));
     return f;
@@ -260,11 +261,10 @@ static inline enum status send_write(struct context *ctx, struct fixture *f, uin
                                      struct write_result *result, struct error *error)
 {
     struct replica_target target = target_of(group);
-    struct replica_write write = {.key = key,
-                                  .key_attributes = request->item,
-                                  .request = request,
-                                  .keeps_changes = f->keeps_changes,
-                                  .actor = f->actor};
+    struct replica_write write = {
+        .key = key, .key_attributes = request->item, .request = request, .actor = f->actor};
+    target.keeps_changes = f->keeps_changes;
+    target.stream = f->keeps_changes == KEEP_CHANGES_FOR_STREAM ? f->stream : 0;
     enum status status = STATUS_COUNT;
     f->service->write(ctx, f->service, &target, &write, 1, result, &status, error);
     return status;
