@@ -34,15 +34,14 @@ static bool grow(struct buffer *buffer, size_t need)
         budget_owe(buffer->budget, capacity);
     else if (!budget_draw(buffer->budget, capacity))
         return false;
-    uint8_t *at = heap_alloc(buffer->heap, capacity);
+    uint8_t *at = buffer->at != NULL
+                      ? heap_grow(buffer->heap, buffer->at, buffer->capacity, capacity)
+                      : heap_alloc(buffer->heap, capacity);
     if (at == NULL) {
         budget_give(buffer->budget, capacity);
         return false;
     }
-    if (buffer->count > 0)
-        memcpy(at, buffer->at, buffer->count);
     budget_give(buffer->budget, buffer->capacity);
-    heap_free(buffer->heap, buffer->at, buffer->capacity);
     buffer->at = at;
     buffer->capacity = capacity;
     return true;

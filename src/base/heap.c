@@ -58,6 +58,25 @@ void *heap_alloc_zero(struct heap *heap, size_t bytes)
     return at;
 }
 
+void *heap_grow(struct heap *heap, void *at, size_t bytes_before, size_t bytes)
+{
+    ASSERT(at != NULL && bytes >= bytes_before && bytes > 0);
+    if (heap->tracked) {
+        void *moved = heap_alloc(heap, bytes);
+        if (moved == NULL)
+            return NULL;
+        memcpy(moved, at, bytes_before);
+        heap_free(heap, at, bytes_before);
+        return moved;
+    }
+    if (!may_allocate(heap, bytes - bytes_before))
+        return NULL;
+    void *moved = realloc(at, bytes);
+    if (moved != NULL)
+        heap->bytes_used += bytes - bytes_before;
+    return moved;
+}
+
 void heap_free(struct heap *heap, void *at, size_t bytes)
 {
     if (at == NULL)

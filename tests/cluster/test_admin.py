@@ -261,6 +261,7 @@ def test_request_memory(start):
             client.sendall(read * 16)  # the system takes the first few
             assert client.recv(12) in (b"HTTP/1.1 200", b"HTTP/1.1 503")
             deaf.append(client)
+            seen(server, "requests_in_flight", lambda value: value == 0)  # not beside the next one's
     seen(server, "request_memory_bytes", lambda value: 5 << 20 < value <= 8 << 20)
     for call in (lambda: server.get("items", "large 1"), lambda: server.scan("items"),
                  lambda: server.put("items", "large 1", a="y" * 390000),

@@ -103,6 +103,35 @@ static void an_arena_survives_the_failure_of_any_allocation(void **state)
     }
 }
 
+static void blocks_grow_and_keep_what_they_hold(void **state)
+{
+    (void)state;
+    for (int tracked = 0; tracked < 2; tracked++) {
+        struct heap heap;
+        heap_init(&heap, tracked != 0);
+        size_t bytes = 100;
+        uint8_t *at = heap_alloc(&heap, bytes);
+        assert_non_null(at);
+        for (size_t i = 0; i < bytes; i++)
+            at[i] = (uint8_t)i;
+        for (; bytes < 8u << 20; bytes *= 4) {
+            at = heap_grow(&heap, at, bytes, bytes * 4);
+            assert_non_null(at);
+            assert_int_equal(heap.bytes_used, bytes * 4);
+            for (size_t i = 0; i < 100; i++)
+                assert_int_equal(at[i], i);
+        }
+        heap.fail_after = 1;
+        assert_null(heap_grow(&heap, at, bytes, bytes + 1));
+        heap.bytes_max = bytes + 10;
+        assert_null(heap_grow(&heap, at, bytes, bytes + 11));
+        assert_int_equal(heap.bytes_used, bytes);
+        assert_int_equal(at[99], 99);
+        heap_free(&heap, at, bytes);
+        assert_int_equal(heap.bytes_used, 0);
+    }
+}
+
 static void a_buffer_that_is_full_stays_as_it_was(void **state)
 {
     (void)state;
@@ -219,6 +248,7 @@ int main(void)
         cmocka_unit_test(a_heap_keeps_its_bound),
         cmocka_unit_test(an_arena_keeps_its_cap_and_runs_its_cleanups),
         cmocka_unit_test(an_arena_survives_the_failure_of_any_allocation),
+        cmocka_unit_test(blocks_grow_and_keep_what_they_hold),
         cmocka_unit_test(a_buffer_that_is_full_stays_as_it_was),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
