@@ -33,9 +33,9 @@ MUST_USE void *heap_alloc(struct heap *heap, size_t bytes);
 /* As heap_alloc, set to zero. */
 MUST_USE void *heap_alloc_zero(struct heap *heap, size_t bytes);
 
-/* More for what heap_alloc returned for `bytes_before`, which may move; its first `bytes_before` stay
- * as they are.  A large block grows without being copied where the system can do that.  NULL: as
- * heap_alloc, and nothing has changed. */
+/* More for what heap_alloc returned for `bytes_before`, which may move; its first `bytes_before`
+ * stay as they are.  A large block grows without being copied where the system can do that.  NULL:
+ * as heap_alloc, and nothing has changed. */
 MUST_USE void *heap_grow(struct heap *heap, void *at, size_t bytes_before, size_t bytes);
 
 /* Give back what heap_alloc returned for `bytes`; NULL is nothing. */

@@ -27,8 +27,8 @@ struct replica_target {
     uint64_t table_id;
     uint64_t schema_version;
     struct partition_rate rates[ADMISSION_KINDS]; /* that it is held to */
-    uint8_t keeps_changes; /* enum change_keeping: of what is written */
-    uint8_t stream;        /* the number of the table's stream, with ..._FOR_STREAM; else 0 */
+    uint8_t keeps_changes;                        /* enum change_keeping: of what is written */
+    uint8_t stream; /* the number of the table's stream, with ..._FOR_STREAM; else 0 */
 };
 
 struct replica_get {
