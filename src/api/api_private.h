@@ -250,7 +250,39 @@ void write_time(struct json_writer *json, const char *name, uint64_t time_ms);
 MUST_USE enum status call_read_tags(struct api_call *call, const struct model_list *given,
                                     struct tag **tags, uint32_t *count);
 
+/* ---- table_settings.c: parts of CreateTable and UpdateTable ---- */
+
+/* What a table is ready for without being asked. */
+struct warm_throughput warm_by_itself(enum billing_mode billing, uint64_t read_units,
+                                      uint64_t write_units);
+
+/* What the table is ready for: that, or more if it was asked for. */
+struct warm_throughput table_warm(const struct table *table);
+
+/* WarmThroughput, which may not be less than `now`. */
+MUST_USE enum status call_read_warm(struct api_call *call, const struct warm_input *given,
+                                    struct warm_throughput now, struct warm_throughput *warm);
+
+/* SSESpecification. */
+MUST_USE enum status call_read_sse(struct api_call *call, const struct sse_input *given,
+                                   struct sse_setting *sse);
+
+void write_sse(struct api_call *call, const struct table *table);
+
+/* ---- policy.c ---- */
+
+/* A policy that is to be stored: its size, and that it is one. */
+MUST_USE enum status call_check_policy(struct api_call *call, struct bytes policy);
+
+/* Say in the log what a policy that is stored does not do here. */
+void call_log_policy(struct api_call *call, struct bytes table);
+
 /* ---- Operations ---- */
+
+enum status api_put_resource_policy(struct api_call *call);
+enum status api_get_resource_policy(struct api_call *call);
+enum status api_delete_resource_policy(struct api_call *call);
+enum status api_update_continuous_backups(struct api_call *call);
 
 enum status api_get_item(struct api_call *call);
 enum status api_put_item(struct api_call *call);

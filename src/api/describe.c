@@ -9,12 +9,9 @@ static void begin(struct json_writer *json, const char *name)
     json_write_object_begin(json);
 }
 
-enum status api_describe_continuous_backups(struct api_call *call)
+static enum status answer_continuous_backups(struct api_call *call, struct bytes name)
 {
-    const struct table_input *input = call->input.at;
     const struct table *table;
-    struct bytes name;
-    TRY(call_table_name(call, input->table, &name));
     enum status status =
         router_describe_table(call->ctx, call_router(call), name, &table, &call->error);
     if (status != STATUS_OK && call->error.code == ERROR_RESOURCE_NOT_FOUND)
@@ -30,6 +27,27 @@ enum status api_describe_continuous_backups(struct api_call *call)
     json_write_object_end(&call->json);
     json_write_object_end(&call->json);
     return STATUS_OK;
+}
+
+enum status api_describe_continuous_backups(struct api_call *call)
+{
+    const struct table_input *input = call->input.at;
+    struct bytes name;
+    TRY(call_table_name(call, input->table, &name));
+    return answer_continuous_backups(call, name);
+}
+
+/* To disable what is disabled changes nothing; to enable it is not built. */
+enum status api_update_continuous_backups(struct api_call *call)
+{
+    const struct update_backups_input *input = call->input.at;
+    struct bytes name;
+    TRY(call_table_name(call, input->table, &name));
+    if (input->recovery->enabled == MODEL_TRUE)
+        return call_invalid(call, INVALID_VALUES "PointInTimeRecoveryEnabled is not supported");
+    if (input->recovery->days.given)
+        return call_invalid(call, INVALID_VALUES "RecoveryPeriodInDays is not supported");
+    return answer_continuous_backups(call, name);
 }
 
 enum status api_describe_limits(struct api_call *call)

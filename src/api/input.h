@@ -29,6 +29,7 @@ enum { KEY_TYPE_NOT_GIVEN, KEY_TYPE_HASH, KEY_TYPE_RANGE };
 enum { PROJECTION_NOT_GIVEN, PROJECTION_ALL, PROJECTION_INCLUDE, PROJECTION_KEYS_ONLY };
 enum { ATTRIBUTE_NOT_GIVEN, ATTRIBUTE_B, ATTRIBUTE_N, ATTRIBUTE_S };
 
+enum { SSE_NOT_GIVEN, SSE_AES256, SSE_KMS };
 enum { CONDITIONAL_NOT_GIVEN, CONDITIONAL_OR, CONDITIONAL_AND };
 
 struct get_item_input {
@@ -193,6 +194,32 @@ struct sse_input {
     struct bytes key_id;
 };
 
+struct warm_input {
+    struct model_number read, write;
+};
+
+struct put_policy_input {
+    struct bytes resource;
+    struct bytes policy;
+    struct bytes expected;
+    uint8_t confirm_removal;
+};
+
+struct policy_input {
+    struct bytes resource;
+    struct bytes expected; /* not of GetResourcePolicy */
+};
+
+struct recovery_input {
+    uint8_t enabled;
+    struct model_number days;
+};
+
+struct update_backups_input {
+    struct bytes table;
+    struct recovery_input *recovery;
+};
+
 struct tag_input {
     struct bytes key, value;
 };
@@ -211,6 +238,8 @@ struct create_table_input {
     struct bytes table_class;
     uint8_t billing_mode;
     uint8_t deletion_protection;
+    struct warm_input *warm;
+    struct bytes policy;
 };
 
 struct update_table_input {
@@ -223,6 +252,7 @@ struct update_table_input {
     struct bytes table_class;
     uint8_t billing_mode;
     uint8_t deletion_protection;
+    struct warm_input *warm;
 };
 
 /* DescribeTable, DeleteTable, DescribeTimeToLive, DescribeContinuousBackups. */

@@ -1,5 +1,5 @@
 /* The model: backups, export and import, global tables, scaling, insights, policies, bulk
- * operations.  None of them is built. */
+ * operations.  Of them policies are built. */
 #include "api/model_shapes.h"
 
 #include "api/input.h"
@@ -34,9 +34,11 @@ UNSTORED_STRUCTURE(Replica, UNSTORED(RegionName, RegionName, 0));
 
 UNSTORED_STRUCTURE(DeleteBackupInput, UNSTORED(BackupArn, BackupArn, MODEL_REQUIRED));
 
-UNSTORED_STRUCTURE(DeleteResourcePolicyInput,
-                   UNSTORED(ResourceArn, ResourceArnString, MODEL_REQUIRED),
-                   UNSTORED(ExpectedRevisionId, PolicyRevisionId, 0));
+#define INPUT struct policy_input
+STRUCTURE(DeleteResourcePolicyInput,
+          STORED(ResourceArn, ResourceArnString, resource, MODEL_REQUIRED),
+          STORED(ExpectedRevisionId, PolicyRevisionId, expected, 0));
+#undef INPUT
 
 UNSTORED_STRUCTURE(DescribeBackupInput, UNSTORED(BackupArn, BackupArn, MODEL_REQUIRED));
 
@@ -89,8 +91,9 @@ UNSTORED_STRUCTURE(FilterSpecification, UNSTORED(FilterExpression, String, MODEL
                    UNSTORED(ExpressionAttributeNames, ExpressionAttributeNameMap, 0),
                    UNSTORED(ExpressionAttributeValues, ExpressionAttributeValueMap, 0));
 
-UNSTORED_STRUCTURE(GetResourcePolicyInput,
-                   UNSTORED(ResourceArn, ResourceArnString, MODEL_REQUIRED));
+#define INPUT struct policy_input
+STRUCTURE(GetResourcePolicyInput, STORED(ResourceArn, ResourceArnString, resource, MODEL_REQUIRED));
+#undef INPUT
 
 UNSTORED_STRUCTURE(ImportTableInput, UNSTORED(S3BucketSource, S3BucketSource, MODEL_REQUIRED),
                    UNSTORED(InputFormat, InputFormat, MODEL_REQUIRED),
@@ -142,10 +145,13 @@ UNSTORED_STRUCTURE(ListImportsInput, UNSTORED(TableArn, TableArn, 0),
                    UNSTORED(PageSize, ListImportsMaxLimit, 0),
                    UNSTORED(NextToken, ImportNextToken, 0));
 
-UNSTORED_STRUCTURE(PutResourcePolicyInput, UNSTORED(ResourceArn, ResourceArnString, MODEL_REQUIRED),
-                   UNSTORED(Policy, ResourcePolicy, MODEL_REQUIRED),
-                   UNSTORED(ExpectedRevisionId, PolicyRevisionId, 0),
-                   UNSTORED(ConfirmRemoveSelfResourceAccess, ConfirmRemoveSelfResourceAccess, 0));
+#define INPUT struct put_policy_input
+STRUCTURE(PutResourcePolicyInput, STORED(ResourceArn, ResourceArnString, resource, MODEL_REQUIRED),
+          STORED(Policy, ResourcePolicy, policy, MODEL_REQUIRED),
+          STORED(ExpectedRevisionId, PolicyRevisionId, expected, 0),
+          STORED(ConfirmRemoveSelfResourceAccess, ConfirmRemoveSelfResourceAccess, confirm_removal,
+                 0));
+#undef INPUT
 
 UNSTORED_STRUCTURE(RestoreTableFromBackupInput,
                    UNSTORED(TargetTableName, TableName, MODEL_REQUIRED),

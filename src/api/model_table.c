@@ -29,7 +29,8 @@ STRUCTURE(CreateTableInput,
           STORED(SSESpecification, SSESpecification, sse, 0), STORED(Tags, TagList, tags, 0),
           STORED(TableClass, TableClass, table_class, 0),
           STORED(DeletionProtectionEnabled, DeletionProtectionEnabled, deletion_protection, 0),
-          UNBUILT(WarmThroughput, WarmThroughput, 0), UNBUILT(ResourcePolicy, ResourcePolicy, 0),
+          STORED(WarmThroughput, WarmThroughput, warm, 0),
+          STORED(ResourcePolicy, ResourcePolicy, policy, 0),
           STORED(OnDemandThroughput, OnDemandThroughput, on_demand, 0),
           UNBUILT(GlobalTableSourceArn, TableArn, 0),
           UNBUILT(GlobalTableSettingsReplicationMode, GlobalTableSettingsReplicationMode, 0),
@@ -50,7 +51,7 @@ STRUCTURE(UpdateTableInput, STORED(TableName, TableArn, table, MODEL_PARAMETER),
           UNBUILT(MultiRegionConsistency, MultiRegionConsistency, 0),
           UNBUILT(GlobalTableWitnessUpdates, GlobalTableWitnessGroupUpdateList, 0),
           STORED(OnDemandThroughput, OnDemandThroughput, on_demand, 0),
-          UNBUILT(WarmThroughput, WarmThroughput, 0),
+          STORED(WarmThroughput, WarmThroughput, warm, 0),
           UNBUILT(GlobalTableSettingsReplicationMode, GlobalTableSettingsReplicationMode, 0),
           UNBUILT(DisassociationProtectionEnabled, Boolean, 0),
           UNBUILT(VectorIndexUpdates, VectorIndexUpdateList, 0));
@@ -90,8 +91,10 @@ STRUCTURE(OnDemandThroughput, STORED(MaxReadRequestUnits, LongObject, read, 0),
           STORED(MaxWriteRequestUnits, LongObject, write, 0));
 #undef INPUT
 
-UNSTORED_STRUCTURE(WarmThroughput, UNSTORED(ReadUnitsPerSecond, LongObject, 0),
-                   UNSTORED(WriteUnitsPerSecond, LongObject, 0));
+#define INPUT struct warm_input
+STRUCTURE(WarmThroughput, STORED(ReadUnitsPerSecond, LongObject, read, 0),
+          STORED(WriteUnitsPerSecond, LongObject, write, 0));
+#undef INPUT
 
 #define INPUT struct stream_input
 STRUCTURE(StreamSpecification, STORED(StreamEnabled, StreamEnabled, enabled, MODEL_REQUIRED),
@@ -203,13 +206,17 @@ STRUCTURE(TimeToLiveSpecification, STORED(Enabled, TimeToLiveEnabled, enabled, M
 STRUCTURE(DescribeContinuousBackupsInput, STORED(TableName, TableArn, table, MODEL_REQUIRED));
 #undef INPUT
 
-UNSTORED_STRUCTURE(UpdateContinuousBackupsInput, UNSTORED(TableName, TableArn, MODEL_REQUIRED),
-                   UNSTORED(PointInTimeRecoverySpecification, PointInTimeRecoverySpecification,
-                            MODEL_REQUIRED));
+#define INPUT struct update_backups_input
+STRUCTURE(UpdateContinuousBackupsInput, STORED(TableName, TableArn, table, MODEL_REQUIRED),
+          STORED(PointInTimeRecoverySpecification, PointInTimeRecoverySpecification, recovery,
+                 MODEL_REQUIRED));
+#undef INPUT
 
-UNSTORED_STRUCTURE(PointInTimeRecoverySpecification,
-                   UNSTORED(PointInTimeRecoveryEnabled, BooleanObject, MODEL_REQUIRED),
-                   UNSTORED(RecoveryPeriodInDays, RecoveryPeriodInDays, 0));
+#define INPUT struct recovery_input
+STRUCTURE(PointInTimeRecoverySpecification,
+          STORED(PointInTimeRecoveryEnabled, BooleanObject, enabled, MODEL_REQUIRED),
+          STORED(RecoveryPeriodInDays, RecoveryPeriodInDays, days, 0));
+#undef INPUT
 
 EMPTY_STRUCTURE(DescribeLimitsInput);
 

@@ -108,21 +108,7 @@ static enum status read_on_demand(struct api_call *call, const struct on_demand_
                          billing);
 }
 
-/* ---- Streams, and what is accepted of encryption: what a table has anyway ---- */
-
-static enum status unsupported(struct api_call *call, const char *member)
-{
-    return error_format(&call->error, call_arena(call), ERROR_VALIDATION,
-                        INVALID_VALUES "%s is not supported", member);
-}
-
-/* Enabled false asks for the key that the service owns. */
-static enum status check_sse(struct api_call *call, const struct sse_input *sse)
-{
-    if (sse != NULL && (sse->enabled == MODEL_TRUE || sse->type != 0 || sse->key_id.at != NULL))
-        return unsupported(call, "SSESpecification");
-    return STATUS_OK;
-}
+/* ---- Streams and encryption ---- */
 
 /* *view: of the stream to be; 0: none. */
 static enum status read_stream(struct api_call *call, const struct stream_input *stream,
@@ -139,6 +125,16 @@ static enum status read_stream(struct api_call *call, const struct stream_input 
                                                  "UpdateViewType should be specified");
     *view = stream->view_type; /* in the order of enum stream_view */
     return STATUS_OK;
+}
+
+/* Data is not encrypted where it lies: whoever asks for a key is told so where he looks. */
+static void log_sse(struct api_call *call, const struct sse_setting *sse, struct bytes table)
+{
+    if (sse->kms)
+        log_line(call->api->env->log, LOG_WARNING, "api",
+                 "table %.*s asks for encryption with %.*s: it is described so, but this server "
+                 "does not encrypt what it stores",
+                 BYTES_ARGS(table), BYTES_ARGS(sse->key_arn));
 }
 
 /* ---- CreateTable: the key ---- */
@@ -270,7 +266,13 @@ static enum status read_create(struct api_call *call, struct create_table_reques
     TRY(read_schema(call, input, &request->schema));
     TRY(call_read_indexes(call, request));
     TRY(read_stream(call, input->stream, &request->stream_view));
-    TRY(check_sse(call, input->sse));
+    TRY(call_read_sse(call, input->sse, &request->sse));
+    TRY(call_read_warm(call, input->warm,
+                       warm_by_itself(request->billing, request->read_units, request->write_units),
+                       &request->warm));
+    request->policy = input->policy;
+    if (input->policy.at != NULL)
+        TRY(call_check_policy(call, input->policy));
     request->has_on_demand_maximum = input->on_demand != NULL;
     if (input->on_demand != NULL)
         TRY(read_on_demand(call, input->on_demand, request->billing, &request->on_demand_read_max,
@@ -294,6 +296,9 @@ enum status api_create_table(struct api_call *call)
     struct create_table_request request;
     TRY(read_create(call, &request));
     TRY(router_create_table(call->ctx, call_router(call), &request, &call->error));
+    log_sse(call, &request.sse, request.name);
+    if (request.policy.count > 0)
+        call_log_policy(call, request.name);
     return answer_description(call, "TableDescription", request.name);
 }
 
@@ -370,10 +375,12 @@ static enum status read_update(struct api_call *call, struct update_table_reques
     TRY(read_class(call, input->table_class, &request->table_class_given, &request->table_class));
     request->stream_given = input->stream != NULL;
     TRY(read_stream(call, input->stream, &request->stream_view));
-    TRY(check_sse(call, input->sse));
+    TRY(call_read_sse(call, input->sse, &request->sse));
+    request->sse_given = input->sse != NULL;
     bool any = request->billing_given || request->throughput_given ||
                request->on_demand_maximum_given || request->deletion_protection_given ||
-               request->table_class_given || input->stream != NULL || input->sse != NULL;
+               request->table_class_given || input->stream != NULL || input->sse != NULL ||
+               input->warm != NULL;
     if (!any)
         return call_invalid(
             call, "At least one of ProvisionedThroughput, BillingMode, UpdateStreamEnabled, "
@@ -397,7 +404,7 @@ static enum status check_update(struct api_call *call, struct update_table_reque
     const struct table *table;
     TRY(router_describe_table(call->ctx, call_router(call), request->name, &table, &call->error));
     enum billing_mode billing = request->billing_given ? request->billing : table->billing;
-    if (input->sse != NULL) /* Enabled false */
+    if (input->sse != NULL && !request->sse.kms && !table->sse.kms)
         return call_invalid(call, INVALID_VALUES "Table is already encrypted by default");
     TRY(check_definitions(call, &input->attribute_definitions, table));
     if (request->throughput_given)
@@ -405,6 +412,7 @@ static enum status check_update(struct api_call *call, struct update_table_reque
     if (request->on_demand_maximum_given)
         TRY(read_on_demand(call, input->on_demand, billing, &request->on_demand_read_max,
                            &request->on_demand_write_max));
+    TRY(call_read_warm(call, input->warm, table_warm(table), &request->warm));
     return check_change(call, request, table);
 }
 
@@ -414,6 +422,7 @@ enum status api_update_table(struct api_call *call)
     TRY(read_update(call, &request));
     TRY(check_update(call, &request));
     TRY(router_update_table(call->ctx, call_router(call), &request, &call->error));
+    log_sse(call, &request.sse, request.name);
     return answer_description(call, "TableDescription", request.name);
 }
 

@@ -4,11 +4,6 @@
 #include "api/api_private.h"
 #include "base/compiler.h"
 
-/* What a table takes from its first moment: a new on-demand table 12,000 reads and 4,000 writes
- * (Developer Guide, "On-demand capacity mode"), another what it was provisioned with. */
-#define ON_DEMAND_WARM_READS  12000u
-#define ON_DEMAND_WARM_WRITES 4000u
-
 static void write_attribute(struct json_writer *json, const struct key_attribute *attribute)
 {
     json_write_object_begin(json);
@@ -158,11 +153,11 @@ static void write_warm(struct json_writer *json, const struct table *table)
 {
     if (table->status != TABLE_ACTIVE && table->status != TABLE_UPDATING)
         return;
-    bool on_demand = table->billing == BILLING_ON_DEMAND;
+    struct warm_throughput warm = table_warm(table);
     write_name(json, "WarmThroughput");
     json_write_object_begin(json);
-    write_u64(json, "ReadUnitsPerSecond", on_demand ? ON_DEMAND_WARM_READS : table->read_units);
-    write_u64(json, "WriteUnitsPerSecond", on_demand ? ON_DEMAND_WARM_WRITES : table->write_units);
+    write_u64(json, "ReadUnitsPerSecond", warm.read_units);
+    write_u64(json, "WriteUnitsPerSecond", warm.write_units);
     write_text(json, "Status", bytes_of_text(table_status_name(table->status)));
     json_write_object_end(json);
 }
@@ -239,6 +234,7 @@ enum status write_table_description(struct api_call *call, const char *name,
     write_identity(call, table);
     write_billing(json, table);
     write_class(json, table);
+    write_sse(call, table);
     write_name(json, "DeletionProtectionEnabled");
     json_write_bool(json, table->deletion_protection);
     write_on_demand(json, table);

@@ -15,6 +15,8 @@
  *   | u32 tags: (key, value)... | u32 partitions: (u64 group, low, high)...
  *   | indexes: model/index.h (format 2; a record of format 1 ends before them)
  *   | u8 TTL status | TTL attribute | u64 TTL changed
+ *   | u64 warm reads | u64 warm writes | u8 KMS | KMS key | 4 * u64 switched to on-demand
+ *   | u64 policy revision | policy
  *   | u8 streams: (u64 created, u64 ended, u8 number, u8 view)...
  */
 
@@ -47,6 +49,18 @@ static void put_key_attribute(struct buffer *to, const struct key_attribute *att
 {
     put_text(to, attribute->name);
     buffer_append_u8(to, (uint8_t)attribute->type);
+}
+
+static void put_settings(struct buffer *to, const struct table *table)
+{
+    put_number(to, table->warm.read_units);
+    put_number(to, table->warm.write_units);
+    buffer_append_u8(to, table->sse.kms);
+    put_text(to, table->sse.key_arn);
+    for (uint32_t i = 0; i < BILLING_SWITCHES; i++)
+        put_number(to, table->switched_ms[i]);
+    put_number(to, table->policy_revision);
+    put_text(to, table->policy);
 }
 
 void table_encode(const struct table *table, struct buffer *to)
@@ -89,6 +103,7 @@ void table_encode(const struct table *table, struct buffer *to)
     buffer_append_u8(to, (uint8_t)table->ttl);
     put_text(to, table->ttl_attribute);
     put_number(to, table->ttl_changed_ms);
+    put_settings(to, table);
     buffer_append_u8(to, (uint8_t)table->stream_count);
     for (uint32_t i = 0; i < table->stream_count; i++) {
         put_number(to, table->streams[i].created_ms);
@@ -117,6 +132,20 @@ static struct key_attribute read_key_attribute(struct reader *r)
     struct key_attribute attribute = {.name = read_text(r)};
     attribute.type = (enum value_type)read_choice(r, VALUE_TYPE_COUNT);
     return attribute;
+}
+
+static void read_settings(struct reader *r, struct table *table)
+{
+    table->warm.read_units = read_u64(r);
+    table->warm.write_units = read_u64(r);
+    table->sse.kms = read_choice(r, 2) != 0;
+    table->sse.key_arn = read_text(r);
+    for (uint32_t i = 0; i < BILLING_SWITCHES; i++)
+        table->switched_ms[i] = read_u64(r);
+    table->policy_revision = read_u64(r);
+    table->policy = read_text(r);
+    if (table->policy.count > POLICY_BYTES_MAX)
+        r->failed = true;
 }
 
 static void read_definition(struct reader *r, struct table *table)
@@ -216,6 +245,7 @@ static void read_record(struct reader *r, struct table *table, uint8_t format, s
     if (format != FORMAT_WITHOUT_INDEXES && !r->failed) {
         read_indexes(r, table, indexes);
         read_ttl(r, table);
+        read_settings(r, table);
         read_streams(r, table);
     }
     if (reader_left(r) != 0)

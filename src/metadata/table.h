@@ -34,6 +34,8 @@ enum ttl_status {
 
 #define TTL_NAME_BYTES_MAX (3u * 255u) /* 255 characters */
 
+#define BILLING_SWITCHES 4u /* to on-demand in 24 hours, as the service allows */
+
 /* A byte range [low, high) of encoded keys, and the group that has it. */
 struct partition {
     uint64_t group_id;
@@ -71,7 +73,13 @@ struct table {
     int64_t on_demand_read_max, on_demand_write_max;
     bool deletion_protection;
     enum table_class table_class;
-    uint64_t table_class_changed_ms;                /* 0 = never */
+    uint64_t table_class_changed_ms; /* 0 = never */
+    struct warm_throughput warm;     /* the most that was asked for; 0 = never */
+    struct sse_setting sse;
+    uint64_t
+        switched_ms[BILLING_SWITCHES]; /* when it last became on-demand, newest first; 0 = never */
+    struct bytes policy;               /* resource policy, JSON; empty: none */
+    uint64_t policy_revision;          /* of the last one that there was; 0 = never */
     struct table_stream streams[TABLE_STREAMS_MAX]; /* the newest last */
     uint32_t stream_count;
     uint8_t stream_number; /* of the one that is enabled, or 0; of a decoded table */

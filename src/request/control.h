@@ -30,6 +30,19 @@ struct tag {
     struct bytes value;
 };
 
+/* What a table is asked to be ready for at once, in units a second; 0: nothing was asked. */
+struct warm_throughput {
+    uint64_t read_units, write_units;
+};
+
+/* SSESpecification: with the service's own key, or with one of KMS. */
+struct sse_setting {
+    bool kms;
+    struct bytes key_arn; /* of KMS */
+};
+
+#define POLICY_BYTES_MAX 20480u
+
 /* CreateTable, validated but for what needs the catalog. */
 struct create_table_request {
     struct bytes name;
@@ -44,6 +57,9 @@ struct create_table_request {
     enum table_class table_class;
     bool table_class_given;
     uint8_t stream_view; /* enum stream_view; 0: no stream */
+    struct warm_throughput warm;
+    struct sse_setting sse;
+    struct bytes policy; /* empty: none */
     struct tag *tags;
     uint32_t tag_count;
 };
@@ -63,6 +79,9 @@ struct update_table_request {
     enum table_class table_class;
     bool stream_given;
     uint8_t stream_view; /* enum stream_view to enable one; 0 to disable it */
+    struct warm_throughput warm;
+    bool sse_given;
+    struct sse_setting sse;
 };
 
 #endif

@@ -31,6 +31,7 @@
     X(RESOURCE_NOT_FOUND, "ResourceNotFoundException", ERROR_PREFIX_DYNAMODB, 400, "message")      \
     X(RESOURCE_IN_USE, "ResourceInUseException", ERROR_PREFIX_DYNAMODB, 400, "message")            \
     X(TABLE_NOT_FOUND, "TableNotFoundException", ERROR_PREFIX_DYNAMODB, 400, "message")            \
+    X(POLICY_NOT_FOUND, "PolicyNotFoundException", ERROR_PREFIX_DYNAMODB, 400, "message")          \
     X(LIMIT_EXCEEDED, "LimitExceededException", ERROR_PREFIX_DYNAMODB, 400, "message")             \
     X(CONDITION_FAILED, "ConditionalCheckFailedException", ERROR_PREFIX_DYNAMODB, 400, "message")  \
     X(COLLECTION_SIZE, "ItemCollectionSizeLimitExceededException", ERROR_PREFIX_DYNAMODB, 400,     \

@@ -204,6 +204,16 @@ MUST_USE enum status router_note_seed(struct context *ctx, struct router *router
 MUST_USE enum status router_seed_begun(struct context *ctx, struct router *router,
                                        struct bytes name, bool *begun);
 
+/* Give the table a resource policy (in the arena or longer), or take it away when it is empty.
+ * `expected`: of which revision the policy has to be that is there; empty: of any, or none;
+ * "NO_POLICY": there has to be none.  *revision: of the new policy, or of the one that was taken
+ * away; 0: there was none.  The same policy again changes nothing.
+ *   STATUS_INVALID  *error: PolicyNotFoundException for a revision that it is not, ... */
+MUST_USE enum status router_set_policy(struct context *ctx, struct router *router,
+                                       struct bytes name, struct bytes policy,
+                                       struct bytes expected, uint64_t *revision,
+                                       struct error *error);
+
 /* ---- For admin/: making the catalog's wishes true ---- */
 
 /* Read the system table again, if a write of it had an unknown outcome: what was written is then in

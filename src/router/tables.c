@@ -200,6 +200,10 @@ static enum status create(struct context *ctx, struct router *router,
         .deletion_protection = request->deletion_protection,
         .table_class = request->table_class,
         .table_class_changed_ms = request->table_class_given ? ms : 0,
+        .warm = request->warm,
+        .sse = request->sse,
+        .policy = request->policy,
+        .policy_revision = request->policy.count > 0 ? ms : 0,
         .tags = request->tags,
         .tag_count = request->tag_count,
         .indexes = request->indexes,
@@ -312,6 +316,26 @@ static enum status check_decrease(struct context *ctx, const struct router *rout
         BYTES_ARGS(next));
 }
 
+/* May the table become on-demand once more?  Four times in any 24 hours it may. */
+static enum status check_switch(struct context *ctx, struct table *table, uint64_t ms,
+                                struct error *error)
+{
+    uint64_t oldest_ms = table->switched_ms[BILLING_SWITCHES - 1];
+    if (oldest_ms > 0 && ms < oldest_ms + DAY_MS) {
+        struct bytes last = format_moment(&ctx->arena, table->switched_ms[0]);
+        struct bytes next = format_moment(&ctx->arena, oldest_ms + DAY_MS);
+        return error_format(error, &ctx->arena, ERROR_LIMIT_EXCEEDED,
+                            "Subscriber limit exceeded: Update to PayPerRequest mode are limited "
+                            "to %u times in 1 day(s). Last update at %.*s. Next update can be made "
+                            "at %.*s",
+                            BILLING_SWITCHES, BYTES_ARGS(last), BYTES_ARGS(next));
+    }
+    memmove(&table->switched_ms[1], &table->switched_ms[0],
+            (BILLING_SWITCHES - 1) * sizeof(table->switched_ms[0]));
+    table->switched_ms[0] = ms;
+    return STATUS_OK;
+}
+
 static enum status change_throughput(struct context *ctx, struct router *router,
                                      struct table *table, uint64_t read_units, uint64_t write_units,
                                      struct error *error)
@@ -337,8 +361,10 @@ static enum status change(struct context *ctx, struct router *router,
 {
     uint64_t ms = now_ms(router);
     if (request->billing_given && request->billing == BILLING_ON_DEMAND) {
-        if (table->billing != BILLING_ON_DEMAND)
+        if (table->billing != BILLING_ON_DEMAND) {
+            TRY(check_switch(ctx, table, ms, error));
             table->billing_changed_ms = ms;
+        }
         table->read_units = table->write_units = 0;
     }
     if (request->throughput_given)
@@ -355,6 +381,10 @@ static enum status change(struct context *ctx, struct router *router,
     }
     if (request->deletion_protection_given)
         table->deletion_protection = request->deletion_protection;
+    table->warm.read_units = MAX(table->warm.read_units, request->warm.read_units);
+    table->warm.write_units = MAX(table->warm.write_units, request->warm.write_units);
+    if (request->sse_given)
+        table->sse = request->sse;
     if (request->table_class_given && request->table_class != table->table_class) {
         table->table_class = request->table_class;
         table->table_class_changed_ms = ms;

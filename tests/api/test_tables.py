@@ -116,9 +116,6 @@ THREE = "KeySchemaElement(attributeName=a, keyType=HASH), KeySchemaElement(attri
     ({"AttributeDefinitions": [attribute("pk"), attribute("pk")]}, "Attribute Name is duplicated: pk"),
     ({"TableClass": "FAST"}, "Invalid table-class parameter provided. Please try again with a valid table-class value: "
                              "[STANDARD, STANDARD_INFREQUENT_ACCESS]."),
-    ({"SSESpecification": {"Enabled": True}}, INVALID + "SSESpecification is not supported"),
-    ({"WarmThroughput": {"ReadUnitsPerSecond": 1}}, INVALID + "WarmThroughput is not supported"),
-    ({"ResourcePolicy": "{}"}, INVALID + "ResourcePolicy is not supported"),
     ({"VectorIndexes": []}, INVALID + "VectorIndexes is not supported")])
 def test_create_errors(server, changes, message):
     name = new_name()

@@ -60,7 +60,7 @@ def test_mixed_parameters(server, table):
 
 @pytest.mark.parametrize("operation,members,member", [
     ("UpdateTable", {"GlobalSecondaryIndexUpdates": []}, "GlobalSecondaryIndexUpdates"),
-    ("UpdateTable", {"WarmThroughput": {"ReadUnitsPerSecond": 1}}, "WarmThroughput")])
+    ("UpdateTable", {"DisassociationProtectionEnabled": True}, "DisassociationProtectionEnabled")])
 def test_members_that_are_not_built_are_refused(server, table, operation, members, member):
     assert server.error(operation, {"TableName": table, **members}) == (
         VALIDATION, f"One or more parameter values were invalid: {member} is not supported")

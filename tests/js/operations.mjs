@@ -106,16 +106,26 @@ assert((await send("DescribeContinuousBackups", { TableName })).ContinuousBackup
 assert((await send("DescribeLimits", {})).TableMaxReadCapacityUnits > 0);
 assert.equal((await send("DescribeEndpoints", {})).Endpoints.length, 1);
 
+// ---- Resource policies, continuous backups ----
+
+const Policy = JSON.stringify({ Statement: [{ Effect: "Allow", Principal: "*", Action: "dynamodb:GetItem", Resource: "*" }] });
+const { RevisionId } = await send("PutResourcePolicy", { ResourceArn, Policy, ExpectedRevisionId: "NO_POLICY" });
+const policy = await send("GetResourcePolicy", { ResourceArn });
+assert.deepEqual([policy.Policy, policy.RevisionId], [Policy, RevisionId]);
+await assert.rejects(client.send(new dynamodb.DeleteResourcePolicyCommand({ ResourceArn, ExpectedRevisionId: "0" })), dynamodb.PolicyNotFoundException);
+assert.equal((await send("DeleteResourcePolicy", { ResourceArn })).RevisionId, RevisionId);
+assert((await send("UpdateContinuousBackups", { TableName, PointInTimeRecoverySpecification: { PointInTimeRecoveryEnabled: false } })).ContinuousBackupsDescription);
+
 // ---- What is not built says so, by the newest names too ----
 
 for (const [operation, input, name] of [
   ["TransactWriteItems", { TransactItems: [{ Put: { TableName, Item: key("t", 1) } }] }, "UnknownOperationException"],
   ["ExecuteTransaction", { TransactStatements: [{ Statement: `SELECT * FROM "${TableName}"` }] }, "UnknownOperationException"],
-  ["GetResourcePolicy", { ResourceArn }, "UnknownOperationException"]]) {
+  ["ListBackups", { TableName }, "UnknownOperationException"]]) {
   await assert.rejects(client.send(new dynamodb[`${operation}Command`](input)), (error) => error.name === name);
 }
-await assert.rejects(client.send(new dynamodb.UpdateTableCommand({ TableName, WarmThroughput: { ReadUnitsPerSecond: 20000 } })),
-  (error) => error.name === "ValidationException" && error.message.endsWith("WarmThroughput is not supported"));
+await assert.rejects(client.send(new dynamodb.UpdateTableCommand({ TableName, DisassociationProtectionEnabled: true })),
+  (error) => error.name === "ValidationException" && error.message.endsWith("DisassociationProtectionEnabled is not supported"));
 
 const deleted = await send("DeleteTable", { TableName });
 assert.equal(deleted.TableDescription.TableStatus, "DELETING");

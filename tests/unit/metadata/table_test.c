@@ -60,7 +60,12 @@ static struct table example(struct bytes name)
         .index_count = 2,
         .ttl = TTL_ENABLING,
         .ttl_attribute = BYTES("expires"),
-        .ttl_changed_ms = 77};
+        .ttl_changed_ms = 77,
+        .warm = {13000, 5000},
+        .sse = {true, BYTES("arn:aws:kms:key")},
+        .switched_ms = {9, 8, 7, 6},
+        .policy = BYTES("{}"),
+        .policy_revision = 5};
 }
 
 static void encode(const struct table *table, struct buffer *record, struct heap *heap)
@@ -93,6 +98,11 @@ static void reads_what_it_wrote(void **state)
     assert_int_equal(read->ttl, TTL_ENABLING);
     assert_true(bytes_equal(table_ttl(read), BYTES("expires")));
     assert_int_equal(read->ttl_changed_ms, 77);
+    assert_int_equal(read->warm.write_units, 5000);
+    assert_true(read->sse.kms && bytes_equal(read->sse.key_arn, BYTES("arn:aws:kms:key")));
+    assert_int_equal(read->switched_ms[3], 6);
+    assert_true(bytes_equal(read->policy, BYTES("{}")));
+    assert_int_equal(read->policy_revision, 5);
     struct reader r = reader_of(read->index_run);
     assert_int_equal(index_read_count(&r), 2);
     encode(read, &again, &heap);
@@ -113,12 +123,15 @@ static void reads_the_format_before(void **state)
     table.index_count = 0;
     table.ttl = TTL_DISABLED;
     table.ttl_attribute = (struct bytes){0};
+    table.sse = (struct sse_setting){0};
+    table.policy = (struct bytes){0};
     struct buffer record;
     encode(&table, &record, &heap);
     record.at[0] = 1;
     struct table *read;
     struct bytes old =
-        bytes_of(record.at, record.count - 1 - (1 + 2 + 8) - 1); /* indexes, TTL, streams */
+        bytes_of(record.at, record.count - 1 - (1 + 2 + 8) - 1 -  /* indexes, TTL, streams */
+                                (8 + 8 + 1 + 2 + 4 * 8 + 8 + 2)); /* settings */
     assert_int_equal(table_decode(old, &heap, &read), STATUS_OK);
     assert_int_equal(read->index_count, 0);
     assert_int_equal(read->index_run.count, 0);

@@ -1,0 +1,263 @@
+"""What tables are asked to be beside their keys: warm throughput, encryption, billing, resource policies, continuous backups."""
+
+import json
+import time
+
+import pytest
+
+from conftest import CREDENTIALS, SECONDS_MAX, Server, definition, new_name
+
+VALIDATION = "ValidationException"
+INVALID = "One or more parameter values were invalid: "
+POLICY = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Principal": {"AWS": "arn:aws:iam::000000000000:user/a"},
+                                                  "Action": "dynamodb:GetItem", "Resource": "*"}]}
+
+
+def arn(table):
+    return f"arn:aws:dynamodb:us-east-1:000000000000:table/{table}"
+
+
+def describe(server, table):
+    return server.call("DescribeTable", TableName=table)["Table"]
+
+
+def update(server, table, **members):
+    got = server.call("UpdateTable", TableName=table, **members)["TableDescription"]
+    server.wait_active(table)
+    return got
+
+
+def logged(server, text, count=1):
+    """The log has so many lines with the text; it is read behind the answers."""
+    deadline = time.monotonic() + SECONDS_MAX
+    while sum(text in line for line in server.log) < count:
+        assert time.monotonic() < deadline, "".join(server.log)
+        time.sleep(0.01)
+    return [line for line in server.log if text in line]
+
+
+# ---- Warm throughput ----
+
+def test_warm_throughput_of_a_new_table(server, make_table):
+    table = make_table(WarmThroughput={"ReadUnitsPerSecond": 20000, "WriteUnitsPerSecond": 5000})
+    assert describe(server, table)["WarmThroughput"] == {"ReadUnitsPerSecond": 20000, "WriteUnitsPerSecond": 5000, "Status": "ACTIVE"}
+    table = make_table(WarmThroughput={"ReadUnitsPerSecond": 20000})
+    assert describe(server, table)["WarmThroughput"] == {"ReadUnitsPerSecond": 20000, "WriteUnitsPerSecond": 4000, "Status": "ACTIVE"}
+
+
+def test_warm_throughput_only_grows(server, table):
+    assert update(server, table, WarmThroughput={"WriteUnitsPerSecond": 6000})["WarmThroughput"] == {
+        "ReadUnitsPerSecond": 12000, "WriteUnitsPerSecond": 6000, "Status": "UPDATING"}
+    assert describe(server, table)["WarmThroughput"] == {"ReadUnitsPerSecond": 12000, "WriteUnitsPerSecond": 6000, "Status": "ACTIVE"}
+    for members, name in (({"WriteUnitsPerSecond": 5999}, "WriteUnitsPerSecond"), ({"ReadUnitsPerSecond": 11999}, "ReadUnitsPerSecond")):
+        assert server.error("UpdateTable", TableName=table, WarmThroughput=members) == (
+            VALIDATION, INVALID + f"Requested {name} for WarmThroughput for table is lower than current WarmThroughput, decreasing "
+            "WarmThroughput is not supported")
+    assert describe(server, table)["WarmThroughput"]["WriteUnitsPerSecond"] == 6000
+
+
+@pytest.mark.parametrize("warm,error", [
+    ({"ReadUnitsPerSecond": 0}, (VALIDATION, INVALID + "Requested ReadUnitsPerSecond for WarmThroughput for table is outside of valid range")),
+    ({"WriteUnitsPerSecond": 3999}, (VALIDATION, INVALID + "Requested WriteUnitsPerSecond for WarmThroughput for table is lower than current "
+                                                           "WarmThroughput, decreasing WarmThroughput is not supported")),
+    ({"WriteUnitsPerSecond": 40001}, ("LimitExceededException", "Subscriber limit exceeded: Requested WriteUnitsPerSecond for WarmThroughput for "
+                                                                "table exceeds TableMaxWriteCapacityUnits of the account in region us-east-1")),
+    ({}, (VALIDATION, INVALID + "Both ReadUnitsPerSecond and WriteUnitsPerSecond of WarmThroughput are missing"))])
+def test_warm_throughput_that_is_refused(server, warm, error):
+    name = new_name()
+    assert server.error("CreateTable", definition(name, WarmThroughput=warm)) == error
+    assert server.error("DescribeTable", TableName=name)[0] == "ResourceNotFoundException"
+
+
+# ---- Encryption ----
+
+def test_encryption_is_described(make_table):
+    server = Server("--in-memory")
+    try:
+        server.call("CreateTable", definition("one", SSESpecification={"Enabled": True, "SSEType": "KMS", "KMSMasterKeyId": "1234abcd"}))
+        server.wait_active("one")
+        assert describe(server, "one")["SSEDescription"] == {
+            "Status": "ENABLED", "SSEType": "KMS", "KMSMasterKeyArn": "arn:aws:kms:us-east-1:000000000000:key/1234abcd"}
+        server.call("CreateTable", definition("two"))
+        server.wait_active("two")
+        got = update(server, "two", SSESpecification={"Enabled": True})
+        assert got["SSEDescription"]["Status"] == "UPDATING"
+        assert describe(server, "two")["SSEDescription"] == {
+            "Status": "ENABLED", "SSEType": "KMS", "KMSMasterKeyArn": "arn:aws:kms:us-east-1:000000000000:alias/aws/dynamodb"}
+        key = "arn:aws:kms:eu-west-1:111122223333:key/other"
+        update(server, "two", SSESpecification={"Enabled": True, "KMSMasterKeyId": key})
+        assert describe(server, "two")["SSEDescription"]["KMSMasterKeyArn"] == key
+        update(server, "two", SSESpecification={"Enabled": False})
+        assert "SSEDescription" not in describe(server, "two")
+        assert server.error("UpdateTable", TableName="two", SSESpecification={"Enabled": False}) == (
+            VALIDATION, INVALID + "Table is already encrypted by default")
+        told = logged(server, "does not encrypt", 3)
+        assert len(told) == 3 and "table one" in told[0]
+    finally:
+        server.stop()
+
+
+@pytest.mark.parametrize("sse,message", [
+    ({"Enabled": True, "SSEType": "AES256"}, INVALID + "SSEType AES256 is not supported, use KMS"),
+    ({"Enabled": False, "SSEType": "KMS"}, INVALID + "SSEType and KMSMasterKeyId can be specified only when Enabled is true"),
+    ({"KMSMasterKeyId": "a"}, INVALID + "SSEType and KMSMasterKeyId can be specified only when Enabled is true"),
+    ({"Enabled": True, "KMSMasterKeyId": ""}, INVALID + "KMSMasterKeyId is empty or too long"),
+    ({"Enabled": True, "KMSMasterKeyId": "x" * 2049}, INVALID + "KMSMasterKeyId is empty or too long"),
+    ({"Enabled": True, "SSEType": "DES"}, "1 validation error detected: Value 'DES' at 'sSESpecification.sSEType' failed to satisfy constraint: "
+                                          "Member must satisfy enum value set: [AES256, KMS]")])
+def test_encryption_that_is_refused(server, table, sse, message):
+    assert server.error("CreateTable", definition(new_name(), SSESpecification=sse)) == (VALIDATION, message)
+    assert server.error("UpdateTable", TableName=table, SSESpecification=sse) == (VALIDATION, message)
+
+
+# ---- Billing ----
+
+def test_four_switches_to_on_demand_in_a_day(server, make_table):
+    table = make_table(ProvisionedThroughput={"ReadCapacityUnits": 5, "WriteCapacityUnits": 5})
+
+    def provision():
+        update(server, table, BillingMode="PROVISIONED", ProvisionedThroughput={"ReadCapacityUnits": 5, "WriteCapacityUnits": 5})
+
+    for _ in range(4):
+        update(server, table, BillingMode="PAY_PER_REQUEST")
+        update(server, table, BillingMode="PAY_PER_REQUEST")  # is none
+        provision()
+    error, text = server.error("UpdateTable", TableName=table, BillingMode="PAY_PER_REQUEST")
+    assert error == "LimitExceededException"
+    assert text.startswith("Subscriber limit exceeded: Update to PayPerRequest mode are limited to 4 times in 1 day(s). Last update at ")
+    assert describe(server, table)["BillingModeSummary"]["BillingMode"] == "PROVISIONED"
+
+
+# ---- Continuous backups ----
+
+def test_continuous_backups_cannot_be_enabled(server, table):
+    enabled = {"PointInTimeRecoveryEnabled": True}
+    assert server.error("UpdateContinuousBackups", TableName=table, PointInTimeRecoverySpecification=enabled) == (
+        VALIDATION, INVALID + "PointInTimeRecoveryEnabled is not supported")
+    assert server.error("UpdateContinuousBackups", TableName=table, PointInTimeRecoverySpecification={
+        "PointInTimeRecoveryEnabled": False, "RecoveryPeriodInDays": 3}) == (VALIDATION, INVALID + "RecoveryPeriodInDays is not supported")
+    disabled = {"PointInTimeRecoveryEnabled": False}
+    got = server.call("UpdateContinuousBackups", TableName=table, PointInTimeRecoverySpecification=disabled)
+    assert got == server.call("DescribeContinuousBackups", TableName=table) == {"ContinuousBackupsDescription": {
+        "ContinuousBackupsStatus": "ENABLED", "PointInTimeRecoveryDescription": {"PointInTimeRecoveryStatus": "DISABLED"}}}
+    assert server.error("UpdateContinuousBackups", TableName="no-such-table", PointInTimeRecoverySpecification=disabled) == (
+        "TableNotFoundException", "Table not found: no-such-table")
+    assert server.error("UpdateContinuousBackups", TableName=table)[0] == VALIDATION
+
+
+# ---- Resource policies ----
+
+def put(server, table, policy=POLICY, **more):
+    text = policy if isinstance(policy, str) else json.dumps(policy)
+    return server.call("PutResourcePolicy", ResourceArn=arn(table), Policy=text, **more)["RevisionId"]
+
+
+def get(server, table):
+    got = server.call("GetResourcePolicy", ResourceArn=arn(table))
+    return got["Policy"], got["RevisionId"]
+
+
+def test_a_policy_is_kept_and_given_back(server, table):
+    assert server.error("GetResourcePolicy", ResourceArn=arn(table)) == (
+        "PolicyNotFoundException", f"Resource-based policy not found for the provided ResourceArn: {arn(table)}")
+    text = json.dumps(POLICY, indent=3)
+    first = put(server, table, text)
+    assert get(server, table) == (text, first)
+    assert put(server, table, text) == first  # the same again is no new revision
+    second = put(server, table)
+    assert second != first and get(server, table) == (json.dumps(POLICY), second)
+    assert server.call("DeleteResourcePolicy", ResourceArn=arn(table)) == {"RevisionId": second}
+    assert server.call("DeleteResourcePolicy", ResourceArn=arn(table)) == {}
+    assert server.error("GetResourcePolicy", ResourceArn=arn(table))[0] == "PolicyNotFoundException"
+    assert put(server, table) not in (first, second)
+
+
+def test_expected_revisions(server, table):
+    def refused(operation, **members):
+        assert server.error(operation, ResourceArn=arn(table), **members)[0] == "PolicyNotFoundException"
+
+    refused("PutResourcePolicy", Policy=json.dumps(POLICY), ExpectedRevisionId="1")
+    refused("DeleteResourcePolicy", ExpectedRevisionId="1")
+    first = put(server, table, ExpectedRevisionId="NO_POLICY")
+    refused("PutResourcePolicy", Policy=json.dumps(POLICY, indent=1), ExpectedRevisionId="NO_POLICY")
+    refused("PutResourcePolicy", Policy=json.dumps(POLICY, indent=1), ExpectedRevisionId=first + "0")
+    refused("DeleteResourcePolicy", ExpectedRevisionId="1")
+    second = put(server, table, json.dumps(POLICY, indent=1), ExpectedRevisionId=first)
+    assert server.call("DeleteResourcePolicy", ResourceArn=arn(table), ExpectedRevisionId=second) == {"RevisionId": second}
+    refused("DeleteResourcePolicy", ExpectedRevisionId=second)
+
+
+@pytest.mark.parametrize("policy,fault", [
+    ("", "it is not a JSON object"),
+    ("[]", "it is not a JSON object"),
+    ("{", "it is not valid JSON"),
+    ('{"Statement": []} x', "it is not valid JSON"),
+    ("{}", "it has no Statement"),
+    ('{"Version": "2020-01-01", "Statement": []}', "Version is neither 2012-10-17 nor 2008-10-17"),
+    ('{"Statement": []}', "a Statement needs Effect (Allow or Deny), Principal and Action"),
+    ('{"Statement": [1]}', "a Statement needs Effect (Allow or Deny), Principal and Action"),
+    ('{"Statement": {"Effect": "Maybe", "Principal": "*", "Action": "*"}}', "a Statement needs Effect (Allow or Deny), Principal and Action"),
+    ('{"Statement": {"Effect": "Allow", "Action": "*"}}', "a Statement needs Effect (Allow or Deny), Principal and Action")])
+def test_what_is_no_policy(server, table, policy, fault):
+    expected = (VALIDATION, "Invalid resource-based policy: " + fault)
+    assert server.error("PutResourcePolicy", ResourceArn=arn(table), Policy=policy) == expected
+    assert server.error("CreateTable", definition(new_name(), ResourcePolicy=policy)) == expected
+
+
+def test_a_policy_of_twenty_kilobytes(server, table):
+    text = json.dumps(POLICY)
+    most = text + " " * (20480 - len(text))
+    assert get(server, table)[0] == most if put(server, table, most) else False
+    error, message = server.error("PutResourcePolicy", ResourceArn=arn(table), Policy=most + " ")
+    assert error == VALIDATION and "20481 bytes, the maximum is 20480" in message
+
+
+def test_resources_that_have_no_policy(server):
+    text = json.dumps(POLICY)
+    for operation, more in (("PutResourcePolicy", {"Policy": text}), ("GetResourcePolicy", {}), ("DeleteResourcePolicy", {})):
+        assert server.error(operation, ResourceArn=arn("no-such-table"), **more)[0] == "ResourceNotFoundException"
+        assert server.error(operation, ResourceArn="table", **more)[0] == VALIDATION
+        assert server.error(operation, **more)[0] == VALIDATION
+    assert server.error("PutResourcePolicy", ResourceArn=arn("abc"))[0] == VALIDATION
+
+
+def test_a_table_is_made_with_a_policy_that_survives(tmp_path):
+    options = ("--data", str(tmp_path / "data"))
+    server = Server(*options)
+    try:
+        server.call("CreateTable", definition("kept", ResourcePolicy=json.dumps(POLICY), SSESpecification={"Enabled": True},
+                                              WarmThroughput={"ReadUnitsPerSecond": 13000}))
+        server.wait_active("kept")
+        before = get(server, "kept")
+        assert before[0] == json.dumps(POLICY)
+        logged(server, "the resource policy of table kept is kept, but without --credentials")
+    finally:
+        server.stop()
+    server = Server(*options)
+    try:
+        assert get(server, "kept") == before
+        table = describe(server, "kept")
+        assert table["WarmThroughput"]["ReadUnitsPerSecond"] == 13000 and table["SSEDescription"]["Status"] == "ENABLED"
+        assert server.call("DeleteResourcePolicy", ResourceArn=arn("kept"), ExpectedRevisionId=before[1]) == {"RevisionId": before[1]}
+    finally:
+        server.stop()
+
+
+def test_with_credentials_the_log_says_so_too(tmp_path):
+    keys = tmp_path / "keys"
+    keys.write_text(f"{CREDENTIALS.access_key} {CREDENTIALS.secret_key}\n")
+    keys.chmod(0o600)
+    server = Server("--in-memory", "--credentials", str(keys))
+    try:
+        server.call("CreateTable", definition("one"))
+        server.wait_active("one")
+        put(server, "one", ConfirmRemoveSelfResourceAccess=True)
+        logged(server, "requests are not authorised yet")
+    finally:
+        server.stop()
+
+
+def test_boto3_has_some_of_it(boto, table):
+    assert boto.update_continuous_backups  # Debian's boto3 is older than resource policies and warm throughput
+    got = boto.update_continuous_backups(TableName=table, PointInTimeRecoverySpecification={"PointInTimeRecoveryEnabled": False})
+    assert got["ContinuousBackupsDescription"]["ContinuousBackupsStatus"] == "ENABLED"
