@@ -1,6 +1,7 @@
 """Throttling: provisioned tables by what they are provisioned with, on-demand tables by their maximums."""
 
 import http.client
+import json
 import re
 import threading
 
@@ -116,6 +117,19 @@ def test_more_throughput_helps_at_once(server, small):
     server.wait_active(small)
     for _ in range(3):
         exhaust_writes(server, small)
+
+
+# ---- PartiQL ----
+
+def test_statements_are_throttled_too(server, small):
+    exhaust_writes(server, small)
+    answer = server.signed("ExecuteStatement", {"Statement": f"INSERT INTO \"{small}\" VALUE {{'pk': 'a'}}"})
+    assert answer.error == (EXCEEDED, EXCEEDED_TEXT)
+    assert answer.json["ThrottlingReasons"] == [{"reason": "TableWriteProvisionedThroughputExceeded", "resource": arn(small)}]
+    got = server.call("BatchExecuteStatement", Statements=[{"Statement": f"UPDATE \"{small}\" SET v = 1 WHERE pk = 'huge'"}])
+    assert got["Responses"][0]["Error"] == {"Code": "ProvisionedThroughputExceeded", "Message": EXCEEDED_TEXT}
+    exhaust_reads(server, small)
+    assert server.error("ExecuteStatement", Statement=f'SELECT pk FROM "{small}"')[0] == EXCEEDED
 
 
 # ---- Partial answers ----
@@ -241,6 +255,85 @@ def test_throttle_all():
         assert answers[0].status == 200 and any(answer.status == 400 and answer.error[1] == "Rate exceeded" for answer in answers)
     finally:
         server.stop()
+
+
+# ---- The clock that a tester moves ----
+
+class Clock:
+    """A server whose clock the test moves, by the admin endpoint."""
+
+    def __init__(self):
+        self.server = Server("--in-memory", "--admin", "0", "--admin-testing")
+        self.port = int(re.search(r"http://127\.0\.0\.1:(\d+)/metrics", "".join(self.server.log)).group(1))
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.server.stop()
+
+    def put(self, **members):
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        connection.request("PUT", "/testing/clock", json.dumps(members))
+        answer = connection.getresponse()
+        assert answer.status == 200, answer.read()
+
+    def make(self, name, read, write):
+        self.server.call("CreateTable", definition(name, ProvisionedThroughput=provisioned(read, write)))
+        self.server.wait_active(name)
+
+    def update(self, name, **members):
+        answer = self.server.signed("UpdateTable", {"TableName": name, **members})
+        self.server.wait_active(name)
+        return answer
+
+
+def test_a_debt_is_paid_by_time():
+    with Clock() as clock:
+        clock.make("small", 1, 1)
+        exhaust_writes(clock.server, "small")  # 72 units of debt
+        assert clock.server.error("PutItem", TableName="small", Item=key("a"))[0] == EXCEEDED
+        clock.put(AdvanceSeconds=60)
+        assert clock.server.error("PutItem", TableName="small", Item=key("a"))[0] == EXCEEDED
+        clock.put(AdvanceSeconds=15)
+        clock.server.call("PutItem", TableName="small", Item=key("a"))
+        clock.put(AdvanceSeconds=86400)  # no more than 300 units are kept
+        exhaust_writes(clock.server, "small")
+        assert clock.server.error("PutItem", TableName="small", Item=key("a"))[0] == EXCEEDED
+
+
+def test_twenty_seven_decreases_in_a_day():
+    """Four at once, then one an hour, until the day (UTC) is over."""
+    with Clock() as clock:
+        clock.put(Now=2_000_000_000 // 86400 * 86400)
+        clock.make("big", 1000, 1)
+        read, done = 1000, 0
+        for hour in range(24):
+            for _ in range(6):
+                if clock.update("big", ProvisionedThroughput=provisioned(read - 1, 1)).status == 200:
+                    read, done = read - 1, done + 1
+            assert done == 4 + hour
+            clock.put(AdvanceSeconds=3600)
+        assert done == 27
+        for _ in range(4):  # another day
+            assert clock.update("big", ProvisionedThroughput=provisioned(read - 1, 1)).status == 200
+            read -= 1
+        assert clock.update("big", ProvisionedThroughput=provisioned(read - 1, 1)).error[0] == "LimitExceededException"
+
+
+def test_a_switch_to_on_demand_is_free_again_after_a_day():
+    with Clock() as clock:
+        clock.make("switched", 5, 5)
+        back = {"BillingMode": "PROVISIONED", "ProvisionedThroughput": provisioned(5, 5)}
+        for _ in range(4):
+            assert clock.update("switched", BillingMode="PAY_PER_REQUEST").status == 200
+            assert clock.update("switched", **back).status == 200
+            clock.put(AdvanceSeconds=3600)
+        assert clock.update("switched", BillingMode="PAY_PER_REQUEST").error[0] == "LimitExceededException"
+        clock.put(AdvanceSeconds=86400 - 4 * 3600)
+        assert clock.update("switched", BillingMode="PAY_PER_REQUEST").status == 200
+        assert clock.update("switched", **back).status == 200
+        assert clock.update("switched", BillingMode="PAY_PER_REQUEST").error[0] == "LimitExceededException"
 
 
 # ---- From a client's side ----
