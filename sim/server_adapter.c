@@ -53,6 +53,7 @@ static void start(struct env *env, const struct server_settings *settings,
     whole->options.cache_bytes = settings->cache_bytes;
     whole->options.checkpoint_bytes = settings->checkpoint_bytes;
     whole->options.on_demand_partitions = settings->on_demand_partitions;
+    whole->options.ttl_sweep_ns = settings->ttl_sweep_ns;
     *server = whole;
     enum status status = fiber_pool_open(env, SERVER_FIBERS_MAX, SERVER_STACK_BYTES);
     if (status == STATUS_OK)
@@ -94,6 +95,7 @@ static bool damage(struct sim_node *node, const char *data, struct prng *prng)
 
 const struct server_adapter trine_adapter = {.name = "trine",
                                              .batches = true,
+                                             .expires = true,
                                              .frees_all = true,
                                              .start = start,
                                              .damage = damage,

@@ -14,11 +14,13 @@ struct server_settings {
     uint64_t cache_bytes;      /* for pages; 0 = its default */
     uint64_t checkpoint_bytes; /* of log between two checkpoints; 0 = its default */
     uint32_t on_demand_partitions;
+    uint64_t ttl_sweep_ns; /* between two deletions of expired items */
 };
 
 struct server_adapter {
     const char *name;
     bool batches;   /* it knows BatchGetItem and BatchWriteItem */
+    bool expires;   /* it knows UpdateTimeToLive */
     bool frees_all; /* after on_stopped nothing of its memory is left */
 
     /* Start in `env`; on_started comes from the loop, or in the call: OK when the port is served;

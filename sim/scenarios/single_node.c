@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "sim/workload/expiring.h"
 #include "sim/workload/items.h"
 
 #define PORT           8000u
@@ -34,6 +35,8 @@ struct run {
     struct server_settings settings;
     struct scenario_result *result;
     struct items items;
+    struct expiring expiring;
+    bool expires; /* that client is there */
     void *server;
     bool serving;   /* the server has said that it serves */
     bool started;   /* set by on_started, for waiting */
@@ -354,6 +357,11 @@ static void quiet_part(struct run *run)
     items_begin(&run->items, ITEMS_STOP);
     if (!wait_for(run, &run->items.phase_done, "the last answers") || !read_everything(run))
         return;
+    if (run->expires) {
+        expiring_finish(&run->expiring);
+        if (!wait_for(run, &run->expiring.done, "expired items to go"))
+            return;
+    }
     stop_server(run);
     if (failed(run) || run->found_out)
         return;
@@ -379,6 +387,7 @@ static struct server_settings choose_settings(struct prng *prng)
 {
     struct server_settings settings = {.port = PORT, .data = "data"};
     settings.on_demand_partitions = 1 + (uint32_t)prng_below(prng, 4);
+    settings.ttl_sweep_ns = (1 + prng_below(prng, EXPIRING_INTERVAL_MAX)) * SECOND;
     if (prng_one_in(prng, 2))
         settings.cache_bytes = UINT64_C(2097152) << prng_below(prng, 3);
     if (!prng_one_in(prng, 4))
@@ -405,6 +414,9 @@ void single_node_run(const struct server_adapter *adapter, enum single_node_dama
     items.batches = adapter->batches;
     items.may_fail = damage == DAMAGE_FATAL;
     items_init(&run.items, sim, &run.heap, run.node, &items);
+    run.expires = adapter->expires && damage != DAMAGE_FATAL && prng_one_in(sim_prng(sim), 2);
+    if (run.expires)
+        expiring_init(&run.expiring, sim, &run.heap, run.node, PORT, &run.items.history);
     choose_adversary(&run);
     start_server(&run);
     sim_schedule(sim, &run.supervise, SECOND / 10);
@@ -416,6 +428,8 @@ void single_node_run(const struct server_adapter *adapter, enum single_node_dama
     result->operations = run.items.requests;
     result->undecided = run.items.history.undecided;
     scenario_finish(result, sim);
+    if (run.expires)
+        expiring_release(&run.expiring);
     items_release(&run.items);
     sim_free(sim);
     heap_drop(&run.heap);

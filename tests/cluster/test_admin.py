@@ -11,6 +11,7 @@ import struct
 import ssl
 import subprocess
 import threading
+import time
 import urllib.request
 
 import pytest
@@ -181,6 +182,15 @@ def test_conditions(start):
     with Moves(server, "condition_failures_total"), pytest.raises(Refused) as refused:
         server.call("PutItem", TableName="items", Item={"pk": {"S": "a"}}, ConditionExpression="attribute_exists(pk)")
     assert refused.value.type == "ConditionalCheckFailedException"
+
+
+def test_items_that_expire(start):
+    server = start("--in-memory", "--admin", "0", "--ttl-sweep-interval", "1")
+    server.create("items")
+    server.call("UpdateTimeToLive", TableName="items",
+                TimeToLiveSpecification={"Enabled": True, "AttributeName": "time"})
+    with Moves(server, "ttl_rows_total", "ttl_deleted_items_total"):
+        server.call("PutItem", TableName="items", Item={"pk": {"S": "a"}, "time": {"N": str(int(time.time()) - 60)}})
 
 
 def test_connections(start):

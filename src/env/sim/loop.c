@@ -4,7 +4,6 @@
 
 #include "env/sim/sim_private.h"
 
-#define WALL_BASE_NS  (UINT64_C(1767225600) * 1000000000u) /* 2026-01-01 */
 #define TURN_NS_MAX   20000u
 #define RARE_TURN     500u /* once in so many turns the loop is held up */
 #define RARE_TURN_MAX 2000000u
@@ -116,7 +115,7 @@ static uint64_t now_ns(struct env *env)
 static uint64_t wall_ns(struct env *env)
 {
     struct sim_node *node = node_on_loop(env);
-    return WALL_BASE_NS + node->sim->now_ns + node->wall_offset_ns;
+    return SIM_WALL_BASE_NS + node->sim->now_ns + node->wall_offset_ns;
 }
 
 static void random_bytes(struct env *env, void *to, size_t count)

@@ -109,6 +109,10 @@ struct sim *sim_create(const struct sim_options *options);
 /* Frees the world with all that lives in it. */
 void sim_free(struct sim *sim);
 
+/* The wall clock of a node when virtual time begins; it is up to two seconds ahead of that, as each
+ * start of the node finds it. */
+#define SIM_WALL_BASE_NS (UINT64_C(1767225600) * 1000000000u) /* 2026-01-01 */
+
 uint64_t sim_now_ns(const struct sim *sim);
 
 /* Folded over all that happened so far. */
