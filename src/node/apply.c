@@ -172,12 +172,35 @@ static void count_batch(struct replica *replica, const struct batch *batch)
         add(&counts->indexes[i].bytes, batch->indexes[i].bytes);
     }
     add(&counts->collections, batch->collections);
-    /* Rows of expiries are put and removed without a look whether they are there: the tree has
-     * counted them. */
-    if (batch->ttl)
-        add(&counts->ttl,
-            (int64_t)tree_row(replica->tree).items - (int64_t)replica->rows_before - batch->rows);
     replica->counts_saved = false;
+}
+
+/* Rows of expiries are put and removed without a look whether they are there; the tree has counted
+ * them.  A checkpoint in the middle of a batch has a part of it in the tree: so where the count
+ * began is in the blob before the batch is. */
+static enum status begin_ttl(struct replica *replica, const struct batch *batch)
+{
+    struct replica_counts *counts = &replica->counts;
+    if (counts->ttl_slot == 0) {
+        counts->ttl_slot = batch->last_slot;
+        counts->rows_before = tree_row(replica->tree).items;
+        counts->rows_since = 0;
+        replica->counts_saved = false;
+    }
+    return replica_save(replica);
+}
+
+/* After a start batches may end elsewhere: the one that was begun is over when its last slot is. */
+static void count_ttl(struct replica *replica, const struct batch *batch)
+{
+    struct replica_counts *counts = &replica->counts;
+    counts->rows_since += (uint64_t)batch->rows;
+    replica->counts_saved = false;
+    if (batch->last_slot < counts->ttl_slot)
+        return;
+    uint64_t rows = tree_row(replica->tree).items;
+    add(&counts->ttl, (int64_t)(rows - counts->rows_before - counts->rows_since));
+    counts->ttl_slot = counts->rows_before = counts->rows_since = 0;
 }
 
 /* The tree has everything up to `slot`: the overlay and the entries are no longer needed. */
@@ -211,13 +234,15 @@ static enum status apply_batch(struct context *ctx, struct replica *replica)
         replica->apply_failed_slot != 0 ? replica->apply_failed_slot : replica->commit_slot;
     arena_reset(&ctx->arena);
     TRY(gather(ctx, replica, slot_max, &batch));
-    if (replica->apply_failed_slot == 0)
-        replica->rows_before = tree_row(replica->tree).items;
     replica->apply_failed_slot = batch.last_slot;
+    if (UNLIKELY(batch.ttl || replica->counts.ttl_slot > 0))
+        TRY(begin_ttl(replica, &batch));
     if (UNLIKELY(batch.changes.capacity > 0))
         TRY(changes_apply(ctx, replica, &batch.changes, batch.last_slot));
     TRY(tree_apply(ctx, replica->tree, batch.mutations, batch.count, batch.last_slot));
     count_batch(replica, &batch);
+    if (UNLIKELY(replica->counts.ttl_slot > 0))
+        count_ttl(replica, &batch);
     replica->apply_failed_slot = 0;
     fiber_no_wait_begin(ctx);
     forget(replica, batch.last_slot);

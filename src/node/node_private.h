@@ -59,7 +59,11 @@ struct structural {
 struct replica_counts {
     struct collection_size indexes[LOCAL_INDEXES_MAX]; /* by collection - 1 */
     uint64_t collections;                              /* rows of KEY_COLLECTION_SIZE */
-    uint64_t ttl;                                      /* rows of KEY_COLLECTION_TTL */
+    uint64_t ttl;                                      /* rows of KEY_COLLECTION_TTL, but for: */
+    uint64_t
+        ttl_slot; /* those of the batch up to here, which the tree may have in part; 0 = none */
+    uint64_t rows_before; /* in the tree, all kinds, before that */
+    uint64_t rows_since;  /* that were added since, modulo 2^64, of other kinds, and applied */
 };
 
 enum replica_state {
@@ -88,7 +92,6 @@ struct replica {
     uint64_t hlc_saved;           /* what the blob in the forest says */
     struct ballot ballot_saved;
     uint64_t schema_version;      /* writes that know an older one are refused */
-    uint64_t rows_before;         /* in the tree, before the batch that is being applied */
     struct replica_counts counts; /* as of the applied slot */
     struct change_log changes;    /* the same */
     bool counts_saved;            /* the blob in the forest says the same of both */

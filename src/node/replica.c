@@ -6,7 +6,7 @@
 /* The blob, little-endian:
  *   u8 format: 2 | u64 table id | u64 HLC | ballot: u64 round, u64 added, u32 node
  *   | counts: for each collection of local indexes u64 rows, u64 bytes | u64 item collections
- *     | u64 rows that say when items expire
+ *     | u64 rows that say when items expire, u64 slot, u64 rows before, u64 rows since
  *   | change records: u64 trimmed slot, u8 marks, u8 streams, for each mark u64 consumer, u64 slot,
  *     for each stream u8 number, u64 first, u64 last slot,
  *     u64 and u16 the last one trimmed
@@ -21,7 +21,7 @@
 #define BLOB_COUNTS_AT        (BLOB_BALLOT_AT + BALLOT_BYTES)
 
 #define BALLOT_BYTES    20u
-#define COUNTS_BYTES    (LOCAL_INDEXES_MAX * 16u + 16u)
+#define COUNTS_BYTES    (LOCAL_INDEXES_MAX * 16u + 40u)
 #define BLOB_CHANGES_AT (BLOB_COUNTS_AT + COUNTS_BYTES)
 #define CHANGES_BYTES   (8u + 2u)
 #define MARK_BYTES      16u
@@ -48,7 +48,11 @@ static void put_counts(uint8_t *to, const struct replica_counts *counts)
         put_u64(to + i * 16 + 8, counts->indexes[i].bytes);
     }
     put_u64(to + LOCAL_INDEXES_MAX * 16, counts->collections);
-    put_u64(to + LOCAL_INDEXES_MAX * 16 + 8, counts->ttl);
+    to += LOCAL_INDEXES_MAX * 16 + 8;
+    put_u64(to, counts->ttl);
+    put_u64(to + 8, counts->ttl_slot);
+    put_u64(to + 16, counts->rows_before);
+    put_u64(to + 24, counts->rows_since);
 }
 
 static void read_counts(struct reader *r, struct replica_counts *counts)
@@ -59,6 +63,9 @@ static void read_counts(struct reader *r, struct replica_counts *counts)
     }
     counts->collections = read_u64(r);
     counts->ttl = read_u64(r);
+    counts->ttl_slot = read_u64(r);
+    counts->rows_before = read_u64(r);
+    counts->rows_since = read_u64(r);
 }
 
 static uint32_t mark_count(const struct changes_marks *marks)
