@@ -96,6 +96,7 @@ static bool damage(struct sim_node *node, const char *data, struct prng *prng)
 const struct server_adapter trine_adapter = {.name = "trine",
                                              .batches = true,
                                              .expires = true,
+                                             .streams = true,
                                              .frees_all = true,
                                              .start = start,
                                              .damage = damage,

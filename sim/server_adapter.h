@@ -21,6 +21,7 @@ struct server_adapter {
     const char *name;
     bool batches;   /* it knows BatchGetItem and BatchWriteItem */
     bool expires;   /* it knows UpdateTimeToLive */
+    bool streams;   /* its tables have streams */
     bool frees_all; /* after on_stopped nothing of its memory is left */
 
     /* Start in `env`; on_started comes from the loop, or in the call: OK when the port is served;

@@ -327,7 +327,10 @@ static bool wait_for(struct run *run, const bool *done, const char *what)
 static bool read_everything(struct run *run)
 {
     items_begin(&run->items, ITEMS_FINAL);
-    return wait_for(run, &run->items.phase_done, "the last reads");
+    if (!wait_for(run, &run->items.phase_done, "the last reads"))
+        return false;
+    items_begin(&run->items, ITEMS_FOLLOW);
+    return wait_for(run, &run->items.phase_done, "the streams");
 }
 
 static void stop_server(struct run *run)
@@ -412,6 +415,7 @@ void single_node_run(const struct server_adapter *adapter, enum single_node_dama
     run.adversary.run = adversary;
     struct items_options items = items_options_from_seed(sim_prng(sim), PORT);
     items.batches = adapter->batches;
+    items.streams = items.streams && adapter->streams;
     items.may_fail = damage == DAMAGE_FATAL;
     items_init(&run.items, sim, &run.heap, run.node, &items);
     run.expires = adapter->expires && damage != DAMAGE_FATAL && prng_one_in(sim_prng(sim), 2);

@@ -277,11 +277,12 @@ void http_client_post(struct http_client *client, const char *target, struct byt
     buffer_init(&out, client->heap, ANSWER_BYTES_MAX);
     bool chunked = prng_one_in(prng, 8), lower = prng_one_in(prng, 2);
     buffer_append_format(&out,
-                         "POST / HTTP/1.1\r\n%s: localhost:%u\r\n%s: DynamoDB_20120810.%s\r\n"
+                         "POST / HTTP/1.1\r\n%s: localhost:%u\r\n%s: %s%s\r\n"
                          "Content-Type: application/x-amz-json-1.0\r\n"
                          "X-Amz-Date: 20260101T000000Z\r\n" AUTHORIZATION,
                          lower ? "host" : "Host", client->port,
-                         lower ? "x-amz-target" : "X-Amz-Target", target);
+                         lower ? "x-amz-target" : "X-Amz-Target",
+                         strchr(target, '.') == NULL ? "DynamoDB_20120810." : "", target);
     if (chunked) {
         buffer_append_bytes(&out, BYTES("Transfer-Encoding: chunked\r\n\r\n"));
         append_chunks(&out, body, prng);

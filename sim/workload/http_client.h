@@ -43,7 +43,8 @@ void http_client_init(struct http_client *client, struct sim *sim, struct heap *
                       struct sim_node *node, uint16_t port, uint64_t timeout_ns,
                       void (*on_answer)(struct http_client *, const struct http_answer *));
 
-/* Send a request; on_answer comes once, later.  The client is not busy. */
+/* Send a request to an operation: "PutItem", or one of another service with that before it and a
+ * dot; on_answer comes once, later.  The client is not busy. */
 void http_client_post(struct http_client *client, const char *target, struct bytes body);
 
 /* Close the connection; a request that waits is forgotten without an answer. */

@@ -2,6 +2,7 @@
 
 #include "base/assert.h"
 #include "sim/workload/items_private.h"
+#include "sim/workload/items_stream.h"
 
 #define PATIENCE_NS UINT64_C(20000000) /* of a client that goes away in the midst of a request */
 
@@ -67,6 +68,8 @@ static void on_wake(struct sim_event *event)
     case ITEMS_FINAL:
         final_step(actor);
         break;
+    case ITEMS_FOLLOW:
+        break;
     }
 }
 
@@ -111,6 +114,7 @@ struct items_options items_options_from_seed(struct prng *prng, uint16_t port)
         .pad_bytes = 4u << prng_below(prng, 9),
         .mood_requests = 50 + (uint32_t)prng_below(prng, 300),
     };
+    options.streams = prng_one_in(prng, 2);
     if (prng_one_in(prng, 4)) { /* more than a small cache holds */
         options.sort_keys = 20 + (uint32_t)prng_below(prng, 40);
         options.pad_bytes = 1024u << prng_below(prng, 4);
@@ -149,6 +153,7 @@ void items_init(struct items *items, struct sim *sim, struct heap *heap, struct 
 
 void items_release(struct items *items)
 {
+    items_stream_end(items->stream);
     for (uint32_t i = 0; i < items->options.actors; i++) {
         struct items_actor *actor = &items->actors[i];
         sim_cancel(items->sim, &actor->wake);
@@ -164,6 +169,15 @@ void items_begin(struct items *items, enum items_phase phase)
 {
     items->phase = phase;
     items->phase_done = false;
+    items_stream_end(items->stream);
+    items->stream = NULL;
+    if (phase == ITEMS_FINAL)
+        items->final_ns = sim_now_ns(items->sim);
+    if (phase == ITEMS_FOLLOW) {
+        items->phase_done = !items->options.streams;
+        items->stream = items->options.streams ? items_stream_begin(items) : NULL;
+        return;
+    }
     items->final_next = items->final_done = 0;
     for (uint32_t i = 0; i < items->options.actors; i++) {
         struct items_actor *actor = &items->actors[i];

@@ -22,6 +22,7 @@ struct items_options {
     uint32_t actors;
     uint64_t think_ns;      /* between requests, on average */
     uint64_t timeout_ns;    /* of a request */
+    bool streams;           /* each table has one, which is followed in the end */
     bool batches;           /* BatchGetItem and BatchWriteItem too */
     uint32_t mood_requests; /* so many requests long the actors prefer one kind of write */
     bool may_fail;          /* an item that cannot be read in the end is no violation */
@@ -31,11 +32,13 @@ struct items_options {
 enum items_phase {
     ITEMS_SETUP, /* make the tables */
     ITEMS_RUN,
-    ITEMS_STOP,  /* finish what waits */
-    ITEMS_FINAL, /* read every item once, then all through each index */
+    ITEMS_STOP,   /* finish what waits */
+    ITEMS_FINAL,  /* read every item once, then all through each index */
+    ITEMS_FOLLOW, /* behind FINAL: read and judge the streams */
 };
 
 struct items_actor;
+struct items_stream;
 
 struct items {
     struct sim *sim;
@@ -44,12 +47,14 @@ struct items {
     struct items_options options;
     struct history history;
     enum items_phase phase;
-    bool phase_done;   /* of SETUP, STOP and FINAL */
+    bool phase_done;   /* of SETUP, STOP, FINAL and FOLLOW */
     uint64_t requests; /* answered */
     uint64_t lost;
     struct items_actor *actors;
-    uint32_t tables_ready; /* SETUP: seen ACTIVE */
-    uint32_t final_next;   /* FINAL: the next step to be done */
+    uint32_t tables_ready;       /* SETUP: seen ACTIVE */
+    struct items_stream *stream; /* FOLLOW */
+    uint64_t final_ns;           /* when FINAL began */
+    uint32_t final_next;         /* FINAL: the next step to be done */
     uint32_t final_done;
 };
 

@@ -4,6 +4,7 @@
 
 #include "base/assert.h"
 #include "sim/workload/items_private.h"
+#include "sim/workload/items_stream.h"
 #include "sim/workload/json.h"
 
 /* ---- Reading items out of answers ---- */
@@ -13,10 +14,8 @@ static struct bytes attribute(const struct json *item, const char *name, const c
     return json_text(json_member(item, name), type);
 }
 
-/* The state that `item` shows; one that nobody can have written is a violation. */
-static struct register_state state_of(struct items_actor *actor, const struct json *item)
+struct register_state items_state_of(struct items *items, const struct json *item)
 {
-    struct items *items = actor->items;
     struct register_state state = {0};
     if (item == NULL)
         return state;
@@ -32,11 +31,10 @@ static struct register_state state_of(struct items_actor *actor, const struct js
     return state;
 }
 
-static bool has_key(struct items_actor *actor, const struct json *item, uint32_t key)
+bool items_has_key(const struct items *items, const struct json *item, uint32_t key)
 {
     struct buffer text;
     struct arena arena;
-    const struct items *items = actor->items;
     buffer_init(&text, items->heap, BODY_BYTES_MAX);
     arena_init(&arena, items->heap, BODY_BYTES_MAX);
     buffer_append_u8(&text, '{');
@@ -58,6 +56,16 @@ static bool has_key(struct items_actor *actor, const struct json *item, uint32_t
     arena_release(&arena);
     buffer_release(&text);
     return same;
+}
+
+static struct register_state state_of(struct items_actor *actor, const struct json *item)
+{
+    return items_state_of(actor->items, item);
+}
+
+static bool has_key(struct items_actor *actor, const struct json *item, uint32_t key)
+{
+    return items_has_key(actor->items, item, key);
 }
 
 /* ---- Answers ---- */

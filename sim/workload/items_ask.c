@@ -116,6 +116,9 @@ void ask_create_table(struct items_actor *actor)
                                          "\"WriteCapacityUnits\":2000}"));
     else
         buffer_append_bytes(&body, BYTES(",\"BillingMode\":\"PAY_PER_REQUEST\""));
+    if (actor->items->options.streams)
+        buffer_append_bytes(&body, BYTES(",\"StreamSpecification\":{\"StreamEnabled\":true,"
+                                         "\"StreamViewType\":\"NEW_AND_OLD_IMAGES\"}"));
     actor->kind = REQUEST_CREATE_TABLE;
     send(actor, "CreateTable", &body);
 }

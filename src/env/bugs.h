@@ -18,7 +18,9 @@
     X(REUSE_PAGE_EARLY, "reuse-page-early",                                                        \
       "a freed page is reused while a checkpoint refers to it")                                    \
     X(REPLAY_PAST_TORN, "replay-past-torn",                                                        \
-      "recovery skips a torn log record and goes on behind it")
+      "recovery skips a torn log record and goes on behind it")                                    \
+    X(CHANGES_BEHIND, "changes-behind",                                                            \
+      "records of changes come into their tree behind the items, in a step of their own")
 
 enum bug_index {
 #define BUG_ENUM(name, option, text) BUG_INDEX_##name,

@@ -4,7 +4,10 @@
  * them at a time.
  */
 #include "base/assert.h"
+#include "env/bugs.h"
 #include "node/node_private.h"
+
+#define BUG_BEHIND_NS UINT64_C(2000000)
 
 /* A run of committed entries, as one batch for the tree. */
 struct batch {
@@ -237,6 +240,13 @@ static enum status apply_batch(struct context *ctx, struct replica *replica)
     replica->apply_failed_slot = batch.last_slot;
     if (UNLIKELY(batch.ttl || replica->counts.ttl_slot > 0))
         TRY(begin_ttl(replica, &batch));
+    if (BUG(ctx->env, BUG_CHANGES_BEHIND)) {
+        TRY(tree_apply(ctx, replica->tree, batch.mutations, batch.count, batch.last_slot));
+        count_batch(replica, &batch);
+        batch.item_bytes = 0;
+        batch.counted = false;
+        TRY(context_sleep(ctx, BUG_BEHIND_NS));
+    }
     if (UNLIKELY(batch.changes.capacity > 0))
         TRY(changes_apply(ctx, replica, &batch.changes, batch.last_slot));
     TRY(tree_apply(ctx, replica->tree, batch.mutations, batch.count, batch.last_slot));
