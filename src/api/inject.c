@@ -307,6 +307,19 @@ static struct bytes usual_message(enum error_code code)
     }
 }
 
+/* A throttle of a table that the rule names comes with a reason, as the service's do. */
+static void add_reason(struct api_call *call, struct bytes table)
+{
+    struct error *error = &call->error;
+    bool provisioned = error->code == ERROR_THROUGHPUT_EXCEEDED;
+    if (table.at == NULL || table.count == 0 || (!provisioned && error->code != ERROR_THROTTLING))
+        return;
+    error->throttle_reason =
+        router_throttle_reason(call->operation->reads ? ADMISSION_READ : ADMISSION_WRITE,
+                               provisioned ? THROTTLE_PROVISIONED : THROTTLE_KEY_RANGE);
+    error->throttled = table;
+}
+
 enum status call_inject(struct api_call *call)
 {
     struct inject_rule met = {0};
@@ -320,6 +333,7 @@ enum status call_inject(struct api_call *call)
         rule->injected++;
         met = *rule;
         met.message = arena_copy(call_arena(call), rule->message);
+        met.table = arena_copy(call_arena(call), rule->table);
     }
     if (met.id == 0)
         return STATUS_OK;
@@ -331,5 +345,6 @@ enum status call_inject(struct api_call *call)
         .code = met.error,
         .message = met.message.count > 0 ? met.message : usual_message(met.error),
     };
+    add_reason(call, met.table);
     return STATUS_INVALID;
 }

@@ -42,6 +42,7 @@ class Refused(Exception):
     def __init__(self, status, body):
         super().__init__(f"{status} {body}")
         self.status = status
+        self.body = body
         self.type = body.get("__type", "").rpartition("#")[2]
         self.message = body.get("message", body.get("Message"))
 

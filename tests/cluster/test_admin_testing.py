@@ -324,6 +324,21 @@ def test_any_error_of_the_service(server, name, status):
     assert server.get("tab", "a") is None
 
 
+def test_throttles_come_with_a_reason(server):
+    server.create("tab")
+    for error, member, operation, reason in (
+            ("ProvisionedThroughputExceededException", "ThrottlingReasons", "Scan", "TableReadProvisionedThroughputExceeded"),
+            ("ThrottlingException", "throttlingReasons", "DeleteItem", "TableWriteKeyRangeThroughputExceeded")):
+        done(server, "POST", "errors", {"Table": "tab", "Error": error})
+        with pytest.raises(Refused) as refused:
+            server.call(operation, TableName="tab", **({"Key": {"pk": {"S": "a"}}} if operation == "DeleteItem" else {}))
+        assert refused.value.body[member] == [{"reason": reason, "resource": "arn:aws:dynamodb:us-east-1:000000000000:table/tab"}]
+    done(server, "POST", "errors", {"Error": "ThrottlingException"})  # of no table: without
+    with pytest.raises(Refused) as refused:
+        server.get("tab", "a")
+    assert refused.value.type == "ThrottlingException" and "throttlingReasons" not in refused.value.body
+
+
 def test_keys_in_every_kind_of_request(server):
     server.create("tab", "pk:S sk:N")
     server.create("other", "pk:S sk:N")
