@@ -119,8 +119,11 @@ static enum status add_line(struct puts *puts, uint64_t number, struct bytes lin
     struct bytes copy = arena_copy(&puts->seed->ctx->arena, bytes_of(item.at, item.bytes));
     if (copy.at == NULL)
         return line_fault(puts, number, STATUS_NO_MEMORY, BYTES("out of memory"));
-    puts->requests[puts->count] = (struct write_request){
-        .kind = WRITE_PUT, .table = puts->table, .item = {.at = copy.at, .bytes = item.bytes}};
+    puts->requests[puts->count] =
+        (struct write_request){.kind = WRITE_PUT,
+                               .table = puts->table,
+                               .own = true,
+                               .item = {.at = copy.at, .bytes = item.bytes}};
     puts->lines[puts->count++] = number;
     puts->bytes += copy.count;
     return puts->count == BATCH_WRITE_MAX || puts->bytes >= BATCH_BYTES_MAX ? flush(puts)

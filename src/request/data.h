@@ -57,6 +57,7 @@ struct write_request {
     struct value item;             /* PUT: the whole item; UPDATE, DELETE: the key; a map */
     struct expr_program condition; /* empty: none */
     struct expr_program update;    /* UPDATE; may be empty */
+    bool own;                      /* the server's: not held to what its table may consume */
     enum return_values return_values;
     bool return_on_failure; /* ReturnValuesOnConditionCheckFailure = ALL_OLD: error.item */
 };
@@ -88,6 +89,7 @@ struct range_request {
     uint32_t limit;         /* items to evaluate; 0 = no limit */
     uint64_t bytes_max;     /* of items evaluated; 0 = PAGE_BYTES_MAX */
     bool backward;          /* QUERY: ScanIndexForward = false */
+    bool own;               /* as in a write_request */
     bool consistent;
     uint32_t segment, segment_count; /* SCAN; count 0 = not parallel */
 };

@@ -128,7 +128,8 @@ static void spend(struct batch_part *part)
         struct bytes name = batch->requests[index].table;
         const struct table *table = catalog_find(&batch->router->catalog, name);
         enum status status = STATUS_OK;
-        if (table != NULL) /* else the replica knows that it is gone */
+        bool own = batch->requests[index].own;
+        if (table != NULL && !own) /* else the replica knows that it is gone */
             status = router_spend(batch->router, name, table, ADMISSION_WRITE, UNITS_WRITE_LEAST,
                                   &batch->budgets[index], &batch->throttle);
         if (status == STATUS_OK)
@@ -226,7 +227,8 @@ static enum status divide(struct context *ctx, struct batch *batch, uint32_t cou
             batch->indexed[i] = table;
         }
         struct replica_target target = router_target(table, key_bytes(&key));
-        router_rates(batch->router, table, target.rates);
+        if (LIKELY(!batch->requests[i].own))
+            router_rates(batch->router, table, target.rates);
         uint32_t p = 0;
         while (p < batch->part_count && batch->parts[p].target.group_id != target.group_id)
             p++;

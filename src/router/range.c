@@ -179,7 +179,8 @@ static enum status walk_partitions(struct context *ctx, struct router *router,
         if (!clip(partition, range, &part))
             continue;
         struct replica_target target = router_partition_target(table, partition);
-        router_rates(router, table, target.rates);
+        if (LIKELY(!request->own))
+            router_rates(router, table, target.rates);
         call.low = part.low;
         call.high = part.high;
         enum status status =
@@ -243,9 +244,10 @@ enum status router_range(struct context *ctx, struct router *router,
     TRY(request_range(ctx, table, index, request, &range, error));
     TRY(start_after(ctx, table, index, request, &range, error));
 
-    uint64_t budget;
+    uint64_t budget = 0;
     uint32_t least = units_read_least(request->consistent);
-    TRY(router_spend(router, request->table, table, ADMISSION_READ, least, &budget, error));
+    if (LIKELY(!request->own))
+        TRY(router_spend(router, request->table, table, ADMISSION_READ, least, &budget, error));
 
     table_hold(table); /* the walk waits */
     struct replica_range_result gathered = {0};

@@ -148,11 +148,13 @@ enum status router_write(struct context *ctx, struct router *router,
         struct key key;
         TRY(router_table(router, request->table, &table, error));
         TRY(check_write(table, request, &ctx->arena, &key, error));
-        uint64_t budget;
-        TRY(router_spend(router, request->table, table, ADMISSION_WRITE, UNITS_WRITE_LEAST, &budget,
-                         error));
+        uint64_t budget = 0;
         struct replica_target target = router_target(table, key_bytes(&key));
-        router_rates(router, table, target.rates);
+        if (LIKELY(!request->own)) {
+            TRY(router_spend(router, request->table, table, ADMISSION_WRITE, UNITS_WRITE_LEAST,
+                             &budget, error));
+            router_rates(router, table, target.rates);
+        }
         struct replica_write write = {
             .key = key_bytes(&key), .key_attributes = request->item, .request = request};
         bool derived = router_has_derived(table);

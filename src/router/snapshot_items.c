@@ -23,8 +23,11 @@ static enum status walk(struct context *ctx, struct router *router, const struct
     buffer_init(&kept, ctx->env->heap, KEY_BYTES_MAX * 2 + 4096);
     enum status status;
     do {
-        struct range_request request = {
-            .kind = RANGE_SCAN, .table = table->name, .start_key = start, .consistent = true};
+        struct range_request request = {.kind = RANGE_SCAN,
+                                        .table = table->name,
+                                        .start_key = start,
+                                        .consistent = true,
+                                        .own = true};
         struct range_result result = {0};
         arena_reset(&ctx->arena);
         status = router_range(ctx, router, &request, sink, &result, error);

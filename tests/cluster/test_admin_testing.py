@@ -176,6 +176,24 @@ def items(server, table):
     return {json.dumps(item, sort_keys=True) for item in found["Items"]}
 
 
+def test_tables_of_little_throughput(server):
+    """A snapshot and its restore are not held to what their tables may consume, and consume nothing of it."""
+    server.call("CreateTable", TableName="tab", ProvisionedThroughput={"ReadCapacityUnits": 1, "WriteCapacityUnits": 1},
+                AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}],
+                KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}])
+    eventually(lambda: server.call("DescribeTable", TableName="tab")["Table"]["TableStatus"] == "ACTIVE", "ACTIVE")
+    for n in range(20):
+        server.put("tab", f"k{n}", v="x")
+    done(server, "PUT", "snapshots/s")
+    for n in range(20):
+        server.put("tab", f"k{n}", v="x" * 900)
+    for _ in range(50):
+        assert done(server, "POST", "snapshots/s/restore")["Items"] == 20
+        done(server, "PUT", "snapshots/t")
+    assert len(server.scan("tab")) == 20
+    server.put("tab", "more", v="x")
+
+
 def test_restore_of_empty_and_into_empty_tables(server):
     server.create("tab")
     done(server, "PUT", "snapshots/empty")

@@ -76,6 +76,15 @@ def test_tables_and_items_are_there_when_it_is_ready(start, seed, where):
     server.stop()
 
 
+def test_tables_of_little_throughput_are_loaded_at_once(start, seed):
+    define(seed, "tab", BillingMode="PROVISIONED",
+           ProvisionedThroughput={"ReadCapacityUnits": 1, "WriteCapacityUnits": 1})
+    (seed / "tab.jsonl").write_text("".join(ITEM % (n, "x" * 900) for n in range(3000)))
+    server = start("--in-memory", "--seed", seed)
+    assert server.find("seed: tab has been loaded: 3000 items")
+    server.put("tab", "more", v="x")  # all that it may burst is there
+
+
 def test_second_start_leaves_tables_alone(start, seed):
     define(seed, "tab")
     (seed / "tab.jsonl").write_text(ITEM % ("a", "seed"))

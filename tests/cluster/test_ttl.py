@@ -241,6 +241,37 @@ def test_capacity_is_not_consumed_and_local_indexes_follow(server):
     assert by_ttl() == list(range(11, 20))
 
 
+def test_streams_say_who_deleted(server):
+    """Only the deletes are records, and of the service; what notes when items expire is none."""
+    import boto3
+    server.create("tab", StreamSpecification={"StreamEnabled": True, "StreamViewType": "NEW_AND_OLD_IMAGES"})
+    arn = server.call("DescribeTable", TableName="tab")["Table"]["LatestStreamArn"]
+    for n in range(5):
+        put(server, f"before{n}", number(NOW - 5))
+    enable(server)
+    put(server, "after", number(NOW - 5))
+    put(server, "stays", number(NOW + 5))
+    server.call("DeleteItem", TableName="tab", Key={"pk": {"S": "stays"}})
+    assert expire(server) == 6
+    client = boto3.client("dynamodbstreams", endpoint_url=server.url, region_name="us-east-1", aws_access_key_id="any",
+                          aws_secret_access_key="any")
+
+    def records():
+        found = []
+        for shard in client.describe_stream(StreamArn=arn)["StreamDescription"]["Shards"]:
+            iterator = client.get_shard_iterator(StreamArn=arn, ShardId=shard["ShardId"],
+                                                 ShardIteratorType="TRIM_HORIZON")["ShardIterator"]
+            found += client.get_records(ShardIterator=iterator)["Records"]
+        return found
+    eventually(lambda: len(records()) == 7 + 1 + 6, lambda: len(records()))
+    removed = {r["dynamodb"]["Keys"]["pk"]["S"]: r for r in records() if r["eventName"] == "REMOVE"}
+    assert set(removed) == {"after", "stays"} | {f"before{n}" for n in range(5)}
+    assert "userIdentity" not in removed.pop("stays")
+    for record in removed.values():
+        assert record["userIdentity"] == {"Type": "Service", "PrincipalId": "dynamodb.amazonaws.com"}
+        assert record["dynamodb"]["OldImage"]["ttl"] == number(NOW - 5)
+
+
 def test_by_itself_at_the_interval(start):
     server = start("--in-memory", "--admin", "0", "--admin-testing", "--ttl-sweep-interval", "1")
     server.create("tab")
