@@ -417,6 +417,20 @@ void changes_size(const struct replica *replica, uint64_t *rows, uint64_t *bytes
     *bytes = row.bytes;
 }
 
+struct collection_size node_changes_size(const struct node *node)
+{
+    struct collection_size size = {0};
+    uint32_t position = 0;
+    const struct replica *replica;
+    while ((replica = hash_map_next(&node->replicas, &position)) != NULL) {
+        uint64_t rows, bytes;
+        changes_size(replica, &rows, &bytes);
+        size.count += rows;
+        size.bytes += bytes;
+    }
+    return size;
+}
+
 /* ---- Reading ---- */
 
 enum status changes_open(struct context *ctx, struct replica *replica, struct change_position from,

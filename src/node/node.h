@@ -72,6 +72,9 @@ struct node_stats {
 
 const struct node_stats *node_stats(const struct node *node);
 
+/* What the records of changes take, of all replicas. */
+struct collection_size node_changes_size(const struct node *node);
+
 /* Tokens (halves of capacity units) that are left now, by kind; negative: debts. */
 struct node_tokens {
     int64_t node[ADMISSION_KINDS];

@@ -177,6 +177,13 @@ static void write_node(const struct node *node, struct buffer *to)
             stats->expired);
     counter(to, "ttl_rows_total", "Rows looked at that say when items expire.",
             stats->expiries_seen);
+    counter(to, "change_records_kept_total", "Records of changes that were kept.",
+            stats->changes_kept);
+    counter(to, "change_records_trimmed_total", "Records of changes that were trimmed.",
+            stats->changes_trimmed);
+    struct collection_size changes = node_changes_size(node);
+    gauge(to, "change_record_rows", "Rows that records of changes take.", changes.count);
+    gauge(to, "change_record_bytes", "Bytes of those rows.", changes.bytes);
     counter(to, "unknown_outcomes_total", "Writes that ended without a known outcome.",
             stats->unknown_outcomes);
     one_histogram(to, "commit_seconds", "Time from a proposal to its commit.", &stats->commit_ns,

@@ -532,6 +532,20 @@ def test_uptime_and_version(start):
     MOVED.add("info")
 
 
+def test_change_records(start):
+    server = start("--in-memory", "--admin", "0", "--admin-testing")
+    server.create("items", StreamSpecification={"StreamEnabled": True, "StreamViewType": "KEYS_ONLY"})
+    with Moves(server, "change_records_kept_total", "change_record_rows", "change_record_bytes"):
+        for n in range(10):
+            server.put("items", f"k{n}")
+    with Moves(server, "change_records_trimmed_total"):
+        connection = http.client.HTTPConnection(server.admin_url.removeprefix("http://"), timeout=30)
+        connection.request("PUT", "/testing/clock", json.dumps({"AdvanceSeconds": 86400}))
+        assert connection.getresponse().status == 200
+        connection.close()
+    seen(server, "change_record_rows", lambda value: value == 0)
+
+
 def test_every_metric_is_moved_by_a_test(start, request):
     """Runs last, and can tell only when the whole file ran."""
     here = [item for item in request.session.items if item.path == request.path]
