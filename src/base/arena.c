@@ -19,15 +19,6 @@ void arena_init(struct arena *arena, struct heap *heap, size_t bytes_max)
     *arena = (struct arena){.heap = heap, .bytes_max = bytes_max};
 }
 
-static void run_cleanups(struct arena *arena)
-{
-    while (arena->cleanups != NULL) {
-        struct arena_cleanup *cleanup = arena->cleanups;
-        arena->cleanups = cleanup->next;
-        cleanup->run(cleanup->argument);
-    }
-}
-
 static bool is_drawn(size_t chunk_bytes)
 {
     return chunk_bytes > ARENA_FREE_BYTES;
@@ -54,7 +45,6 @@ static void forget_reserved(struct arena *arena)
 
 void arena_release(struct arena *arena)
 {
-    run_cleanups(arena);
     forget_reserved(arena);
     free_chunks(arena, NULL);
     arena->next = arena->end = NULL;
@@ -62,7 +52,6 @@ void arena_release(struct arena *arena)
 
 void arena_reset(struct arena *arena)
 {
-    run_cleanups(arena);
     forget_reserved(arena);
     struct arena_chunk *first = arena->chunks;
     while (first != NULL && first->next != NULL)
@@ -166,11 +155,4 @@ enum status arena_reserve(struct arena *arena, size_t bytes)
     }
     arena->reserved_bytes += bytes;
     return STATUS_OK;
-}
-
-void arena_on_release(struct arena *arena, struct arena_cleanup *cleanup, void (*run)(void *),
-                      void *argument)
-{
-    *cleanup = (struct arena_cleanup){.next = arena->cleanups, .run = run, .argument = argument};
-    arena->cleanups = cleanup;
 }

@@ -1,8 +1,7 @@
 /* arena.h - memory of one request: bump allocation with a hard cap, freed all at once.
  *
  * Chunks come from a heap and go back to it at arena_release.  Allocations are aligned to 8 unless
- * asked otherwise, never move, and live until arena_release or arena_reset.  Resources that outlive
- * their memory (a pin, a file) register a cleanup, which runs at release in reverse order.
+ * asked otherwise, never move, and live until arena_release or arena_reset.
  *
  * Chunks of more than ARENA_FREE_BYTES, and what is reserved, are drawn from a budget, when there
  * is one: so nearly all requests never look at it.
@@ -26,17 +25,10 @@
 
 struct arena_chunk;
 
-struct arena_cleanup {
-    struct arena_cleanup *next;
-    void (*run)(void *argument);
-    void *argument;
-};
-
 struct arena {
     struct heap *heap;
-    struct arena_chunk *chunks;     /* newest first */
-    struct arena_cleanup *cleanups; /* newest first */
-    uint8_t *next;                  /* the free part of the newest chunk */
+    struct arena_chunk *chunks; /* newest first */
+    uint8_t *next;              /* the free part of the newest chunk */
     uint8_t *end;
     size_t bytes_used; /* in chunks */
     size_t bytes_max;  /* the hard cap */
@@ -48,7 +40,7 @@ struct arena {
 /* An empty arena without a budget; takes no memory until the first allocation. */
 void arena_init(struct arena *arena, struct heap *heap, size_t bytes_max);
 
-/* Run the cleanups and give all memory back; the arena is as after arena_init. */
+/* Give all memory back; the arena is as after arena_init. */
 void arena_release(struct arena *arena);
 
 /* As arena_release, but keeps one chunk for the next use. */
@@ -74,10 +66,4 @@ MUST_USE struct bytes arena_format(struct arena *arena, const char *format, ...)
 /* Draw on the budget for memory that will be taken elsewhere, until the release.
  *   STATUS_NO_MEMORY  it does not fit */
 MUST_USE enum status arena_reserve(struct arena *arena, size_t bytes);
-
-/* Have run(argument) called at release.  `cleanup` is the caller's, and lives as long as the
- * arena's content. */
-void arena_on_release(struct arena *arena, struct arena_cleanup *cleanup, void (*run)(void *),
-                      void *argument);
-
 #endif

@@ -53,7 +53,7 @@ struct fiber_options {
 MUST_USE enum status fiber_pool_open(struct env *env, uint32_t fibers_max, size_t stack_bytes);
 
 /* Free the pool.  No fiber may be alive, but in a simulated crash, which drops them where they
- * wait: their cleanups do not run, and what they hold is freed with the heap, after this. */
+ * wait: what they hold is freed with the heap, after this. */
 void fiber_pool_close(struct env *env);
 
 struct fiber_pool_stats {
@@ -84,8 +84,8 @@ void wait_queue_init(struct wait_queue *queue);
  *   STATUS_OK  woken     STATUS_DEADLINE, STATUS_CANCELLED  no longer in the queue */
 MUST_USE enum status wait_queue_wait(struct context *ctx, struct wait_queue *queue);
 
-/* Wait until woken, whatever becomes of `ctx` meanwhile: for those whose memory others still use.
- * */
+/* Wait until woken, whatever becomes of `ctx` meanwhile: for those whose memory others
+ * still use. */
 void wait_queue_wait_out(struct context *ctx, struct wait_queue *queue);
 
 /* Wake the first waiter, or all; they run from the loop, after what runs now.  A waiter that was

@@ -226,31 +226,25 @@ static void uses_stacks_again(void)
 
 /* ---- Contexts ---- */
 
-static void count_release(void *argument)
-{
-    (*(uint32_t *)argument)++;
-}
-
 struct allocator {
     size_t bytes;
-    uint32_t released;
     bool got;
     struct env *env;
     struct allocator *inner;
+    struct budget *budget; /* that the inner one draws on */
 };
 
 static void allocate(struct context *ctx, void *argument)
 {
     struct allocator *allocator = argument;
     CHECK(ctx->env == allocator->env && ctx->principal.count == 0 && !ctx->cancelled);
-    struct arena_cleanup *cleanup = arena_alloc(&ctx->arena, sizeof(*cleanup));
-    CHECK(cleanup != NULL);
-    arena_on_release(&ctx->arena, cleanup, count_release, &allocator->released);
     allocator->got = arena_alloc(&ctx->arena, allocator->bytes) != NULL;
     ctx->principal = BYTES("someone");
     if (allocator->inner != NULL) {
-        CHECK(fiber_spawn(ctx->env, &no_deadline, allocate, allocator->inner) == STATUS_OK);
-        CHECK(allocator->inner->released == 1 && allocator->released == 0);
+        struct fiber_options drawing = no_deadline;
+        drawing.budget = allocator->budget;
+        CHECK(fiber_spawn(ctx->env, &drawing, allocate, allocator->inner) == STATUS_OK);
+        CHECK(allocator->inner->got && allocator->budget->used_bytes == 0); /* given back */
     }
 }
 
@@ -259,12 +253,14 @@ static void releases_the_arena_at_the_end(void)
     struct tiny_env tiny;
     open_pool(&tiny);
     struct allocator inner = {.bytes = 20000, .env = &tiny.env};
-    struct allocator small = {.bytes = 100, .env = &tiny.env, .inner = &inner};
+    struct budget budget;
+    budget_init(&budget, 1 << 20);
+    struct allocator small = {.bytes = 100, .env = &tiny.env, .inner = &inner, .budget = &budget};
     CHECK(fiber_spawn(&tiny.env, &no_deadline, allocate, &small) == STATUS_OK);
-    CHECK(small.got && small.released == 1 && inner.got);
+    CHECK(small.got && inner.got);
     struct allocator large = {.bytes = 70000, .env = &tiny.env};
     CHECK(fiber_spawn(&tiny.env, &no_deadline, allocate, &large) == STATUS_OK);
-    CHECK(!large.got && large.released == 1); /* over the cap */
+    CHECK(!large.got); /* over the cap */
     /* What a larger cap left is not held against a smaller one. */
     struct fiber_options tight = {.arena_bytes_max = 1000, .deadline_ns = UINT64_MAX};
     struct allocator little = {.bytes = 500, .env = &tiny.env};
