@@ -241,12 +241,6 @@ enum status tree_set_blob(struct tree *tree, struct bytes blob)
     return STATUS_OK;
 }
 
-void tree_set_log_start(struct tree *tree, uint64_t slot)
-{
-    tree->log_start = slot;
-    tree->row_dirty = true;
-}
-
 void tree_add_item_bytes(struct tree *tree, int64_t change)
 {
     uint64_t less = change < 0 ? (uint64_t)-change : 0;

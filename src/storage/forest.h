@@ -207,7 +207,6 @@ void tree_drop(struct tree *tree);
 /* Change what the row keeps; durable with the next checkpoint.
  *   STATUS_TOO_LARGE, STATUS_NO_MEMORY: nothing changed */
 MUST_USE enum status tree_set_blob(struct tree *tree, struct bytes blob);
-void tree_set_log_start(struct tree *tree, uint64_t slot);
 
 /* The sizes of the items in the tree, as the owner counts them, change by so much.  Called for a
  * batch right behind its tree_apply, without a wait: then every checkpoint has both or neither. */

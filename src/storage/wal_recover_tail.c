@@ -129,16 +129,11 @@ static enum status go_on_in_place(struct recovery *r)
     return STATUS_OK;
 }
 
-/* The tail and an empty batch, ready to be written to a new segment, which there is; its memory is
- * the gathering batch's. */
-static enum status write_tail(struct recovery *r)
+/* The bytes of the tail, when it is written `again`, and room for an empty batch, in the memory of
+ * the gathering batch. */
+static enum status gather_tail(struct recovery *r, bool again, size_t tail_bytes)
 {
     struct wal *wal = r->wal;
-    struct wal_write *write = &wal->write;
-    bool synced = !r->cut && wal->options.needed.value == r->end;
-    bool again = r->tail.records > 0 && !synced;
-    size_t tail_bytes = again ? (size_t)wal_padded(r->tail.length) : 0;
-    uint64_t start = r->tail.length > 0 && !synced ? r->tail.previous : r->end;
     const uint8_t *at;
 
     TRY(wal_batch_reserve(wal, wal->gathering, tail_bytes + WAL_BLOCK_BYTES));
@@ -150,7 +145,20 @@ static enum status write_tail(struct recovery *r)
             return STATUS_IO; /* it was intact when it was replayed */
         memcpy(wal->gathering->at, at, r->tail.length);
     }
-    TRY(recovery_close(r));
+    return recovery_close(r);
+}
+
+/* Write the tail and an empty batch to a new segment, which there is. */
+static enum status write_tail(struct recovery *r)
+{
+    struct wal *wal = r->wal;
+    struct wal_write *write = &wal->write;
+    bool synced = !r->cut && wal->options.needed.value == r->end;
+    bool again = r->tail.records > 0 && !synced;
+    size_t tail_bytes = again ? (size_t)wal_padded(r->tail.length) : 0;
+    uint64_t start = r->tail.length > 0 && !synced ? r->tail.previous : r->end;
+
+    TRY(gather_tail(r, again, tail_bytes));
 
     struct wal_segment *segment = wal_spare_take(wal);
     wal_segment_begin(wal, segment, start, &write->segment);
