@@ -215,8 +215,8 @@ enum status router_seed_begun(struct context *ctx, struct router *router, struct
 
 /* ---- Loading ---- */
 
-/* The catalog is read page by page on a fiber of its own, whose arena is emptied between two pages.
- * */
+/* The catalog is read page by page on a fiber of its own, whose arena is emptied between
+ * two pages. */
 struct loading {
     struct item_sink sink;
     struct router *router;
@@ -280,10 +280,8 @@ static enum status load_all(struct context *ctx, struct loading *load)
                                     .deadline_ns = ctx->deadline_ns};
     wait_queue_init(&load->end);
     TRY(fiber_spawn(ctx->env, &options, load_run, load));
-    while (!load->ended) {
-        if (wait_queue_wait(ctx, &load->end) != STATUS_OK)
-            context_yield(ctx);
-    }
+    while (!load->ended) /* at the deadline, if not before */
+        wait_queue_wait_out(ctx, &load->end);
     return load->status;
 }
 
