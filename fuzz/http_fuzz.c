@@ -1,8 +1,8 @@
 /* http_fuzz.c - the HTTP server fed with any bytes, cut anywhere.
  *
  * The first byte chooses how the rest is cut into reads, and whether allocations fail.  Checked:
- * the sanitizers; that as much is answered however the bytes are cut; that nothing is left behind.
- * */
+ * the sanitizers; that as much is answered however the bytes are cut; that nothing is
+ * left behind. */
 #include "env/fiber.h"
 #include "unit/wire/wire_env.h"
 #include "wire/http.h"

@@ -4,8 +4,8 @@
  *   tree_bench [items [value-bytes [cache-MiB [memory]]]]      default 1,000,000 200 512
  *
  * Works in the folder it is started in (removes tree_bench.tree), or in RAM with "memory".  Each
- * line: CPU time of the loop and wall time per item; checkpoints run as the forest asks for them.
- * */
+ * line: CPU time of the loop and wall time per item; checkpoints run as the forest asks
+ * for them. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -22,8 +22,8 @@ struct reconciler;
 MUST_USE enum status reconciler_open(struct env *env, struct router *router,
                                      uint64_t status_delay_ns, struct reconciler **reconciler);
 
-/* The catalog changed: look again.  Harmless at any time; `reconciler` may be NULL (none runs yet).
- * */
+/* The catalog changed: look again.  Harmless at any time; `reconciler` may be NULL (none
+ * runs yet). */
 void reconciler_poke(struct reconciler *reconciler);
 
 /* Stop, wait until all fibers have ended, and free it. */

@@ -149,8 +149,8 @@ MUST_USE enum status expr_update(const struct expr_program *program, struct valu
 void expr_updated(const struct expr_program *program, struct value item, struct value_writer *w);
 
 /* Does this update only take away, attributes or elements of sets?  Then it makes no new item:
- * "DELETE - Nothing happens; there is no attribute to delete" (Developer Guide, AttributeUpdates).
- * */
+ * "DELETE - Nothing happens; there is no attribute to delete" (Developer
+ * Guide, AttributeUpdates). */
 bool expr_update_only_deletes(const struct expr_program *program);
 
 /* ---- Legacy parameters ----

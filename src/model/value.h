@@ -133,10 +133,8 @@ uint32_t item_size(struct value item);
  * once. */
 struct value_writer {
     struct buffer *to;
-    size_t start; /* offset in `to` at which this value begins */
-    size_t
-        bytes_max; /* of a container; a longer one is as if the buffer were full, and is not sorted
-                    * */
+    size_t start;     /* offset in `to` at which this value begins */
+    size_t bytes_max; /* of a container; a longer one fails as a full buffer does, unsorted */
     uint32_t depth;
     enum status status;
     struct pause_meter meter; /* long copies and sorts pause; without a pause unless it is set */

@@ -275,8 +275,8 @@ void node_log_grew(struct node *node);
  *   STATUS_NO_SPACE  the last one found the disk full: there is nothing to wait for */
 enum status node_log_refused(struct node *node);
 
-/* The log has no space: ask for the two checkpoints after which it has old segments to use again.
- * */
+/* The log has no space: ask for the two checkpoints after which it has old segments to
+ * use again. */
 void node_log_is_full(struct node *node);
 
 /* Save what the forest keeps of the replicas; *covered is the position up to which everything in

@@ -91,8 +91,8 @@ void node_prefetch(struct replica_service *service, const struct replica_point *
 #define FILTER_WORK_MAX ((uint64_t)2 << 20)
 
 /* A walk over tree and overlay together, in key order.  It waits to get the tree's next pair, and
- * to let others have their turn; until it asks for the one after, a pair that it holds stays valid.
- * */
+ * to let others have their turn; until it asks for the one after, a pair that it holds
+ * stays valid. */
 struct walk {
     struct context *ctx;
     struct replica *replica;

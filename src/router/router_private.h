@@ -20,8 +20,7 @@ struct router {
      * row. */
     uint32_t tables_coming, partitions_coming;
     uint32_t changes_coming; /* the same of all flows that are about to write a row */
-    bool doubtful; /* a row's write has an unknown outcome: the cache may be behind the system table
-                   * */
+    bool doubtful;           /* a row's write has an unknown outcome: the cache may be behind */
 };
 
 /* ---- keys.c: keys against a table's schema, with the service's texts ---- */

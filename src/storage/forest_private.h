@@ -161,8 +161,8 @@ enum tree_found tree_find(struct forest *forest, struct tree_root root, struct b
                           enum tree_find_mode mode, enum frame_use use, struct tree_path *path,
                           struct page_ref *missing);
 
-/* One operation that reads: what it walks, and the page that it keeps pinned while it walks anew.
- * */
+/* One operation that reads: what it walks, and the page that it keeps pinned while it
+ * walks anew. */
 struct tree_reader {
     struct context *ctx;
     struct forest *forest;
@@ -297,8 +297,8 @@ MUST_USE enum status forest_write_super(struct context *ctx, struct forest *fore
 /* Settle what waits for superblocks and snapshots. */
 void forest_settle(struct forest *forest);
 
-/* In memory: what the trees are now counts as saved, and no page of it is changed under its name.
- * */
+/* In memory: what the trees are now counts as saved, and no page of it is changed under
+ * its name. */
 void forest_end_epoch(struct forest *forest);
 
 /* In memory an open snapshot may refer to this page, so that its frame must stay as it is. */

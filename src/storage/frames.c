@@ -265,8 +265,8 @@ struct frame *frames_take_empty(struct frames *frames)
 }
 
 /* A frame for a background reader: from its private set, once that is full.  Pages that are walked
- * over again and again stay, as with CLOCK; or a value of many pages would drive out its own leaf.
- * */
+ * over again and again stay, as with CLOCK; or a value of many pages would drive out its
+ * own leaf. */
 static struct frame *take_background(struct frames *frames)
 {
     if (frames->background_count < frames->background_max)

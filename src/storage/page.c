@@ -375,8 +375,8 @@ static unsigned find_head(const uint8_t *page, uint32_t head, unsigned low, unsi
     return base + (get_u32(slots + base * PAGE_SLOT_BYTES) < head ? 1 : 0);
 }
 
-/* Behind the slots from `base` on that have this head; they are few, or equal in all that matters.
- * */
+/* Behind the slots from `base` on that have this head; they are few, or equal in all
+ * that matters. */
 static unsigned find_head_end(const uint8_t *page, uint32_t head, unsigned base, unsigned high)
 {
     const uint8_t *slots = page_slot(page, 0);

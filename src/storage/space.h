@@ -79,8 +79,8 @@ MUST_USE enum status space_prepare_frees(struct space *space, uint64_t epoch, ui
 /* Page `number`, made in epoch `made`, is no longer used as of `epoch`, the current one. */
 void space_give(struct space *space, uint32_t number, uint64_t made, uint64_t epoch);
 
-/* For the seeded bug REUSE_PAGE_EARLY alone: the number is free now, whatever still refers to it.
- * */
+/* For the seeded bug REUSE_PAGE_EARLY alone: the number is free now, whatever still refers
+ * to it. */
 void space_give_at_once(struct space *space, uint32_t number);
 
 /* The epoch ended: what was made after `referred` and freed is free. */

@@ -63,8 +63,8 @@ struct recovery {
 /* Run the job whose fields are set in the background lane, and wait for it. */
 MUST_USE enum status recovery_run(struct recovery *r);
 
-/* Open a file to be read, and close it; the one that is open stays so until another is asked for.
- * */
+/* Open a file to be read, and close it; the one that is open stays so until another is
+ * asked for. */
 MUST_USE enum status recovery_open(struct recovery *r, const struct found *found);
 MUST_USE enum status recovery_close(struct recovery *r);
 

@@ -9,9 +9,11 @@
  *   READING    a request, or nothing, has come in part         -> SERVING WRITING LINGERING CLOSING
  *   SERVING    a request is in `handle`                        -> READING WRITING LINGERING CLOSING
  *   WRITING    the client takes an answer slowly               -> READING LINGERING CLOSING
- *   LINGERING  the last answer is out; what the client still sends is dropped, so that the answer
- * is not lost to a reset                             -> CLOSING CLOSING    the stream is being
- * closed, or a request runs that outlived it; then it is freed
+ *   LINGERING  the last answer is out; what still comes is dropped -> CLOSING
+ *   CLOSING    the stream is being closed, or a request outlived it; then it is freed
+ *
+ * A client that still sends when the connection closes would get a reset, which can overtake the
+ * answer: hence LINGERING.
  */
 #ifndef WIRE_HTTP_PRIVATE_H
 #define WIRE_HTTP_PRIVATE_H

@@ -29,9 +29,7 @@
 #include "base/status.h"
 #include "wire/http.h"
 
-#define SIGV4_SKEW_S                                                                               \
-    900u /* a request is valid for 15 minutes before and after its date
-                                     * */
+#define SIGV4_SKEW_S           900u /* a request is valid so long before and after its date */
 #define SIGV4_CACHE_ENTRIES    64u
 #define SIGV4_CREDENTIAL_MAX   256u   /* bytes of Credential=; a longer one names no known key */
 #define CREDENTIALS_MAX        10000u /* keys in one file */

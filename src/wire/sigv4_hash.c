@@ -120,8 +120,8 @@ static void write_end(struct writer *w, uint8_t hash[SHA256_DIGEST_LENGTH])
     SHA256_Final(hash, &w->hash);
 }
 
-/* Four bytes at a time: spread to lanes of two, split into nibbles, then made digits all at once.
- * */
+/* Four bytes at a time: spread to lanes of two, split into nibbles, then made digits all
+ * at once. */
 void sigv4_hex(const uint8_t hash[SHA256_DIGEST_LENGTH], uint8_t hex[SIGV4_HEX_BYTES])
 {
     for (size_t i = 0; i < SHA256_DIGEST_LENGTH; i += 4) {

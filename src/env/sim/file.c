@@ -1,5 +1,5 @@
-/* file.c - the file functions of env.h: their time, their faults, and what a crash in them leaves.
- * */
+/* file.c - the file functions of env.h: their time, their faults, and what a crash in
+ * them leaves. */
 #include <string.h>
 
 #include "base/checksum.h"

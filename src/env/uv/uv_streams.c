@@ -233,8 +233,8 @@ void env_uv_stream_close(struct env *env, struct env_stream *stream)
 
 /* ---- Listening ---- */
 
-/* Accept the connection that waits at the socket; later, when there is no memory or no place now.
- * */
+/* Accept the connection that waits at the socket; later, when there is no memory or no
+ * place now. */
 static void accept_one(struct listener_socket *socket)
 {
     struct env_listener *listener = socket->listener;

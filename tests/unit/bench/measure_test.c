@@ -1,5 +1,5 @@
-/* Percentiles and the schedule of the open loop, against plain computations; where an answer ends.
- * */
+/* Percentiles and the schedule of the open loop, against plain computations; where an
+ * answer ends. */
 #include "unit/cmocka_headers.h"
 
 #include <stdlib.h>

@@ -46,8 +46,8 @@ static void other_body(struct context *ctx, struct fixture *f)
     CHECK(f, put_number(ctx, f, OTHER, 1) == STATUS_OK);
 }
 
-/* Until nothing has been taken for a while, in which the log could have found old segments to use.
- * */
+/* Until nothing has been taken for a while, in which the log could have found old segments
+ * to use. */
 static void fill_body(struct context *ctx, struct fixture *f)
 {
     unsigned refused = 0;

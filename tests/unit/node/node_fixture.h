@@ -1,5 +1,5 @@
-/* node_fixture.h - a whole storage node on a simulated machine, and short ways to write and read.
- * */
+/* node_fixture.h - a whole storage node on a simulated machine, and short ways to write
+ * and read. */
 #ifndef TESTS_UNIT_NODE_NODE_FIXTURE_H
 #define TESTS_UNIT_NODE_NODE_FIXTURE_H
 

@@ -377,8 +377,8 @@ static void a_failed_log_ends_writes_and_not_reads(void **state)
     fixture_free(f);
 }
 
-/* The tree cannot grow, the log can: writes go on until the overlay is full.  Then a stop must end.
- * */
+/* The tree cannot grow, the log can: writes go on until the overlay is full.  Then a stop
+ * must end. */
 static void a_stop_ends_though_nothing_can_be_applied(void **state)
 {
     (void)state;
@@ -585,8 +585,8 @@ static enum status take_in_order(struct item_sink *sink, struct value item)
     return STATUS_OK;
 }
 
-/* A version for each key between "b" and "c", every second a deletion, that stays in the overlay.
- * */
+/* A version for each key between "b" and "c", every second a deletion, that stays in
+ * the overlay. */
 static struct version *insert_versions(struct context *ctx, struct replica *replica)
 {
     struct version *versions = calloc(LONG_VERSIONS, sizeof(*versions));

@@ -484,8 +484,8 @@ static void so_many_tables_change_at_once(void **state)
     fake_close(f);
 }
 
-/* A checked batch has its keys encoded; for another table of the same name they are encoded anew.
- * */
+/* A checked batch has its keys encoded; for another table of the same name they are
+ * encoded anew. */
 static void checked_body(struct context *ctx, struct fake *f)
 {
     struct error error;

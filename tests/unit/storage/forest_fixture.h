@@ -1,5 +1,5 @@
-/* forest_fixture.h - a simulated node whose forest the tests use, and a sorted array as its model.
- * */
+/* forest_fixture.h - a simulated node whose forest the tests use, and a sorted array as
+ * its model. */
 #ifndef TESTS_FOREST_FIXTURE_H
 #define TESTS_FOREST_FIXTURE_H
 
