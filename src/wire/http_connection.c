@@ -350,13 +350,21 @@ static size_t advance_one(struct http_connection *connection, struct bytes in, b
     return taken;
 }
 
-/* Give back the memory of what was served; keep the rest. */
+/* Give back the memory of what was served; keep the rest.  A client whose reads all end within a
+ * request would make it grow for ever: so the rest moves to the front when it is the smaller part,
+ * and each byte served pays for at most one that moves. */
 static void settle_gathered(struct http_connection *connection)
 {
-    if (connection->gathered_start == connection->gathered.count) {
-        buffer_release(&connection->gathered);
-        connection->gathered_start = 0;
-    }
+    struct buffer *gathered = &connection->gathered;
+    size_t rest = gathered->count - connection->gathered_start;
+    if (rest == 0)
+        buffer_release(gathered);
+    else if (rest <= connection->gathered_start)
+        memcpy(gathered->at, gathered->at + connection->gathered_start, rest);
+    else
+        return;
+    gathered->count = rest;
+    connection->gathered_start = 0;
 }
 
 /* Bytes of the request at the front that the parser has seen. */

@@ -22,6 +22,28 @@ static void bounds_requests_of_one_turn(void **state)
     close_all(&f);
 }
 
+/* Of a pipeline whose reads all end within a request only what is not served is kept. */
+static void keeps_no_more_of_a_pipeline_than_is_not_served(void **state)
+{
+    (void)state;
+    struct fixture f;
+    open_default(&f);
+    struct env_stream *c = wire_connect(&f.world);
+    const size_t one = strlen(SIMPLE), piece = 5 * one + 7;
+    char *text = malloc(700 * one);
+    for (size_t i = 0; i < 700; i++)
+        memcpy(text + i * one, SIMPLE, one);
+    for (uint32_t round = 0; round < 2000; round++) {
+        wire_push(c, text + round * piece % one, piece);
+        tiny_settle(&f.world.tiny);
+        assert_int_equal(f.served, (round + 1) * piece / one);
+        assert_true(f.budget.used_bytes < 16384);
+        wire_look_away(c);
+    }
+    free(text);
+    close_all(&f);
+}
+
 static void bounds_the_head(void **state)
 {
     (void)state;
@@ -381,6 +403,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(bounds_requests_of_one_turn),
+        cmocka_unit_test(keeps_no_more_of_a_pipeline_than_is_not_served),
         cmocka_unit_test(bounds_the_head),
         cmocka_unit_test(bounds_the_body),
         cmocka_unit_test(closes_slow_clients),
