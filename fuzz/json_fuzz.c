@@ -40,7 +40,7 @@ static void copy_value(struct json_scanner *s, struct json_writer *w)
         break;
     case JSON_NULL:
         json_null(s);
-        json_write_null(w);
+        json_write_raw(w, BYTES("null"));
         break;
     case JSON_END:
         json_skip(s);

@@ -19,8 +19,7 @@ static void verify(struct heap *heap, const struct credentials *credentials,
     enum status status = sigv4_verify(verifier, &arena, request, NOW_NS, NULL, &result);
     ASSERT(status == STATUS_OK || status == STATUS_DENIED);
     if (status == STATUS_DENIED)
-        ASSERT(result.failure != SIGV4_NONE && result.message.count > 0 &&
-               sigv4_failure_exception(result.failure).count > 0);
+        ASSERT(result.failure != SIGV4_NONE && result.message.count > 0);
     else if (credentials != NULL)
         ASSERT(credentials_find(credentials, result.access_key) != NULL);
     sigv4_verifier_close(verifier);

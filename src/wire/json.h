@@ -104,13 +104,12 @@ void json_write_string(struct json_writer *w, struct bytes text);
 void json_write_base64(struct json_writer *w, struct bytes content);
 /* No less than json_write_string and json_write_name append for `text`. */
 size_t json_string_bytes_max(struct bytes text);
-void json_write_raw(struct json_writer *w,
-                    struct bytes text); /* a number or other JSON, as it is */
+/* A number, null or other JSON, as it is. */
+void json_write_raw(struct json_writer *w, struct bytes text);
 void json_write_u64(struct json_writer *w, uint64_t value);
 /* "0.5", "1.0", "1.363729002358E9": as the service prints capacity and times; what is not finite
  * becomes 0. */
 void json_write_double(struct json_writer *w, double value);
 void json_write_bool(struct json_writer *w, bool value);
-void json_write_null(struct json_writer *w);
 
 #endif

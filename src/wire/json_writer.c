@@ -244,8 +244,3 @@ void json_write_bool(struct json_writer *w, bool value)
 {
     json_write_raw(w, value ? BYTES("true") : BYTES("false"));
 }
-
-void json_write_null(struct json_writer *w)
-{
-    json_write_raw(w, BYTES("null"));
-}

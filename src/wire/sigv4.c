@@ -28,17 +28,6 @@ struct sigv4_verifier {
     struct cache_entry *entries; /* NULL without credentials */
 };
 
-struct bytes sigv4_failure_exception(enum sigv4_failure failure)
-{
-    static const char *const exceptions[SIGV4_FAILURE_COUNT] = {
-#define SIGV4_FAILURE_TEXT(name, text) text,
-        SIGV4_FAILURE_MAP(SIGV4_FAILURE_TEXT)
-#undef SIGV4_FAILURE_TEXT
-    };
-    ASSERT(failure < SIGV4_FAILURE_COUNT);
-    return bytes_of_text(exceptions[failure]);
-}
-
 enum status sigv4_verifier_open(struct heap *heap, const struct credentials *credentials,
                                 uint64_t seed, struct sigv4_verifier **verifier_out)
 {
@@ -167,13 +156,14 @@ static enum status check_time(struct arena *arena, const struct sigv4_claim *cla
 /* "host" is one of the signed headers; the others are the client's choice. */
 static bool signs_host(struct bytes signed_headers)
 {
-    const uint8_t *at = signed_headers.count < 4
-                            ? NULL
-                            : memmem(signed_headers.at, signed_headers.count, "host", 4);
-    if (at == NULL)
-        return false;
-    const uint8_t *end = signed_headers.at + signed_headers.count;
-    return (at == signed_headers.at || at[-1] == ';') && (at + 4 == end || at[4] == ';');
+    for (struct bytes rest = signed_headers; rest.count > 0;) {
+        const uint8_t *end = memchr(rest.at, ';', rest.count);
+        struct bytes name = bytes_of(rest.at, end != NULL ? (size_t)(end - rest.at) : rest.count);
+        if (bytes_equal(name, BYTES("host")))
+            return true;
+        rest = bytes_after(rest, name.count + (end != NULL));
+    }
+    return false;
 }
 
 static enum status check_signature(struct sigv4_verifier *verifier, struct arena *arena,
@@ -203,8 +193,6 @@ static enum status check_signature(struct sigv4_verifier *verifier, struct arena
     uint8_t hex[SIGV4_HEX_BYTES];
     enum status status = sigv4_sign(arena, entry != NULL ? &entry->key : &fresh, request, body_hash,
                                     claim, expected);
-    if (status == STATUS_NO_MEMORY)
-        return status;
     if (status == STATUS_OK)
         sigv4_hex(expected, hex);
     bool right = status == STATUS_OK && claim->signature.count == sizeof(hex) &&
@@ -213,6 +201,8 @@ static enum status check_signature(struct sigv4_verifier *verifier, struct arena
         cache_put(verifier, set, claim->credential, &fresh);
     if (entry == NULL)
         OPENSSL_cleanse(&fresh, sizeof(fresh));
+    if (status == STATUS_NO_MEMORY)
+        return status;
     if (!right)
         return sigv4_deny(
             result, SIGV4_MISMATCH,

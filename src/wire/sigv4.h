@@ -61,27 +61,18 @@ uint32_t credentials_count(const struct credentials *credentials);
 
 /* ---- Verification ---- */
 
-#define SIGV4_FAILURE_MAP(X)                                                                       \
-    X(NONE, "")                                                                                    \
-    X(MISSING_TOKEN, "MissingAuthenticationTokenException")                                        \
-    X(INCOMPLETE, "IncompleteSignatureException")                                                  \
-    X(UNKNOWN_KEY, "UnrecognizedClientException")                                                  \
-    X(MISMATCH, "InvalidSignatureException")                                                       \
-    X(EXPIRED, "InvalidSignatureException")                                                        \
-    X(NOT_YET_CURRENT, "InvalidSignatureException")                                                \
-    X(SCOPE, "InvalidSignatureException")                                                          \
-    X(BOTH_FORMS, "InvalidSignatureException")
-
+/* Why a request is refused; SIGV4_MISMATCH and those after it are all InvalidSignatureException. */
 enum sigv4_failure {
-#define SIGV4_FAILURE_ENUM(name, text) SIGV4_##name,
-    SIGV4_FAILURE_MAP(SIGV4_FAILURE_ENUM)
-#undef SIGV4_FAILURE_ENUM
-        SIGV4_FAILURE_COUNT
+    SIGV4_NONE,
+    SIGV4_MISSING_TOKEN,
+    SIGV4_INCOMPLETE,
+    SIGV4_UNKNOWN_KEY,
+    SIGV4_MISMATCH,
+    SIGV4_EXPIRED,
+    SIGV4_NOT_YET_CURRENT,
+    SIGV4_SCOPE,
+    SIGV4_BOTH_FORMS,
 };
-
-/* The exception that the service names for `failure`; the prefix of all of them is
- * com.amazon.coral.service#, the HTTP status 400. */
-struct bytes sigv4_failure_exception(enum sigv4_failure failure);
 
 struct sigv4_result {
     enum sigv4_failure failure;

@@ -403,6 +403,8 @@ static const struct refusal bad_claims[] = {
      SIGV4_UNKNOWN_KEY, "The security token included in the request is invalid."},
     {REQUEST("AWS4-HMAC-SHA256 Credential=" SCOPE ", SignedHeaders=x-host;hosts, Signature=0"),
      SIGV4_MISMATCH, "'Host' or ':authority' must be a 'SignedHeader' in the AWS Authorization."},
+    {REQUEST("AWS4-HMAC-SHA256 Credential=" SCOPE ", SignedHeaders=a-host;host, Signature=0"),
+     SIGV4_MISMATCH, mismatch},
 };
 
 static void refuses_bad_forms(void **state)
@@ -462,19 +464,6 @@ static void bounds_the_skew(void **state)
                   "Signature expired: 20260101T000000Z is now earlier than 20260101T000001Z "
                   "(20260101T000501Z - 5 min.)");
     close_all(&f);
-}
-
-static void names_the_exceptions(void **state)
-{
-    (void)state;
-    assert_true(bytes_equal(sigv4_failure_exception(SIGV4_MISSING_TOKEN),
-                            BYTES("MissingAuthenticationTokenException")));
-    assert_true(bytes_equal(sigv4_failure_exception(SIGV4_INCOMPLETE),
-                            BYTES("IncompleteSignatureException")));
-    assert_true(bytes_equal(sigv4_failure_exception(SIGV4_UNKNOWN_KEY),
-                            BYTES("UnrecognizedClientException")));
-    assert_true(
-        bytes_equal(sigv4_failure_exception(SIGV4_EXPIRED), BYTES("InvalidSignatureException")));
 }
 
 static void bounds_the_query(void **state)
@@ -559,7 +548,6 @@ int main(void)
         cmocka_unit_test(refuses_bad_forms),
         cmocka_unit_test(refuses_bad_claims),
         cmocka_unit_test(bounds_the_skew),
-        cmocka_unit_test(names_the_exceptions),
         cmocka_unit_test(bounds_the_query),
         cmocka_unit_test(reads_the_file_of_keys),
     };
