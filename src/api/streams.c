@@ -107,7 +107,8 @@ static bool parse_sequence_number(struct bytes text, struct change_position *pos
     uint64_t number;
     if (text.count != SEQUENCE_BYTES || text.at[0] != '1' ||
         !parse_digits(bytes_of(text.at + 1, 20), &position->slot) ||
-        !parse_digits(bytes_of(text.at + 21, 5), &number) || number > UINT16_MAX)
+        !parse_digits(bytes_of(text.at + 21, 5), &number) || number > UINT16_MAX ||
+        position->slot == UINT64_MAX) /* there is one behind each */
         return false;
     position->number = (uint16_t)number;
     return true;

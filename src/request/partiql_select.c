@@ -259,6 +259,12 @@ static enum status check_overlap(struct planner *p, const struct branch *a, cons
                      "Overlapping conditions with range keys are not supported in where clause");
 }
 
+/* Longer ones are no keys, and are refused as such: it would take long to tell them apart. */
+static bool same_key(struct value a, struct value b)
+{
+    return a.bytes <= KEY_PARTITION_BYTES_MAX + 8 && value_equal(a, b);
+}
+
 static enum status find_distinct(struct planner *p)
 {
     if (p->value_count > VALUES_MAX)
@@ -267,7 +273,7 @@ static enum status find_distinct(struct planner *p)
         struct occurrence *v = &p->values[i];
         for (uint32_t j = 0; j < i; j++) {
             struct occurrence *before = &p->values[j];
-            if (!value_equal(before->value, v->value))
+            if (!same_key(before->value, v->value))
                 continue;
             v->again = true;
             if (before->branch == v->branch)
