@@ -279,11 +279,15 @@ static enum status add(struct update *u, const struct node *node, const struct p
     return STATUS_OK;
 }
 
-static enum status delete (struct update *u, const struct node *node, const struct place *place) {
-    struct value less = node_value(u, node); if (place->old.at == NULL) return STATUS_OK;
-    if (value_type(place->old) != value_type(less)) return refuse_type(u);
-    if (difference(u->w, false, place->old, less) ==
-        0) return STATUS_OK; /* there are no empty sets */
+static enum status take_away(struct update *u, const struct node *node, const struct place *place)
+{
+    struct value less = node_value(u, node);
+    if (place->old.at == NULL)
+        return STATUS_OK;
+    if (value_type(place->old) != value_type(less))
+        return refuse_type(u);
+    if (difference(u->w, false, place->old, less) == 0)
+        return STATUS_OK; /* there are no empty sets */
     write_place(u, place);
     value_write_begin(u->w, value_type(place->old));
     difference(u->w, true, place->old, less);
@@ -300,7 +304,7 @@ static enum status apply(struct update *u, const struct node *node, const struct
     case VERB_ADD:
         return add(u, node, place);
     case VERB_DELETE:
-        return delete (u, node, place);
+        return take_away(u, node, place);
     case VERB_REMOVE:
         return STATUS_OK;
     default:

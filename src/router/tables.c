@@ -307,11 +307,9 @@ static enum status check_decrease(struct context *ctx, const struct router *rout
     return error_format(
         error, &ctx->arena, ERROR_LIMIT_EXCEEDED,
         "Subscriber limit exceeded: Provisioned throughput decreases are limited within a given "
-        "UTC "
-        "day. After the first %u decreases, each subsequent decrease in the same UTC day can be "
-        "performed at most once every 3600 seconds. Number of decreases today: %u. Last decrease "
-        "at "
-        "%.*s. Next decrease can be made at %.*s",
+        "UTC day. After the first %u decreases, each subsequent decrease in the same UTC day can "
+        "be performed at most once every 3600 seconds. Number of decreases today: %u. Last "
+        "decrease at %.*s. Next decrease can be made at %.*s",
         router->options.decreases_at_once, table->decreases_today, BYTES_ARGS(last),
         BYTES_ARGS(next));
 }
@@ -434,33 +432,39 @@ enum status router_update_table(struct context *ctx, struct router *router,
     return STATUS_OK;
 }
 
-static enum status delete (struct context *ctx, struct router *router, struct bytes name,
-                           bool protected_too, struct error *error) {
+static enum status delete_table(struct context *ctx, struct router *router, struct bytes name,
+                                bool protected_too, struct error *error)
+{
     enum status status = STATUS_CONDITION_FAILED;
-    for (uint32_t i = 0; status == STATUS_CONDITION_FAILED && i < CHANGES_MAX; i++){
-        struct table * table; TRY(find_table(ctx, router, name, &table, error));
+    for (uint32_t i = 0; status == STATUS_CONDITION_FAILED && i < CHANGES_MAX; i++) {
+        struct table *table;
+        TRY(find_table(ctx, router, name, &table, error));
         TRY(check_settled(ctx, table, error));
-        if (table->deletion_protection && !protected_too) return error_set(
-            error, ERROR_VALIDATION,
-            "Resource cannot be deleted as it is currently protected against deletion. "
-            "Disable deletion protection first.");
-        TRY(check_changes(ctx, router, error)); struct table changed = *table;
-        changed.status = TABLE_DELETING; status = write_change(ctx, router, &changed, table, true);}
-if (status != STATUS_OK) return system_error(error, status, name, &ctx->arena);
-tables_changed(router);
-return STATUS_OK;
+        if (table->deletion_protection && !protected_too)
+            return error_set(error, ERROR_VALIDATION,
+                             "Resource cannot be deleted as it is currently protected against "
+                             "deletion. Disable deletion protection first.");
+        TRY(check_changes(ctx, router, error));
+        struct table changed = *table;
+        changed.status = TABLE_DELETING;
+        status = write_change(ctx, router, &changed, table, true);
+    }
+    if (status != STATUS_OK)
+        return system_error(error, status, name, &ctx->arena);
+    tables_changed(router);
+    return STATUS_OK;
 }
 
 enum status router_delete_table(struct context *ctx, struct router *router, struct bytes name,
                                 struct error *error)
 {
-    return delete (ctx, router, name, false, error);
+    return delete_table(ctx, router, name, false, error);
 }
 
 enum status router_discard_table(struct context *ctx, struct router *router, struct bytes name,
                                  struct error *error)
 {
-    return delete (ctx, router, name, true, error);
+    return delete_table(ctx, router, name, true, error);
 }
 
 /* ---- Tags ---- */
