@@ -235,10 +235,8 @@ static void stop(struct context *ctx, struct expiry *expiry)
         context_cancel(expiry->sweeper.ctx);
     if (expiry->changer.ctx != NULL)
         context_cancel(expiry->changer.ctx);
-    while (expiry->sweeper.runs || expiry->changer.runs || expiry->asked > 0) {
-        if (wait_queue_wait(ctx, &expiry->ended) != STATUS_OK)
-            context_yield(ctx);
-    }
+    while (expiry->sweeper.runs || expiry->changer.runs || expiry->asked > 0)
+        wait_queue_wait_out(ctx, &expiry->ended);
 }
 
 enum status expiry_open(struct env *env, struct router *router, uint64_t interval_ns,

@@ -252,10 +252,8 @@ void reconciler_close(struct context *ctx, struct reconciler *reconciler)
         context_cancel(reconciler->ctx);
     LIST_FOR_EACH (node, &reconciler->running)
         context_cancel(LIST_ITEM(node, struct change, link)->ctx);
-    while (reconciler->dispatching || reconciler->running_count > 0) {
-        if (wait_queue_wait(ctx, &reconciler->ended) != STATUS_OK)
-            context_yield(ctx);
-    }
+    while (reconciler->dispatching || reconciler->running_count > 0)
+        wait_queue_wait_out(ctx, &reconciler->ended);
     while (!list_empty(&reconciler->waiting))
         change_free(LIST_ITEM(reconciler->waiting.next, struct change, link));
     hash_map_release(&reconciler->changes);

@@ -332,10 +332,8 @@ static void drain(struct context *ctx, struct server *s, struct http_server *htt
         return;
     s->draining++;
     http_server_drain(http, on_drained, s);
-    while (s->draining > 0) {
-        if (wait_queue_wait(ctx, &s->drained) != STATUS_OK)
-            context_yield(ctx);
-    }
+    while (s->draining > 0)
+        wait_queue_wait_out(ctx, &s->drained);
 }
 
 static enum status close_all(struct context *ctx, struct server *s)

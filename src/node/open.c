@@ -271,10 +271,8 @@ static void stop_fibers(struct context *ctx, struct node *node)
     wait_queue_wake_all(&node->apply_ready);
     if (node->forest != NULL)
         forest_want_checkpoint(node->forest); /* wakes the checkpointer, which ends */
-    while (node->fibers > 0) {
-        if (wait_queue_wait(ctx, &node->fibers_ended) != STATUS_OK)
-            context_yield(ctx);
-    }
+    while (node->fibers > 0)
+        wait_queue_wait_out(ctx, &node->fibers_ended);
 }
 
 static void free_node(struct node *node)

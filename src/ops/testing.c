@@ -370,8 +370,7 @@ void testing_stop(struct context *ctx, struct testing *testing)
         return;
     while (testing->running > 0) {
         snapshots_cancel(testing->snapshots);
-        if (wait_queue_wait(ctx, &testing->idle) != STATUS_OK)
-            context_yield(ctx);
+        wait_queue_wait_out(ctx, &testing->idle);
     }
     snapshots_close(testing->snapshots);
     testing->snapshots = NULL;

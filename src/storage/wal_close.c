@@ -5,8 +5,7 @@
 /* What runs for the log cannot be interrupted, and so neither can waiting for it. */
 static void wait_settled(struct context *ctx, struct wal *wal)
 {
-    if (wait_queue_wait(ctx, &wal->settled) != STATUS_OK)
-        context_yield(ctx);
+    wait_queue_wait_out(ctx, &wal->settled);
 }
 
 /* Until nothing is gathered or in flight, unless that would be for a disk that is full. */
