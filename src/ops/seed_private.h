@@ -83,8 +83,6 @@ MUST_USE enum status seed_put_lines(struct seed *seed, struct bytes table, struc
 
 /* ---- seed_export.c ---- */
 
-#define SEED_EXPORTS_MAX 1024u
-
 /* Where an export lies, and whose it is. */
 struct seed_export {
     struct list link;
