@@ -4,6 +4,7 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "base/checksum.h"
 #include "base/compiler.h"
 #include "request/data.h"
 #include "wire/item_json.h"
@@ -419,13 +420,16 @@ static enum status decode_list(struct decoder *d, const struct model_shape *shap
 }
 
 /* The place of `key` among the stored keys so far; their count when it is new.  Once there are more
- * keys than are stored, the request is refused, and the search is saved. */
-static uint32_t map_find(const struct growing *keys, struct bytes key)
+ * keys than are stored, the request is refused, and the search is saved.  Keys are told apart by
+ * their hashes, since they may be long and much alike. */
+static uint32_t map_find(const struct growing *keys, const struct growing *hashes, struct bytes key,
+                         uint64_t hash)
 {
     const struct bytes *at = (const struct bytes *)(const void *)keys->at;
+    const uint64_t *hash_at = (const uint64_t *)(const void *)hashes->at;
     uint32_t stored = keys->bytes > 0 && keys->count <= keys->limit ? keys->count : 0;
     for (uint32_t i = 0; i < stored; i++) {
-        if (bytes_equal(at[i], key))
+        if (hash_at[i] == hash && bytes_equal(at[i], key))
             return i;
     }
     return keys->count;
@@ -438,19 +442,25 @@ static enum status decode_map(struct decoder *d, const struct model_shape *shape
         return wrong_type(d, shape);
     struct growing keys = {.bytes = to != NULL ? sizeof(struct bytes) : 0,
                            .limit = stored_limit(shape)};
+    struct growing hashes = {.bytes = to != NULL ? sizeof(uint64_t) : 0,
+                             .limit = stored_limit(shape)};
     struct growing values = {.bytes = to != NULL ? model_shape_bytes(shape->element) : 0,
                              .limit = stored_limit(shape)};
     struct bytes key;
     json_object_begin(&d->json);
     while (json_object_next(&d->json, &key)) {
         look_at_length(d, shape->map_key, key.count);
-        uint32_t place = map_find(&keys, key);
+        uint64_t hash = to != NULL ? checksum64(key, 0) : 0;
+        uint32_t place = map_find(&keys, &hashes, key, hash);
         void *element = NULL;
         if (place == keys.count) {
-            void *copy;
+            void *copy, *hash_copy;
             TRY(growing_add(d, &keys, &copy));
-            if (copy != NULL)
+            TRY(growing_add(d, &hashes, &hash_copy));
+            if (copy != NULL) {
                 *(struct bytes *)copy = key;
+                *(uint64_t *)hash_copy = hash;
+            }
             TRY(growing_add(d, &values, &element));
         } else if (values.bytes > 0) {
             element = values.at + place * values.bytes;

@@ -280,16 +280,17 @@ enum status expr_compile_changes(struct arena *arena, const struct expr_change *
 
 /* ---- Names ---- */
 
-/* The first name that came before. */
-static struct bytes find_duplicate(const struct bytes *names, uint32_t count)
+/* The first name that came before; the actions are sorted, so that equal ones are neighbours. */
+static struct bytes find_duplicate(const struct bytes *names, const struct action *actions,
+                                   uint32_t count)
 {
+    uint32_t first = UINT32_MAX;
     for (uint32_t i = 1; i < count; i++) {
-        for (uint32_t j = 0; j < i; j++) {
-            if (bytes_equal(names[i], names[j]))
-                return names[i];
-        }
+        uint32_t before = actions[i - 1].order, order = actions[i].order;
+        if (bytes_equal(names[before], names[order]))
+            first = MIN(first, MAX(before, order));
     }
-    return (struct bytes){0};
+    return first == UINT32_MAX ? (struct bytes){0} : names[first];
 }
 
 enum status expr_compile_names(struct arena *arena, const struct bytes *names, uint32_t count,
@@ -309,7 +310,7 @@ enum status expr_compile_names(struct arena *arena, const struct bytes *names, u
     }
     TRY(compile_tree(&c, actions, count));
     if (c.semantic.at != NULL) {
-        struct bytes name = find_duplicate(names, count);
+        struct bytes name = find_duplicate(names, actions, count);
         return REFUSE(&c, INVALID_VALUES "Duplicate value in attribute name: %.*s",
                       BYTES_ARGS(name));
     }
