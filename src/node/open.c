@@ -268,6 +268,7 @@ static enum status open_all(struct context *ctx, struct node *node)
 static void stop_fibers(struct context *ctx, struct node *node)
 {
     node->closing = true;
+    env_timer_stop(node->env, &node->changes_timer); /* it looks into trees, which go first */
     wait_queue_wake_all(&node->apply_ready);
     if (node->forest != NULL)
         forest_want_checkpoint(node->forest); /* wakes the checkpointer, which ends */
@@ -280,7 +281,6 @@ static void free_node(struct node *node)
     uint32_t position = 0;
     struct replica *replica;
     env_timer_stop(node->env, &node->apply_timer);
-    env_timer_stop(node->env, &node->changes_timer);
     env_timer_stop(node->env, &node->stall_timer);
     while ((replica = hash_map_next(&node->replicas, &position)) != NULL)
         replica_free(replica);

@@ -470,6 +470,34 @@ static void who_waits_is_woken_by_a_record_or_the_end(void **state)
     fixture_free(f);
 }
 
+/* ---- The end ---- */
+
+static uint64_t open_ns;
+
+static void stay_open_body(struct context *ctx, struct fixture *f)
+{
+    CHECK(f, context_sleep(ctx, open_ns) == STATUS_OK);
+}
+
+/* A second after the start its records are looked at: wherever the stop is by then. */
+static void a_stop_ends_what_looks_at_records_each_second(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_create_open(12);
+    assert_true(fixture_run(f, kinds_body));
+    fixture_close(f);
+    uint64_t before_ns = 0;
+    for (uint64_t longest_ns = 1; before_ns < longest_ns; before_ns += 1 + longest_ns / 24) {
+        fixture_open(f);
+        open_ns = SECOND - before_ns;
+        assert_true(fixture_run(f, stay_open_body));
+        uint64_t began_ns = sim_now_ns(f->sim);
+        fixture_close(f);
+        longest_ns = MIN(MAX(longest_ns, sim_now_ns(f->sim) - began_ns), SECOND);
+    }
+    fixture_free(f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -479,6 +507,7 @@ int main(void)
         cmocka_unit_test(what_is_for_a_stream_goes_after_a_day),
         cmocka_unit_test(marks_hold_what_their_consumers_need),
         cmocka_unit_test(who_waits_is_woken_by_a_record_or_the_end),
+        cmocka_unit_test(a_stop_ends_what_looks_at_records_each_second),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
