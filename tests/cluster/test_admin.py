@@ -18,7 +18,6 @@ import pytest
 
 import disk
 from process import HEADERS, Refused, eventually
-from test_admin_testing import done
 
 MOVED = set()  # metrics that a test of this file has moved; the last test compares it with what there is
 
@@ -510,17 +509,6 @@ def test_more_reads_at_once_than_the_lane_takes(start, data):
     assert statuses <= {b"200", b"400", b"503"} and b"200" in statuses
     for connection in connections:
         connection.close()
-
-
-def test_time_to_live(start):
-    server = start("--in-memory", "--admin", "0", "--admin-testing")
-    server.create("items")
-    server.call("UpdateTimeToLive", TableName="items", TimeToLiveSpecification={"Enabled": True, "AttributeName": "ttl"})
-    eventually(lambda: server.call("DescribeTimeToLive", TableName="items")["TimeToLiveDescription"]
-               ["TimeToLiveStatus"] == "ENABLED", "it is never enabled")
-    server.call("PutItem", TableName="items", Item={"pk": {"S": "old"}, "ttl": {"N": str(int(time.time()) - 60)}})
-    with Moves(server, "ttl_rows_total", "ttl_deleted_items_total"):
-        done(server, "POST", "expire")
 
 
 # ---- All of them ----
