@@ -16,6 +16,7 @@ struct change {
     uint64_t table_id;   /* its key in `changes` */
     uint64_t due_ns;
     uint32_t failures;  /* one after the other */
+    bool again;         /* it was asked for once more while it ran */
     enum status status; /* of the last try */
     uint32_t name_bytes;
     uint8_t name[];
@@ -76,7 +77,7 @@ static enum status settle(struct context *ctx, struct change *change)
     const struct table *table;
     struct error error;
     if (router_describe_table(ctx, router, name, &table, &error) != STATUS_OK ||
-        table->id != change->table_id || table->status == TABLE_ACTIVE)
+        table->id != change->table_id || table_is_settled(table))
         return STATUS_OK;
     table_hold(table);
     enum status status;
@@ -87,7 +88,9 @@ static enum status settle(struct context *ctx, struct change *change)
     } else {
         status = router_create_partitions(ctx, router, table);
         if (status == STATUS_OK)
-            status = router_settle_table(ctx, router, name);
+            status = router_remove_indexes(ctx, router, table);
+        if (status == STATUS_OK)
+            status = router_settle_table(ctx, router, table);
     }
     if (status != STATUS_OK && status != STATUS_CANCELLED && status != change->status)
         log_line(ctx->env->log, LOG_ERROR, "admin", "table %.*s stays %s and is tried again: %s",
@@ -101,11 +104,14 @@ static void change_run(struct context *ctx, void *argument)
     struct change *change = argument;
     struct reconciler *r = change->reconciler;
     change->ctx = ctx;
+    change->again = false;
     enum status status = settle(ctx, change);
     change->ctx = NULL;
     list_remove(&change->link);
     r->running_count--;
     if (status == STATUS_OK || r->closing) {
+        if (change->again)
+            r->look_ns = 0; /* an index may be ready by now */
         change_free(change);
     } else {
         change->status = status;
@@ -122,8 +128,11 @@ static void change_run(struct context *ctx, void *argument)
 static enum status add(struct reconciler *r, const struct table *table)
 {
     struct bytes key = bytes_of(&table->id, sizeof(table->id));
-    if (hash_map_find(&r->changes, key) != NULL)
+    struct change *found = hash_map_find(&r->changes, key);
+    if (found != NULL) {
+        found->again = true;
         return STATUS_OK;
+    }
     size_t bytes = sizeof(struct change) + table->name.count;
     struct change *change = heap_alloc_zero(r->env->heap, bytes);
     if (change == NULL)

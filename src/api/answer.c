@@ -46,7 +46,7 @@ static void write_units(struct json_writer *json, uint64_t half_units)
 uint64_t consumed_total(const struct consumed *consumed)
 {
     uint64_t total = consumed->half_units;
-    for (uint32_t i = 0; i < LOCAL_INDEXES_MAX; i++)
+    for (uint32_t i = 0; i < consumed->index_count; i++)
         total += consumed->index_half_units[i];
     return total;
 }
@@ -54,14 +54,16 @@ uint64_t consumed_total(const struct consumed *consumed)
 void consume_more(struct consumed *consumed, const struct consumed *more)
 {
     consumed->half_units += more->half_units;
-    for (uint32_t i = 0; i < LOCAL_INDEXES_MAX; i++)
+    consumed->index_count = MAX(consumed->index_count, more->index_count);
+    for (uint32_t i = 0; i < more->index_count; i++)
         consumed->index_half_units[i] += more->index_half_units[i];
 }
 
 void consume_write(struct consumed *consumed, const struct write_result *result)
 {
     consumed->half_units += units_write_halves(result->old_bytes, result->new_bytes);
-    for (uint32_t i = 0; i < LOCAL_INDEXES_MAX; i++)
+    consumed->index_count = MAX(consumed->index_count, result->index_count);
+    for (uint32_t i = 0; i < result->index_count; i++)
         consumed->index_half_units[i] += result->index_half_units[i];
 }
 
@@ -80,18 +82,19 @@ static const struct table *served_table(struct api_call *call, struct bytes name
     return router_table(call_router(call), name, &table, &ignored) == STATUS_OK ? table : NULL;
 }
 
-/* "LocalSecondaryIndexes": {...}: those that consumed anything. */
-static void write_index_units(struct api_call *call, const struct consumed *consumed)
+/* "LocalSecondaryIndexes", "GlobalSecondaryIndexes": {...}: those that consumed anything. */
+static void write_index_units(struct api_call *call, const struct consumed *consumed,
+                              const char *name, enum index_kind kind)
 {
     const struct table *table = served_table(call, consumed->table);
     bool open = false;
-    for (uint32_t i = 0; table != NULL && i < table->index_count; i++) {
-        uint8_t collection = table->indexes[i].collection;
-        uint64_t half_units = consumed->index_half_units[collection - 1];
-        if (half_units == 0 && collection != consumed->index_shown)
+    uint32_t count = table == NULL ? 0 : MIN(table->index_count, consumed->index_count);
+    for (uint32_t i = 0; i < count; i++) {
+        uint64_t half_units = consumed->index_half_units[i];
+        if (table->indexes[i].kind != kind || (half_units == 0 && i + 1u != consumed->index_shown))
             continue;
         if (!open) {
-            write_name(&call->json, "LocalSecondaryIndexes");
+            write_name(&call->json, name);
             json_write_object_begin(&call->json);
             open = true;
         }
@@ -111,7 +114,8 @@ void write_capacity_object(struct api_call *call, uint8_t asked, const struct co
     if (asked == CAPACITY_INDEXES) {
         write_name(json, "Table");
         write_units_object(json, consumed->half_units);
-        write_index_units(call, consumed);
+        write_index_units(call, consumed, "LocalSecondaryIndexes", INDEX_LOCAL);
+        write_index_units(call, consumed, "GlobalSecondaryIndexes", INDEX_GLOBAL);
     }
     json_write_object_end(json);
 }

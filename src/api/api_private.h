@@ -107,6 +107,13 @@ MUST_USE enum status call_rate(struct api_call *call, enum api_rate rate);
  * milliseconds of work would cost it all of that. */
 MUST_USE enum status call_settle(struct api_call *call, struct bytes name);
 
+/* ProvisionedThroughput and OnDemandThroughput, of a table or an index. */
+MUST_USE enum status call_read_provisioned(struct api_call *call,
+                                           const struct provisioned_input *given, uint64_t *read,
+                                           uint64_t *write);
+MUST_USE enum status call_read_on_demand(struct api_call *call, const struct on_demand_input *given,
+                                         enum billing_mode billing, int64_t *read, int64_t *write);
+
 /* The type of an AttributeDefinition. */
 enum value_type call_attribute_type(uint8_t given);
 
@@ -122,6 +129,13 @@ MUST_USE enum status call_check_key_types(struct api_call *call,
 
 /* The secondary indexes of CreateTable, after its own key. */
 MUST_USE enum status call_read_indexes(struct api_call *call, struct create_table_request *request);
+
+/* GlobalSecondaryIndexUpdates, but for what depends on the table; and that, once it is known. */
+MUST_USE enum status call_read_index_updates(struct api_call *call,
+                                             struct update_table_request *request);
+MUST_USE enum status call_check_index_updates(struct api_call *call,
+                                              struct update_table_request *request,
+                                              const struct table *table);
 
 /* The attributes of a table's keys and of those of its indexes, by name, each once; in the arena.
  *   STATUS_NO_MEMORY  call->error */
@@ -176,6 +190,16 @@ MUST_USE enum status call_compile(struct api_call *call, struct call_expressions
 /* After the last: all names and values were used. */
 MUST_USE enum status call_expressions_end(struct api_call *call, struct call_expressions *e);
 
+/* ---- range.c ---- */
+
+#define GLOBAL_INDEX_CONSISTENT "Consistent reads are not supported on global secondary indexes"
+
+/* A global index holds all attributes that the program (which may be empty) names.
+ *   STATUS_INVALID  call->error names those that it lacks */
+MUST_USE enum status call_check_projected(struct api_call *call, const struct expr_program *program,
+                                          const struct table *table,
+                                          const struct index_schema *index);
+
 /* ---- legacy.c: the parameters that expressions replaced; of those that are not given the program
  * stays empty ---- */
 
@@ -214,8 +238,10 @@ struct consumed {
     struct bytes shown; /* the table as the request names it */
     struct bytes table; /* its name */
     uint64_t half_units;
-    uint64_t index_half_units[LOCAL_INDEXES_MAX]; /* by collection - 1 */
-    uint8_t index_shown; /* a collection that is shown though it consumed nothing; 0: none */
+    uint8_t index_count;                    /* of those that follow */
+    uint64_t index_half_units[INDEXES_MAX]; /* in the order of the table's indexes */
+    uint8_t
+        index_shown; /* one that is shown though it consumed nothing: its place, from 1; 0: none */
 };
 
 uint64_t consumed_total(const struct consumed *consumed);

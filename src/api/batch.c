@@ -39,7 +39,7 @@ struct batch_get {
     const struct keys_and_attributes *tables; /* of the input, in its order */
     struct expr_program projections[BATCH_GET_MAX];
     struct get_request requests[BATCH_GET_MAX]; /* of all tables, one table after the other */
-    struct consumed consumed[BATCH_GET_MAX];    /* by table */
+    struct consumed *consumed;                  /* by table */
     uint32_t count;                             /* of requests */
     uint32_t next;              /* requests before this one were tried; those from it on are not */
     uint32_t done;              /* how many were processed */
@@ -75,6 +75,9 @@ static enum status collect_gets(struct api_call *call, struct batch_get *batch)
         keys += batch->tables[t].keys.count;
     if (keys > BATCH_GET_MAX)
         return call_invalid(call, "Too many items requested for the BatchGetItem call");
+    batch->consumed = arena_alloc_zero(call_arena(call), items->count * sizeof(struct consumed));
+    if (batch->consumed == NULL)
+        return call_no_memory(call);
     for (uint32_t t = 0; t < items->count; t++) {
         const struct keys_and_attributes *table = &batch->tables[t];
         const struct value *values = table->keys.at;

@@ -183,6 +183,25 @@ struct on_demand_input {
     struct model_number read, write;
 };
 
+/* Also of UpdateTable: one that is created, or, without key and projection, updated. */
+struct global_index_input {
+    struct bytes name;
+    struct model_list key_schema; /* of struct key_schema_input */
+    struct projection_input *projection;
+    struct provisioned_input *provisioned;
+    struct on_demand_input *on_demand;
+};
+
+struct index_name_input {
+    struct bytes name;
+};
+
+struct global_index_update_input {
+    struct global_index_input *create;
+    struct global_index_input *update;
+    struct index_name_input *delete;
+};
+
 struct stream_input {
     uint8_t enabled;
     uint8_t view_type;
@@ -229,7 +248,7 @@ struct create_table_input {
     struct model_list attribute_definitions; /* of struct attribute_definition_input */
     struct model_list key_schema;            /* of struct key_schema_input */
     struct model_list local_indexes;         /* of struct local_index_input */
-    struct model_list global_indexes;        /* counted, not stored */
+    struct model_list global_indexes;        /* of struct global_index_input */
     struct provisioned_input *provisioned;
     struct on_demand_input *on_demand;
     struct stream_input *stream;
@@ -245,6 +264,7 @@ struct create_table_input {
 struct update_table_input {
     struct bytes table;
     struct model_list attribute_definitions; /* of struct attribute_definition_input */
+    struct model_list index_updates;         /* of struct global_index_update_input */
     struct provisioned_input *provisioned;
     struct on_demand_input *on_demand;
     struct stream_input *stream;

@@ -42,7 +42,7 @@ STRUCTURE(UpdateTableInput, STORED(TableName, TableArn, table, MODEL_PARAMETER),
           STORED(AttributeDefinitions, AttributeDefinitions, attribute_definitions, 0),
           STORED(BillingMode, BillingMode, billing_mode, 0),
           STORED(ProvisionedThroughput, ProvisionedThroughput, provisioned, 0),
-          UNBUILT(GlobalSecondaryIndexUpdates, GlobalSecondaryIndexUpdateList, 0),
+          STORED(GlobalSecondaryIndexUpdates, GlobalSecondaryIndexUpdateList, index_updates, 0),
           STORED(StreamSpecification, StreamSpecification, stream, 0),
           STORED(SSESpecification, SSESpecification, sse, 0),
           UNBUILT(ReplicaUpdates, ReplicationGroupUpdateList, 0),
@@ -112,37 +112,43 @@ STRUCTURE(LocalSecondaryIndex, STORED(IndexName, IndexName, name, MODEL_REQUIRED
           STORED(Projection, Projection, projection, MODEL_REQUIRED));
 #undef INPUT
 
-UNSTORED_STRUCTURE(GlobalSecondaryIndex, UNSTORED(IndexName, IndexName, MODEL_REQUIRED),
-                   UNSTORED(KeySchema, KeySchema, MODEL_REQUIRED),
-                   UNSTORED(Projection, Projection, MODEL_REQUIRED),
-                   UNSTORED(ProvisionedThroughput, ProvisionedThroughput, 0),
-                   UNSTORED(OnDemandThroughput, OnDemandThroughput, 0),
-                   UNSTORED(WarmThroughput, WarmThroughput, 0));
+#define INPUT struct global_index_input
+STRUCTURE(GlobalSecondaryIndex, STORED(IndexName, IndexName, name, MODEL_REQUIRED),
+          STORED(KeySchema, KeySchema, key_schema, MODEL_REQUIRED),
+          STORED(Projection, Projection, projection, MODEL_REQUIRED),
+          STORED(ProvisionedThroughput, ProvisionedThroughput, provisioned, 0),
+          STORED(OnDemandThroughput, OnDemandThroughput, on_demand, 0),
+          UNBUILT(WarmThroughput, WarmThroughput, 0));
+#undef INPUT
 
 #define INPUT struct projection_input
 STRUCTURE(Projection, STORED(ProjectionType, ProjectionType, type, 0),
           STORED(NonKeyAttributes, NonKeyAttributeNameList, non_key, 0));
 #undef INPUT
 
-UNSTORED_STRUCTURE(GlobalSecondaryIndexUpdate,
-                   UNSTORED(Update, UpdateGlobalSecondaryIndexAction, 0),
-                   UNSTORED(Create, CreateGlobalSecondaryIndexAction, 0),
-                   UNSTORED(Delete, DeleteGlobalSecondaryIndexAction, 0));
+#define INPUT struct global_index_update_input
+STRUCTURE(GlobalSecondaryIndexUpdate, STORED(Update, UpdateGlobalSecondaryIndexAction, update, 0),
+          STORED(Create, CreateGlobalSecondaryIndexAction, create, 0),
+          STORED(Delete, DeleteGlobalSecondaryIndexAction, delete, 0));
+#undef INPUT
 
-UNSTORED_STRUCTURE(CreateGlobalSecondaryIndexAction, UNSTORED(IndexName, IndexName, MODEL_REQUIRED),
-                   UNSTORED(KeySchema, KeySchema, MODEL_REQUIRED),
-                   UNSTORED(Projection, Projection, MODEL_REQUIRED),
-                   UNSTORED(ProvisionedThroughput, ProvisionedThroughput, 0),
-                   UNSTORED(OnDemandThroughput, OnDemandThroughput, 0),
-                   UNSTORED(WarmThroughput, WarmThroughput, 0));
+#define INPUT struct global_index_input
+STRUCTURE(CreateGlobalSecondaryIndexAction, STORED(IndexName, IndexName, name, MODEL_REQUIRED),
+          STORED(KeySchema, KeySchema, key_schema, MODEL_REQUIRED),
+          STORED(Projection, Projection, projection, MODEL_REQUIRED),
+          STORED(ProvisionedThroughput, ProvisionedThroughput, provisioned, 0),
+          STORED(OnDemandThroughput, OnDemandThroughput, on_demand, 0),
+          UNBUILT(WarmThroughput, WarmThroughput, 0));
 
-UNSTORED_STRUCTURE(UpdateGlobalSecondaryIndexAction, UNSTORED(IndexName, IndexName, MODEL_REQUIRED),
-                   UNSTORED(ProvisionedThroughput, ProvisionedThroughput, 0),
-                   UNSTORED(OnDemandThroughput, OnDemandThroughput, 0),
-                   UNSTORED(WarmThroughput, WarmThroughput, 0));
+STRUCTURE(UpdateGlobalSecondaryIndexAction, STORED(IndexName, IndexName, name, MODEL_REQUIRED),
+          STORED(ProvisionedThroughput, ProvisionedThroughput, provisioned, 0),
+          STORED(OnDemandThroughput, OnDemandThroughput, on_demand, 0),
+          UNBUILT(WarmThroughput, WarmThroughput, 0));
+#undef INPUT
 
-UNSTORED_STRUCTURE(DeleteGlobalSecondaryIndexAction,
-                   UNSTORED(IndexName, IndexName, MODEL_REQUIRED));
+#define INPUT struct index_name_input
+STRUCTURE(DeleteGlobalSecondaryIndexAction, STORED(IndexName, IndexName, name, MODEL_REQUIRED));
+#undef INPUT
 
 UNSTORED_STRUCTURE(VectorIndex, UNSTORED(IndexName, String, MODEL_REQUIRED),
                    UNSTORED(VectorAttribute, VectorAttributeDefinition, MODEL_REQUIRED),

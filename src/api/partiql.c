@@ -120,11 +120,11 @@ static void consume_range(struct select_run *run, const struct range_result *res
                           bool consistent)
 {
     uint64_t half_units = units_read_halves(result->scanned_bytes, consistent);
-    uint8_t collection = run->consumed.index_shown;
-    if (collection == KEY_COLLECTION_ITEM)
+    uint8_t shown = run->consumed.index_shown;
+    if (shown == 0)
         run->consumed.half_units += half_units;
     else
-        run->consumed.index_half_units[collection - 1] += half_units;
+        run->consumed.index_half_units[shown - 1] += half_units;
     run->consumed.half_units += result->fetched_half_units;
     run->call->read_half_units = consumed_total(&run->consumed);
 }
@@ -153,8 +153,8 @@ static enum status run_range(struct select_run *run)
     if (input->limit.given)
         request.limit = (uint32_t)((uint64_t)input->limit.value - run->scanned_count);
     /* A filter may have whole items read. */
-    run->cut = run->target.index != NULL && run->statement->columns == NULL &&
-               request.filter.code.count > 0;
+    run->cut = run->target.index != NULL && run->target.index->kind == INDEX_LOCAL &&
+               run->statement->columns == NULL && request.filter.code.count > 0;
     TRY(router_range(call->ctx, call_router(call), &request, &run->sink, &result, &call->error));
     consume_range(run, &result, request.consistent);
     run->scanned_count += result.scanned_count;
@@ -194,20 +194,53 @@ static enum status write_items(struct select_run *run)
     return status;
 }
 
+/* What the SELECT is planned with.  A global index whose key has several attributes of a kind is
+ * scanned: no condition is on its key. */
+static struct key_schema key_schema_of(const struct partiql_target *target)
+{
+    const struct index_schema *index = target->index;
+    struct key_schema schema = target->table->schema;
+    if (index == NULL)
+        return schema;
+    schema.partition = index->partition[0];
+    schema.sort = index->sort_count > 0 ? index->sort[0] : (struct key_attribute){0};
+    if (index->partition_count > 1 || index->sort_count > 1)
+        schema = (struct key_schema){.partition = {BYTES(""), VALUE_S}};
+    return schema;
+}
+
+/* A global index has what it holds and nothing else, and is read as it is by then. */
+static enum status check_global(struct api_call *call, const struct select_run *run)
+{
+    const struct execute_statement_input *input = call->input.at;
+    const struct index_schema *index = run->target.index;
+    if (index == NULL || index->kind != INDEX_GLOBAL)
+        return STATUS_OK;
+    if (input->consistent_read == MODEL_TRUE)
+        return call_invalid(call, GLOBAL_INDEX_CONSISTENT);
+    if (beyond_index(&run->target, run->statement))
+        return error_format(&call->error, call_arena(call), ERROR_VALIDATION,
+                            INVALID_VALUES
+                            "Global secondary index %.*s does not project all of the attributes "
+                            "that are selected",
+                            BYTES_ARGS(index->name));
+    return call_check_projected(call, &run->plan.filter, run->target.table, index);
+}
+
 static enum status run_select(struct api_call *call, const struct partiql_statement *statement)
 {
     const struct execute_statement_input *input = call->input.at;
     struct select_run run = {.sink = {.take = take_item}, .call = call, .statement = statement};
     uint64_t fingerprint = partiql_fingerprint(input->statement, &input->parameters);
     TRY(call_partiql_target(call, statement, &run.target));
-    struct key_schema schema = run.target.table->schema;
-    if (run.target.index != NULL) {
-        schema.sort = run.target.index->sort[0];
-        run.consumed.index_shown = run.target.index->collection;
-    }
+    struct key_schema schema = key_schema_of(&run.target);
+    if (run.target.index != NULL)
+        run.consumed.index_count = run.consumed.index_shown =
+            (uint8_t)(run.target.index - run.target.table->indexes + 1);
     run.consumed.shown = statement->table;
     run.consumed.table = run.target.name;
     TRY(partiql_plan_select(call_arena(call), statement, &schema, &run.plan, &call->error));
+    TRY(check_global(call, &run));
     if (input->next_token.at != NULL)
         TRY(partiql_token_read(call, input->next_token, fingerprint, &run.position));
 

@@ -91,13 +91,10 @@ static enum status check_filter(struct api_call *call, const struct range_reques
 {
     struct expr_attributes walk = {0};
     struct bytes name;
-    struct key_schema schema = table->schema;
-    if (index != NULL)
-        schema.sort = index->sort[0];
     if (request->filter.code.count == 0)
         return STATUS_OK;
     while (expr_next_attribute(&request->filter, &walk, &name)) {
-        if (key_schema_has(&schema, name))
+        if (index == NULL ? key_schema_has(&table->schema, name) : index_has_key(index, name))
             return error_format(&call->error, call_arena(call), ERROR_VALIDATION,
                                 "%s can only contain non-primary key attributes: "
                                 "Primary key attribute: %.*s",
@@ -105,6 +102,46 @@ static enum status check_filter(struct api_call *call, const struct range_reques
                                 BYTES_ARGS(name));
     }
     return STATUS_OK;
+}
+
+enum status call_check_projected(struct api_call *call, const struct expr_program *program,
+                                 const struct table *table, const struct index_schema *index)
+{
+    struct expr_attributes walk = {0};
+    struct bytes name;
+    struct buffer text;
+    enum status status = STATUS_OK;
+    buffer_init(&text, call->ctx->env->heap, 1u << 20);
+    while (program->code.count > 0 && expr_next_attribute(program, &walk, &name)) {
+        if (!index_projects(index, &table->schema, name))
+            buffer_append_format(&text, "%s%.*s", text.count > 0 ? ", " : "", BYTES_ARGS(name));
+    }
+    if (text.failed)
+        status = call_no_memory(call);
+    else if (text.count > 0)
+        status = error_format(&call->error, call_arena(call), ERROR_VALIDATION,
+                              INVALID_VALUES "Global secondary index %.*s does not project [%.*s]",
+                              BYTES_ARGS(index->name), BYTES_ARGS(buffer_bytes(&text)));
+    buffer_release(&text);
+    return status;
+}
+
+/* A global index has what it holds and nothing else, and is read as it is by then. */
+static enum status check_global(struct api_call *call, const struct range_request *request,
+                                const struct expr_program *projection, const struct table *table,
+                                const struct index_schema *index)
+{
+    const struct range_input *input = call->input.at;
+    if (request->consistent)
+        return call_invalid(call, GLOBAL_INDEX_CONSISTENT);
+    if (input->select == SELECT_ALL_ATTRIBUTES && index->projection != PROJECT_ALL)
+        return error_format(&call->error, call_arena(call), ERROR_VALIDATION,
+                            INVALID_VALUES
+                            "Select type ALL_ATTRIBUTES is not supported for global secondary "
+                            "index %.*s because its projection type is not ALL",
+                            BYTES_ARGS(index->name));
+    TRY(call_check_projected(call, projection, table, index));
+    return call_check_projected(call, &request->filter, table, index);
 }
 
 static enum status compile_legacy(struct api_call *call, struct range_request *request,
@@ -146,25 +183,29 @@ static enum status compile(struct api_call *call, struct range_request *request,
 /* What depends on the table.  Nothing waits from here to the range's beginning, so that the answer
  * may refer to the table that the router then holds. */
 static enum status check_table(struct api_call *call, struct range_request *request,
-                               struct range_answer *answer, const struct index_schema **index)
+                               struct range_answer *answer, uint8_t *index_shown)
 {
     const struct range_input *input = call->input.at;
     const struct table *table;
-    *index = NULL;
+    const struct index_schema *index;
+    *index_shown = 0;
     if (input->index.at == NULL && (request->kind == RANGE_SCAN || request->filter.code.count == 0))
         return STATUS_OK;
     TRY(router_table(call_router(call), request->table, &table, &call->error));
-    TRY(router_index(table, input->index, call_arena(call), index, &call->error));
+    TRY(router_index(table, input->index, call_arena(call), &index, &call->error));
+    *index_shown = index == NULL ? 0 : (uint8_t)(index - table->indexes + 1);
+    if (index != NULL && index->kind == INDEX_GLOBAL)
+        TRY(check_global(call, request, &answer->projection, table, index));
     if (request->kind == RANGE_QUERY)
-        TRY(check_filter(call, request, table, *index));
+        TRY(check_filter(call, request, table, index));
     request->index = input->index;
     request->projection = answer->projection;
     request->all_attributes = input->select == SELECT_ALL_ATTRIBUTES;
     /* A filter may have whole items read: what is answered is what the index holds. */
-    bool cut = *index != NULL && request->filter.code.count > 0 && !request->all_attributes &&
-               answer->projection.code.count == 0;
+    bool cut = index != NULL && index->kind == INDEX_LOCAL && request->filter.code.count > 0 &&
+               !request->all_attributes && answer->projection.code.count == 0;
     if (cut) {
-        answer->cut = *index;
+        answer->cut = index;
         answer->schema = &table->schema;
     }
     return STATUS_OK;
@@ -189,17 +230,18 @@ static void write_result(struct api_call *call, const struct range_result *resul
 
 /* Reading an index consumes of the index, and whole items that it led to of the table. */
 static struct consumed consume_range(struct api_call *call, const struct range_request *request,
-                                     uint8_t collection, const struct range_result *result)
+                                     uint8_t index_shown, const struct range_result *result)
 {
     const struct range_input *input = call->input.at;
     uint64_t half_units = units_read_halves(result->scanned_bytes, request->consistent);
     struct consumed consumed = {.shown = input->table,
                                 .table = request->table,
                                 .half_units = half_units,
-                                .index_shown = collection};
-    if (collection != KEY_COLLECTION_ITEM) {
+                                .index_count = index_shown,
+                                .index_shown = index_shown};
+    if (index_shown > 0) {
         consumed.half_units = result->fetched_half_units;
-        consumed.index_half_units[collection - 1] = half_units;
+        consumed.index_half_units[index_shown - 1] = half_units;
     }
     call->read_half_units = consumed_total(&consumed);
     return consumed;
@@ -224,9 +266,8 @@ static enum status range(struct api_call *call, enum range_kind kind)
     TRY(check_select(call));
     TRY(check_segments(call));
     TRY(compile(call, &request, &answer.projection));
-    const struct index_schema *index;
-    TRY(check_table(call, &request, &answer, &index));
-    uint8_t collection = index == NULL ? KEY_COLLECTION_ITEM : index->collection;
+    uint8_t index_shown;
+    TRY(check_table(call, &request, &answer, &index_shown));
 
     json_write_object_begin(&call->json);
     if (!answer.count_only) {
@@ -240,7 +281,7 @@ static enum status range(struct api_call *call, enum range_kind kind)
     TRY(status);
     if (!answer.count_only)
         json_write_array_end(&call->json);
-    struct consumed consumed = consume_range(call, &request, collection, &result);
+    struct consumed consumed = consume_range(call, &request, index_shown, &result);
     write_result(call, &result, &consumed);
     return STATUS_OK;
 }

@@ -43,8 +43,8 @@ static enum status check_units(struct api_call *call, const char *member, int64_
         member, (long long)units, BYTES_ARGS(call->api->options.region), TABLE_UNITS_MAX);
 }
 
-static enum status read_provisioned(struct api_call *call, const struct provisioned_input *given,
-                                    uint64_t *read, uint64_t *write)
+enum status call_read_provisioned(struct api_call *call, const struct provisioned_input *given,
+                                  uint64_t *read, uint64_t *write)
 {
     TRY(check_units(call, "ReadCapacityUnits", given->read.value));
     TRY(check_units(call, "WriteCapacityUnits", given->write.value));
@@ -97,8 +97,8 @@ static enum status check_maximum(struct api_call *call, const char *member, cons
                         member, limit, BYTES_ARGS(call->api->options.region));
 }
 
-static enum status read_on_demand(struct api_call *call, const struct on_demand_input *given,
-                                  enum billing_mode billing, int64_t *read, int64_t *write)
+enum status call_read_on_demand(struct api_call *call, const struct on_demand_input *given,
+                                enum billing_mode billing, int64_t *read, int64_t *write)
 {
     *read = maximum(&given->read);
     *write = maximum(&given->write);
@@ -261,8 +261,8 @@ static enum status read_create(struct api_call *call, struct create_table_reques
     TRY(read_class(call, input->table_class, &request->table_class_given, &request->table_class));
     TRY(check_billing(call, request->billing, input->provisioned != NULL));
     if (input->provisioned != NULL)
-        TRY(read_provisioned(call, input->provisioned, &request->read_units,
-                             &request->write_units));
+        TRY(call_read_provisioned(call, input->provisioned, &request->read_units,
+                                  &request->write_units));
     TRY(read_schema(call, input, &request->schema));
     TRY(call_read_indexes(call, request));
     TRY(read_stream(call, input->stream, &request->stream_view));
@@ -275,8 +275,8 @@ static enum status read_create(struct api_call *call, struct create_table_reques
         TRY(call_check_policy(call, input->policy));
     request->has_on_demand_maximum = input->on_demand != NULL;
     if (input->on_demand != NULL)
-        TRY(read_on_demand(call, input->on_demand, request->billing, &request->on_demand_read_max,
-                           &request->on_demand_write_max));
+        TRY(call_read_on_demand(call, input->on_demand, request->billing,
+                                &request->on_demand_read_max, &request->on_demand_write_max));
     return call_read_tags(call, &input->tags, &request->tags, &request->tag_count);
 }
 
@@ -324,8 +324,9 @@ static enum status check_change(struct api_call *call, const struct update_table
 }
 
 /* Definitions may be repeated; without new indexes they are those of the table's keys. */
-static enum status check_definitions(struct api_call *call, const struct model_list *given,
-                                     const struct table *table)
+static enum status check_definitions(struct api_call *call,
+                                     const struct update_table_request *request,
+                                     const struct model_list *given, const struct table *table)
 {
     struct key_attribute *attributes;
     uint32_t count;
@@ -333,6 +334,8 @@ static enum status check_definitions(struct api_call *call, const struct model_l
         return STATUS_OK;
     TRY(call_key_attributes(call, &table->schema, table->indexes, table->index_count, &attributes,
                             &count));
+    if (request->index_update_count > 0 && request->index_updates[0].action == INDEX_CREATE)
+        return STATUS_OK; /* looked at with the new index */
     bool same = given->count == count;
     for (uint32_t i = 0; same && i < count; i++) {
         const struct attribute_definition_input *definition =
@@ -349,8 +352,8 @@ static enum status check_definitions(struct api_call *call, const struct model_l
 /* Deletion protection and the table class are each changed by a request of their own. */
 static enum status check_alone(struct api_call *call, const struct update_table_request *request)
 {
-    bool capacity =
-        request->billing_given || request->throughput_given || request->on_demand_maximum_given;
+    bool capacity = request->billing_given || request->throughput_given ||
+                    request->on_demand_maximum_given || request->index_update_count > 0;
     if (request->deletion_protection_given && (capacity || request->table_class_given))
         return call_invalid(call, INVALID_VALUES "DeletionProtection modification must be the only "
                                                  "operation in the request");
@@ -380,7 +383,7 @@ static enum status read_update(struct api_call *call, struct update_table_reques
     bool any = request->billing_given || request->throughput_given ||
                request->on_demand_maximum_given || request->deletion_protection_given ||
                request->table_class_given || input->stream != NULL || input->sse != NULL ||
-               input->warm != NULL;
+               input->warm != NULL || input->index_updates.count > 0;
     if (!any)
         return call_invalid(
             call, "At least one of ProvisionedThroughput, BillingMode, UpdateStreamEnabled, "
@@ -388,12 +391,13 @@ static enum status read_update(struct api_call *call, struct update_table_reques
                   "MultiAccountReplicaReady, ReplicaTransitRoleArn, MultiRegionConsistency, "
                   "DeletionProtectionEnabled, OnDemandThroughput, WarmThroughput or TableClass is "
                   "required");
+    TRY(call_read_index_updates(call, request));
     TRY(check_alone(call, request));
     if (request->billing_given)
         TRY(check_billing(call, request->billing, request->throughput_given));
     if (request->throughput_given)
-        TRY(read_provisioned(call, input->provisioned, &request->read_units,
-                             &request->write_units));
+        TRY(call_read_provisioned(call, input->provisioned, &request->read_units,
+                                  &request->write_units));
     return STATUS_OK;
 }
 
@@ -406,12 +410,13 @@ static enum status check_update(struct api_call *call, struct update_table_reque
     enum billing_mode billing = request->billing_given ? request->billing : table->billing;
     if (input->sse != NULL && !request->sse.kms && !table->sse.kms)
         return call_invalid(call, INVALID_VALUES "Table is already encrypted by default");
-    TRY(check_definitions(call, &input->attribute_definitions, table));
+    TRY(check_definitions(call, request, &input->attribute_definitions, table));
+    TRY(call_check_index_updates(call, request, table));
     if (request->throughput_given)
         TRY(check_billing(call, billing, true));
     if (request->on_demand_maximum_given)
-        TRY(read_on_demand(call, input->on_demand, billing, &request->on_demand_read_max,
-                           &request->on_demand_write_max));
+        TRY(call_read_on_demand(call, input->on_demand, billing, &request->on_demand_read_max,
+                                &request->on_demand_write_max));
     TRY(call_read_warm(call, input->warm, table_warm(table), &request->warm));
     return check_change(call, request, table);
 }
@@ -436,7 +441,7 @@ enum status call_settle(struct api_call *call, struct bytes name)
     for (;;) {
         const struct table *table;
         TRY(router_describe_table(call->ctx, call_router(call), name, &table, &call->error));
-        if (table->status == TABLE_ACTIVE || env_now_ns(call->api->env) >= until_ns ||
+        if (table_is_settled(table) || env_now_ns(call->api->env) >= until_ns ||
             context_sleep(call->ctx, SETTLE_POLL_NS) != STATUS_OK)
             return STATUS_OK;
     }

@@ -82,13 +82,14 @@ static void write_local_indexes(struct api_call *call, const struct table *table
 {
     struct json_writer *json = &call->json;
     char arn[1024];
-    if (table->index_count == 0)
+    uint32_t count = table->index_count - table->global_count;
+    if (count == 0)
         return;
     write_name(json, "LocalSecondaryIndexes");
     json_write_array_begin(json);
-    for (uint32_t i = 0; i < table->index_count; i++) {
+    for (uint32_t i = 0; i < count; i++) {
         const struct index_schema *index = &table->indexes[i];
-        const struct collection_size *rows = &size->indexes[index->collection - 1];
+        const struct collection_size *rows = &size->indexes[i];
         json_write_object_begin(json);
         write_text(json, "IndexName", index->name);
         write_key_schema(json, &index->partition[0], &index->sort[0]);
@@ -101,19 +102,35 @@ static void write_local_indexes(struct api_call *call, const struct table *table
     json_write_array_end(json);
 }
 
-static void write_provisioned(struct json_writer *json, const struct table *table)
+/* Of a table or an index. */
+struct provisioned {
+    uint64_t last_increase_ms, last_decrease_ms;
+    uint32_t decreases_today;
+    uint64_t read_units, write_units;
+};
+
+static void write_provisioned(struct json_writer *json, const struct provisioned *shown)
 {
     write_name(json, "ProvisionedThroughput");
     json_write_object_begin(json);
-    if (table->last_increase_ms != 0)
-        write_time(json, "LastIncreaseDateTime", table->last_increase_ms);
-    if (table->last_decrease_ms != 0)
-        write_time(json, "LastDecreaseDateTime", table->last_decrease_ms);
-    write_u64(json, "NumberOfDecreasesToday", table->decreases_today);
-    bool provisioned = table->billing == BILLING_PROVISIONED;
-    write_u64(json, "ReadCapacityUnits", provisioned ? table->read_units : 0);
-    write_u64(json, "WriteCapacityUnits", provisioned ? table->write_units : 0);
+    if (shown->last_increase_ms != 0)
+        write_time(json, "LastIncreaseDateTime", shown->last_increase_ms);
+    if (shown->last_decrease_ms != 0)
+        write_time(json, "LastDecreaseDateTime", shown->last_decrease_ms);
+    write_u64(json, "NumberOfDecreasesToday", shown->decreases_today);
+    write_u64(json, "ReadCapacityUnits", shown->read_units);
+    write_u64(json, "WriteCapacityUnits", shown->write_units);
     json_write_object_end(json);
+}
+
+static struct provisioned provisioned_of(const struct table *table)
+{
+    bool provisioned = table->billing == BILLING_PROVISIONED;
+    return (struct provisioned){.last_increase_ms = table->last_increase_ms,
+                                .last_decrease_ms = table->last_decrease_ms,
+                                .decreases_today = table->decreases_today,
+                                .read_units = provisioned ? table->read_units : 0,
+                                .write_units = provisioned ? table->write_units : 0};
 }
 
 /* Absent for a table that has been provisioned all its life. */
@@ -138,28 +155,83 @@ static void write_i64(struct json_writer *json, const char *name, int64_t value)
     json_write_raw(json, bytes_of(text, (size_t)count));
 }
 
-static void write_on_demand(struct json_writer *json, const struct table *table)
+static void write_on_demand(struct json_writer *json, int64_t read_max, int64_t write_max)
 {
-    if (table->billing != BILLING_ON_DEMAND || !table->has_on_demand_maximum)
-        return;
     write_name(json, "OnDemandThroughput");
     json_write_object_begin(json);
-    write_i64(json, "MaxReadRequestUnits", table->on_demand_read_max);
-    write_i64(json, "MaxWriteRequestUnits", table->on_demand_write_max);
+    write_i64(json, "MaxReadRequestUnits", read_max);
+    write_i64(json, "MaxWriteRequestUnits", write_max);
     json_write_object_end(json);
 }
 
-static void write_warm(struct json_writer *json, const struct table *table)
+/* Of a table or an index. */
+static void write_warm(struct json_writer *json, enum table_status status,
+                       struct warm_throughput warm)
 {
-    if (table->status != TABLE_ACTIVE && table->status != TABLE_UPDATING)
+    if (status != TABLE_ACTIVE && status != TABLE_UPDATING)
         return;
-    struct warm_throughput warm = table_warm(table);
     write_name(json, "WarmThroughput");
     json_write_object_begin(json);
     write_u64(json, "ReadUnitsPerSecond", warm.read_units);
     write_u64(json, "WriteUnitsPerSecond", warm.write_units);
-    write_text(json, "Status", bytes_of_text(table_status_name(table->status)));
+    write_text(json, "Status", bytes_of_text(table_status_name(status)));
     json_write_object_end(json);
+}
+
+static void write_index_keys(struct json_writer *json, const struct index_schema *schema)
+{
+    write_name(json, "KeySchema");
+    json_write_array_begin(json);
+    for (uint8_t i = 0; i < schema->partition_count; i++)
+        write_key(json, &schema->partition[i], "HASH");
+    for (uint8_t i = 0; i < schema->sort_count; i++)
+        write_key(json, &schema->sort[i], "RANGE");
+    json_write_array_end(json);
+}
+
+static void write_global(struct api_call *call, const struct table *table,
+                         const struct table_index *index, const struct collection_size *rows)
+{
+    struct json_writer *json = &call->json;
+    const struct index_schema *schema = table_global_schema(table, index);
+    struct provisioned provisioned = {.last_increase_ms = index->last_increase_ms,
+                                      .last_decrease_ms = index->last_decrease_ms,
+                                      .decreases_today = index->decreases_today,
+                                      .read_units = index->read_units,
+                                      .write_units = index->write_units};
+    char arn[1024];
+    json_write_object_begin(json);
+    write_text(json, "IndexName", schema->name);
+    write_index_keys(json, schema);
+    write_projection(json, schema);
+    write_text(json, "IndexStatus", bytes_of_text(table_status_name(index->status)));
+    if (index->online && index->status == TABLE_CREATING) {
+        write_name(json, "Backfilling");
+        json_write_bool(json, index->backfilling);
+    }
+    write_provisioned(json, &provisioned);
+    write_u64(json, "IndexSizeBytes", rows->bytes);
+    write_u64(json, "ItemCount", rows->count);
+    write_text(json, "IndexArn", format_arn(arn, sizeof(arn), call, table, schema));
+    if (table->billing == BILLING_ON_DEMAND && index->has_on_demand_maximum)
+        write_on_demand(json, index->on_demand_read_max, index->on_demand_write_max);
+    write_warm(json, index->status,
+               warm_by_itself(table->billing, index->read_units, index->write_units));
+    json_write_object_end(json);
+}
+
+static void write_global_indexes(struct api_call *call, const struct table *table,
+                                 const struct table_size *size)
+{
+    struct json_writer *json = &call->json;
+    if (table->global_count == 0)
+        return;
+    write_name(json, "GlobalSecondaryIndexes");
+    json_write_array_begin(json);
+    for (uint32_t i = 0; i < table->global_count; i++)
+        write_global(call, table, &table->globals[i],
+                     &size->indexes[table->index_count - table->global_count + i]);
+    json_write_array_end(json);
 }
 
 /* Absent for a table of the standard class that has never been of another. */
@@ -228,7 +300,8 @@ enum status write_table_description(struct api_call *call, const char *name,
     write_text(json, "TableStatus", bytes_of_text(table_status_name(table->status)));
     if (!deleting)
         write_time(json, "CreationDateTime", table->created_ms);
-    write_provisioned(json, table);
+    struct provisioned provisioned = provisioned_of(table);
+    write_provisioned(json, &provisioned);
     write_u64(json, "TableSizeBytes", size.items.bytes);
     write_u64(json, "ItemCount", size.items.count);
     write_identity(call, table);
@@ -237,10 +310,12 @@ enum status write_table_description(struct api_call *call, const char *name,
     write_sse(call, table);
     write_name(json, "DeletionProtectionEnabled");
     json_write_bool(json, table->deletion_protection);
-    write_on_demand(json, table);
-    write_warm(json, table);
+    if (table->billing == BILLING_ON_DEMAND && table->has_on_demand_maximum)
+        write_on_demand(json, table->on_demand_read_max, table->on_demand_write_max);
+    write_warm(json, table->status, table_warm(table));
     if (!deleting) {
         write_local_indexes(call, table, &size);
+        write_global_indexes(call, table, &size);
         write_stream(call, table);
     }
     json_write_object_end(json);

@@ -1,4 +1,4 @@
-/* table_indexes.c - the secondary indexes of CreateTable. */
+/* table_indexes.c - the secondary indexes of CreateTable and UpdateTable. */
 #include "api/api_private.h"
 #include "base/assert.h"
 
@@ -19,34 +19,31 @@ static void append_names(struct buffer *text, const struct attribute_definition_
 }
 
 /* "Keys: [a, b], AttributeDefinitions: [a]" */
-static enum status refuse_undefined(struct api_call *call, const struct local_index_input *given)
+static enum status refuse_undefined(struct api_call *call, const struct model_list *key_schema,
+                                    const struct model_list *definitions)
 {
-    const struct create_table_input *input = call->input.at;
-    const struct key_schema_input *keys = given->key_schema.at;
+    const struct key_schema_input *keys = key_schema->at;
     struct buffer text;
     buffer_init(&text, call->ctx->env->heap, 1u << 20);
     buffer_append_format(&text, INVALID_VALUES "Some index key attributes are not defined in "
                                                "AttributeDefinitions. Keys: [");
-    for (uint32_t i = 0; i < given->key_schema.count; i++)
+    for (uint32_t i = 0; i < key_schema->count; i++)
         buffer_append_format(&text, "%s%.*s", i > 0 ? ", " : "", BYTES_ARGS(keys[i].name));
     buffer_append_format(&text, "], AttributeDefinitions: [");
-    append_names(&text, input->attribute_definitions.at,
-                 MIN(input->attribute_definitions.count, MODEL_STORED_MAX));
+    append_names(&text, definitions->at, MIN(definitions->count, MODEL_STORED_MAX));
     enum status status = error_format(&call->error, call_arena(call), ERROR_VALIDATION, "%.*s]",
                                       BYTES_ARGS(buffer_bytes(&text)));
     return no_memory_or(call, &text, status);
 }
 
-static enum status refuse_unused(struct api_call *call, const struct key_attribute *used,
-                                 uint32_t count)
+static enum status refuse_unused(struct api_call *call, const struct model_list *definitions,
+                                 const struct key_attribute *used, uint32_t count)
 {
-    const struct create_table_input *input = call->input.at;
     struct buffer text;
     buffer_init(&text, call->ctx->env->heap, 1u << 20);
     buffer_append_format(&text, INVALID_VALUES "Some AttributeDefinitions are not used. "
                                                "AttributeDefinitions: [");
-    append_names(&text, input->attribute_definitions.at,
-                 MIN(input->attribute_definitions.count, MODEL_STORED_MAX));
+    append_names(&text, definitions->at, MIN(definitions->count, MODEL_STORED_MAX));
     buffer_append_format(&text, "], keys used: [");
     for (uint32_t i = 0; i < count; i++)
         buffer_append_format(&text, "%s%.*s", i > 0 ? ", " : "", BYTES_ARGS(used[i].name));
@@ -71,7 +68,7 @@ static enum status read_key(struct api_call *call, const struct local_index_inpu
     TRY(call_check_key_types(call, keys, count));
     for (uint32_t i = 0; i < count; i++) {
         if (call_find_definition(definitions, keys[i].name) == NULL)
-            return refuse_undefined(call, given);
+            return refuse_undefined(call, &given->key_schema, definitions);
     }
     if (count > 1 && bytes_equal(keys[0].name, keys[1].name))
         return call_invalid(call, "Both the Hash Key and the Range Key element in the KeySchema "
@@ -126,6 +123,18 @@ static enum status read_projection(struct api_call *call, const struct projectio
     }
 }
 
+/* No index before has the name. */
+static enum status check_new_name(struct api_call *call, const struct index_schema *before,
+                                  uint32_t count, struct bytes name)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        if (bytes_equal(before[i].name, name))
+            return error_format(&call->error, call_arena(call), ERROR_VALIDATION,
+                                INVALID_VALUES "Duplicate index name: %.*s", BYTES_ARGS(name));
+    }
+    return STATUS_OK;
+}
+
 static enum status read_local(struct api_call *call, struct create_table_request *request)
 {
     const struct create_table_input *input = call->input.at;
@@ -138,23 +147,148 @@ static enum status read_local(struct api_call *call, struct create_table_request
     if (count > LOCAL_INDEXES_MAX)
         return call_invalid(call, INVALID_VALUES
                             "Number of LocalSecondaryIndexes exceeds per-table limit of 5");
-    request->indexes = arena_alloc_array(call_arena(call), count, sizeof(*request->indexes));
-    if (request->indexes == NULL)
-        return call_no_memory(call);
     for (uint32_t i = 0; i < count; i++) {
         struct index_schema *index = &request->indexes[i];
         *index = (struct index_schema){.name = given[i].name, .collection = (uint8_t)(i + 1)};
-        for (uint32_t before = 0; before < i; before++) {
-            if (bytes_equal(given[before].name, given[i].name))
-                return error_format(&call->error, call_arena(call), ERROR_VALIDATION,
-                                    INVALID_VALUES "Duplicate index name: %.*s",
-                                    BYTES_ARGS(given[i].name));
-        }
+        TRY(check_new_name(call, request->indexes, i, given[i].name));
         TRY(read_key(call, &given[i], &request->schema, index));
         TRY(read_projection(call, given[i].projection, index));
     }
     request->index_count = count;
     return STATUS_OK;
+}
+
+/* ---- Global indexes ---- */
+
+/* The type of a key attribute: as it is defined, or as a key of the table has it already.
+ * VALUE_NONE: it is not known. */
+static enum value_type key_type(const struct model_list *definitions, const struct table *table,
+                                struct bytes name)
+{
+    const struct attribute_definition_input *definition = call_find_definition(definitions, name);
+    if (definition != NULL)
+        return call_attribute_type(definition->type);
+    if (table != NULL && bytes_equal(table->schema.partition.name, name))
+        return table->schema.partition.type;
+    if (table != NULL && table->schema.sort.type != VALUE_NONE &&
+        bytes_equal(table->schema.sort.name, name))
+        return table->schema.sort.type;
+    return VALUE_NONE;
+}
+
+/* The order and number of key types: 1 to 4 HASH, then none to 4 RANGE. */
+static enum status check_global_types(struct api_call *call, const struct global_index_input *given)
+{
+    const struct key_schema_input *keys = given->key_schema.at;
+    uint32_t count = given->key_schema.count, hashes = 0;
+    if (count > 2 * INDEX_KEY_ATTRIBUTES_MAX)
+        return error_format(&call->error, call_arena(call), ERROR_VALIDATION,
+                            INVALID_VALUES "Index KeySchema has more than %u elements for index: "
+                                           "%.*s",
+                            2 * INDEX_KEY_ATTRIBUTES_MAX, BYTES_ARGS(given->name));
+    if (keys[0].type != KEY_TYPE_HASH)
+        return call_invalid(call,
+                            "Invalid KeySchema: The first KeySchemaElement is not a HASH key type");
+    while (hashes < count && keys[hashes].type == KEY_TYPE_HASH)
+        hashes++;
+    for (uint32_t i = hashes; i < count; i++) {
+        if (keys[i].type != KEY_TYPE_RANGE)
+            return error_format(&call->error, call_arena(call), ERROR_VALIDATION,
+                                "Invalid KeySchema: All HASH key types come before all RANGE key "
+                                "types in index: %.*s",
+                                BYTES_ARGS(given->name));
+    }
+    if (hashes > INDEX_KEY_ATTRIBUTES_MAX || count - hashes > INDEX_KEY_ATTRIBUTES_MAX)
+        return error_format(&call->error, call_arena(call), ERROR_VALIDATION,
+                            INVALID_VALUES "Index KeySchema has more than %u elements of one key "
+                                           "type for index: %.*s",
+                            INDEX_KEY_ATTRIBUTES_MAX, BYTES_ARGS(given->name));
+    return STATUS_OK;
+}
+
+static enum status read_global_key(struct api_call *call, const struct global_index_input *given,
+                                   const struct model_list *definitions, const struct table *table,
+                                   struct index_schema *index)
+{
+    const struct key_schema_input *keys = given->key_schema.at;
+    TRY(check_global_types(call, given));
+    for (uint32_t i = 0; i < given->key_schema.count; i++) {
+        struct key_attribute attribute = {keys[i].name, key_type(definitions, table, keys[i].name)};
+        if (attribute.type == VALUE_NONE)
+            return refuse_undefined(call, &given->key_schema, definitions);
+        if (index_has_key(index, keys[i].name))
+            return call_invalid(call, "Both the Hash Key and the Range Key element in the "
+                                      "KeySchema have the same name");
+        if (keys[i].type == KEY_TYPE_HASH)
+            index->partition[index->partition_count++] = attribute;
+        else
+            index->sort[index->sort_count++] = attribute;
+    }
+    return STATUS_OK;
+}
+
+static enum status read_throughput(struct api_call *call, const struct global_index_input *given,
+                                   enum billing_mode billing, struct index_throughput *throughput)
+{
+    *throughput = (struct index_throughput){.on_demand_read_max = -1, .on_demand_write_max = -1};
+    if (billing == BILLING_PROVISIONED && given->provisioned == NULL)
+        return error_format(&call->error, call_arena(call), ERROR_VALIDATION,
+                            INVALID_VALUES
+                            "ProvisionedThroughput must be specified for index: %.*s",
+                            BYTES_ARGS(given->name));
+    if (billing == BILLING_ON_DEMAND && given->provisioned != NULL)
+        return error_format(&call->error, call_arena(call), ERROR_VALIDATION,
+                            INVALID_VALUES "ProvisionedThroughput should not be specified for "
+                                           "index: %.*s when BillingMode is PAY_PER_REQUEST",
+                            BYTES_ARGS(given->name));
+    if (given->provisioned != NULL)
+        TRY(call_read_provisioned(call, given->provisioned, &throughput->read_units,
+                                  &throughput->write_units));
+    throughput->has_on_demand_maximum = given->on_demand != NULL;
+    if (given->on_demand == NULL)
+        return STATUS_OK;
+    return call_read_on_demand(call, given->on_demand, billing, &throughput->on_demand_read_max,
+                               &throughput->on_demand_write_max);
+}
+
+static enum status read_global(struct api_call *call, const struct global_index_input *given,
+                               const struct model_list *definitions, const struct table *table,
+                               enum billing_mode billing, struct index_schema *index,
+                               struct index_throughput *throughput)
+{
+    *index = (struct index_schema){.name = given->name, .kind = INDEX_GLOBAL};
+    TRY(read_global_key(call, given, definitions, table, index));
+    TRY(read_projection(call, given->projection, index));
+    return read_throughput(call, given, billing, throughput);
+}
+
+static enum status check_non_key(struct api_call *call, const struct index_schema *indexes,
+                                 uint32_t count)
+{
+    uint32_t total = 0;
+    for (uint32_t i = 0; i < count; i++)
+        total += indexes[i].non_key_count;
+    if (total <= INDEXES_NON_KEY_MAX)
+        return STATUS_OK;
+    return error_format(&call->error, call_arena(call), ERROR_VALIDATION,
+                        INVALID_VALUES "The total number of NonKeyAttributes of all indexes "
+                                       "exceeds the per-table limit of %u",
+                        INDEXES_NON_KEY_MAX);
+}
+
+static enum status read_globals(struct api_call *call, struct create_table_request *request)
+{
+    const struct create_table_input *input = call->input.at;
+    const struct global_index_input *given = input->global_indexes.at;
+    uint32_t count = input->global_indexes.count;
+    for (uint32_t i = 0; i < count; i++) {
+        TRY(check_new_name(call, request->indexes, request->index_count, given[i].name));
+        TRY(read_global(call, &given[i], &input->attribute_definitions, NULL, request->billing,
+                        &request->indexes[request->index_count], &request->globals[i]));
+        request->index_count++;
+    }
+    request->global_count = count;
+    return check_non_key(call, request->indexes, request->index_count);
 }
 
 enum status call_read_indexes(struct api_call *call, struct create_table_request *request)
@@ -164,17 +298,178 @@ enum status call_read_indexes(struct api_call *call, struct create_table_request
         return call_invalid(call, INVALID_VALUES "List of LocalSecondaryIndexes is empty");
     if (input->global_indexes.given && input->global_indexes.count == 0)
         return call_invalid(call, INVALID_VALUES "List of GlobalSecondaryIndexes is empty");
-    if (input->global_indexes.given)
-        return call_invalid(call, INVALID_VALUES "GlobalSecondaryIndexes is not supported");
-    if (!input->local_indexes.given)
+    if (input->global_indexes.count > GLOBAL_INDEXES_MAX)
+        return error_format(&call->error, call_arena(call), ERROR_VALIDATION,
+                            INVALID_VALUES
+                            "GlobalSecondaryIndex count exceeds the per-table limit of %u",
+                            GLOBAL_INDEXES_MAX);
+    if (!input->local_indexes.given && !input->global_indexes.given)
         return STATUS_OK;
-    TRY(read_local(call, request));
+    request->indexes = arena_alloc_array(call_arena(call), INDEXES_MAX, sizeof(*request->indexes));
+    request->globals =
+        arena_alloc_array(call_arena(call), GLOBAL_INDEXES_MAX, sizeof(*request->globals));
+    if (request->indexes == NULL || request->globals == NULL)
+        return call_no_memory(call);
+    if (input->local_indexes.given)
+        TRY(read_local(call, request));
+    TRY(read_globals(call, request));
     struct key_attribute *used;
     uint32_t count;
     TRY(call_key_attributes(call, &request->schema, request->indexes, request->index_count, &used,
                             &count));
-    return count < input->attribute_definitions.count ? refuse_unused(call, used, count)
-                                                      : STATUS_OK;
+    const struct model_list *definitions = &input->attribute_definitions;
+    return count < definitions->count ? refuse_unused(call, definitions, used, count) : STATUS_OK;
+}
+
+/* ---- UpdateTable ---- */
+
+static enum status read_action(struct api_call *call, const struct global_index_update_input *given,
+                               struct index_update *update)
+{
+    unsigned actions = (given->create != NULL ? 1u : 0u) + (given->update != NULL ? 1u : 0u) +
+                       (given->delete != NULL ? 1u : 0u);
+    if (actions != 1)
+        return call_invalid(call, INVALID_VALUES "Each GlobalSecondaryIndexUpdate must have "
+                                                 "exactly one of Create, Update and Delete");
+    *update = (struct index_update){0};
+    if (given->create != NULL) {
+        update->action = INDEX_CREATE;
+        update->name = given->create->name;
+    } else if (given->update != NULL) {
+        update->action = INDEX_UPDATE;
+        update->name = given->update->name;
+    } else {
+        update->action = INDEX_DELETE;
+        update->name = given->delete->name;
+    }
+    return STATUS_OK;
+}
+
+enum status call_read_index_updates(struct api_call *call, struct update_table_request *request)
+{
+    const struct update_table_input *input = call->input.at;
+    const struct global_index_update_input *given = input->index_updates.at;
+    uint32_t count = input->index_updates.count, one_only = 0;
+    if (count > GLOBAL_INDEXES_MAX)
+        return error_format(&call->error, call_arena(call), ERROR_VALIDATION,
+                            INVALID_VALUES
+                            "GlobalSecondaryIndex count exceeds the per-table limit of %u",
+                            GLOBAL_INDEXES_MAX);
+    request->index_updates =
+        arena_alloc_array(call_arena(call), count + 1u, sizeof(*request->index_updates));
+    if (request->index_updates == NULL)
+        return call_no_memory(call);
+    for (uint32_t i = 0; i < count; i++) {
+        struct index_update *update = &request->index_updates[i];
+        TRY(read_action(call, &given[i], update));
+        one_only += update->action != INDEX_UPDATE;
+        for (uint32_t before = 0; before < i; before++) {
+            if (bytes_equal(request->index_updates[before].name, update->name))
+                return error_format(&call->error, call_arena(call), ERROR_VALIDATION,
+                                    INVALID_VALUES
+                                    "Only one global secondary index update per index is allowed "
+                                    "simultaneously. Index: %.*s",
+                                    BYTES_ARGS(update->name));
+        }
+    }
+    if (one_only > 1 || (one_only == 1 && count > 1))
+        return error_set(&call->error, ERROR_LIMIT_EXCEEDED,
+                         "Subscriber limit exceeded: Only 1 online index can be created or deleted "
+                         "simultaneously per table");
+    request->index_update_count = count;
+    return STATUS_OK;
+}
+
+/* The attributes of an index that is created beside those of the table: none is defined twice in
+ * two ways, or for nothing. */
+static enum status check_created(struct api_call *call, const struct table *table,
+                                 const struct index_schema *created)
+{
+    const struct update_table_input *input = call->input.at;
+    const struct model_list *definitions = &input->attribute_definitions;
+    const struct attribute_definition_input *defined = definitions->at;
+    struct index_schema *all =
+        arena_alloc_array(call_arena(call), table->index_count + 1u, sizeof(*all));
+    struct key_attribute *used;
+    uint32_t count;
+    if (all == NULL)
+        return call_no_memory(call);
+    memcpy(all, table->indexes, table->index_count * sizeof(*all));
+    all[table->index_count] = *created;
+    TRY(check_non_key(call, all, table->index_count + 1u));
+    TRY(call_key_attributes(call, &table->schema, all, table->index_count + 1u, &used, &count));
+    for (uint32_t i = 0; i < MIN(definitions->count, MODEL_STORED_MAX); i++) {
+        uint32_t at = 0;
+        while (at < count && !bytes_equal(used[at].name, defined[i].name))
+            at++;
+        if (at == count)
+            return refuse_unused(call, definitions, used, count);
+        if (used[at].type != call_attribute_type(defined[i].type))
+            return error_format(&call->error, call_arena(call), ERROR_VALIDATION,
+                                INVALID_VALUES
+                                "Attribute %.*s is a key of the table with another type",
+                                BYTES_ARGS(defined[i].name));
+    }
+    return STATUS_OK;
+}
+
+static enum status refuse_same(struct api_call *call, const struct index_update *update,
+                               const struct table_index *index)
+{
+    return error_format(
+        &call->error, call_arena(call), ERROR_VALIDATION,
+        "The provisioned throughput for the index %.*s will not change. The requested value equals "
+        "the current value. Current ReadCapacityUnits provisioned for the index: %llu. Requested "
+        "ReadCapacityUnits: %llu. Current WriteCapacityUnits provisioned for the index: %llu. "
+        "Requested WriteCapacityUnits: %llu. Refer to the Amazon DynamoDB Developer Guide for "
+        "current limits and how to request higher limits.",
+        BYTES_ARGS(update->name), (unsigned long long)index->read_units,
+        (unsigned long long)update->throughput.read_units, (unsigned long long)index->write_units,
+        (unsigned long long)update->throughput.write_units);
+}
+
+static enum status check_updated(struct api_call *call, const struct table *table,
+                                 enum billing_mode billing, const struct global_index_input *given,
+                                 struct index_update *update)
+{
+    const struct index_schema *schema = table_index(table, update->name);
+    const struct table_index *index = schema == NULL ? NULL : table_global(table, schema);
+    if (given->provisioned == NULL && given->on_demand == NULL)
+        return error_format(&call->error, call_arena(call), ERROR_VALIDATION,
+                            INVALID_VALUES
+                            "ProvisionedThroughput must be specified for index: %.*s",
+                            BYTES_ARGS(update->name));
+    if (billing == BILLING_ON_DEMAND || given->provisioned != NULL)
+        TRY(read_throughput(call, given, billing, &update->throughput));
+    else /* says what it has to say of maximums on a table that is provisioned */
+        TRY(call_read_on_demand(call, given->on_demand, billing,
+                                &update->throughput.on_demand_read_max,
+                                &update->throughput.on_demand_write_max));
+    update->throughput_given = given->provisioned != NULL;
+    update->on_demand_maximum_given = given->on_demand != NULL;
+    bool same = index != NULL && update->throughput_given &&
+                index->read_units == update->throughput.read_units &&
+                index->write_units == update->throughput.write_units;
+    return same ? refuse_same(call, update, index) : STATUS_OK;
+}
+
+enum status call_check_index_updates(struct api_call *call, struct update_table_request *request,
+                                     const struct table *table)
+{
+    const struct update_table_input *input = call->input.at;
+    const struct global_index_update_input *given = input->index_updates.at;
+    enum billing_mode billing = request->billing_given ? request->billing : table->billing;
+    for (uint32_t i = 0; i < request->index_update_count; i++) {
+        struct index_update *update = &request->index_updates[i];
+        if (update->action == INDEX_UPDATE)
+            TRY(check_updated(call, table, billing, given[i].update, update));
+        if (update->action != INDEX_CREATE)
+            continue;
+        TRY(read_global(call, given[i].create, &input->attribute_definitions, table, billing,
+                        &update->schema, &update->throughput));
+        TRY(check_created(call, table, &update->schema));
+    }
+    return STATUS_OK;
 }
 
 /* ---- The attributes of all keys ---- */

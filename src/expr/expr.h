@@ -318,4 +318,22 @@ MUST_USE enum status expr_key_condition(const struct expr_program *program,
                                         const struct key_schema *schema, struct arena *arena,
                                         struct key_condition *condition, struct expr_fault *fault);
 
+struct index_schema;
+
+/* A key condition of a global index: each attribute of the partition key has one value, the sort
+ * key's have one from the first on, and of the next the operator and its operands. */
+struct index_condition {
+    struct value partition[KEY_ATTRIBUTES_MAX]; /* views into the program */
+    struct value equal[KEY_ATTRIBUTES_MAX];
+    uint8_t equal_count;
+    enum sort_operator sort; /* of sort attribute equal_count; never SORT_EQ */
+    struct value low, high;
+};
+
+/* As expr_key_condition, with a global index. */
+MUST_USE enum status expr_index_condition(const struct expr_program *program,
+                                          const struct index_schema *index, struct arena *arena,
+                                          struct index_condition *condition,
+                                          struct expr_fault *fault);
+
 #endif

@@ -1,5 +1,6 @@
 /* Key conditions: the restrictions on their grammar, and their match with a schema. */
 #include "expr/expr_private.h"
+#include "model/index.h"
 
 /* ---- While compiling ---- */
 
@@ -212,5 +213,89 @@ enum status expr_key_condition(const struct expr_program *program, const struct 
     condition->sort = sort_operator(sort.op);
     condition->low = sort.operands[0];
     condition->high = sort.operands[1];
+    return STATUS_OK;
+}
+
+/* ---- Global indexes ---- */
+
+struct clauses {
+    struct clause partition[INDEX_KEY_ATTRIBUTES_MAX], sort[INDEX_KEY_ATTRIBUTES_MAX];
+    uint32_t count, sort_count;
+};
+
+static bool put_clause(const struct key_attribute *attributes, uint8_t count, struct bytes name,
+                       const struct clause *clause, struct clause *clauses)
+{
+    for (uint8_t i = 0; i < count; i++) {
+        if (bytes_equal(attributes[i].name, name)) {
+            clauses[i] = *clause;
+            return true;
+        }
+    }
+    return false;
+}
+
+static enum status find_clauses(const struct expr_program *program,
+                                const struct index_schema *index, struct clauses *clauses,
+                                struct arena *arena, struct expr_fault *fault)
+{
+    struct program_view view = program_view(program);
+    const uint8_t *at = view.code;
+    struct clause clause;
+    uint32_t attributes = (uint32_t)index->partition_count + index->sort_count, unknown = 0;
+    *clauses = (struct clauses){0};
+    for (; next_clause(&view, &at, &clause); clauses->count++) {
+        struct bytes name = pool_bytes(view.pool, clause.name);
+        if (put_clause(index->partition, index->partition_count, name, &clause, clauses->partition))
+            continue;
+        if (put_clause(index->sort, index->sort_count, name, &clause, clauses->sort))
+            clauses->sort_count++;
+        else
+            unknown++;
+    }
+    if (clauses->count > attributes)
+        return REFUSE("The number of query conditions (%u) exceeds the number of key attributes "
+                      "defined in the schema (%u)",
+                      clauses->count, attributes);
+    for (uint8_t i = 0; i < index->partition_count; i++) {
+        if (clauses->partition[i].name == NULL)
+            return missed(index->partition[i].name, arena, fault);
+    }
+    /* Conditions on the sort key are on its first attributes, without a gap. */
+    for (uint8_t i = 0; i < index->sort_count; i++) {
+        if (clauses->sort[i].name == NULL && (i < clauses->sort_count || unknown > 0))
+            return missed(index->sort[i].name, arena, fault);
+    }
+    return STATUS_OK;
+}
+
+enum status expr_index_condition(const struct expr_program *program,
+                                 const struct index_schema *index, struct arena *arena,
+                                 struct index_condition *condition, struct expr_fault *fault)
+{
+    struct clauses clauses;
+    TRY(find_clauses(program, index, &clauses, arena, fault));
+    *condition = (struct index_condition){.sort = SORT_ANY};
+    for (uint8_t i = 0; i < index->partition_count; i++) {
+        const struct clause *clause = &clauses.partition[i];
+        if (clause->op != OP_EQ)
+            return REFUSE("%s", "Query key condition not supported");
+        TRY(check_operand(&index->partition[i], clause, clause->operands[0], true, arena, fault));
+        condition->partition[i] = clause->operands[0];
+    }
+    for (uint32_t i = 0; i < clauses.sort_count; i++) {
+        const struct clause *clause = &clauses.sort[i];
+        for (unsigned o = 0; o < (clause->op == OP_BETWEEN ? 2u : 1u); o++)
+            TRY(check_operand(&index->sort[i], clause, clause->operands[o], false, arena, fault));
+        if (clause->op == OP_EQ) {
+            condition->equal[condition->equal_count++] = clause->operands[0];
+            continue;
+        }
+        if (i + 1 < clauses.sort_count) /* only the last may be a range */
+            return REFUSE("%s", "Query key condition not supported");
+        condition->sort = sort_operator(clause->op);
+        condition->low = clause->operands[0];
+        condition->high = clause->operands[1];
+    }
     return STATUS_OK;
 }

@@ -40,6 +40,7 @@
     "  --account ID              account in ARNs, 12 digits (000000000000)\n"                      \
     "  --on-demand-partitions N  partitions of a new on-demand table (1)\n"                        \
     "  --ttl-sweep-interval S    expired items are deleted this often (60)\n"                      \
+    "  --index-delay MS          a change is this old before a global index has it (0)\n"          \
     "  --status-delay MS         tables stay CREATING, UPDATING, DELETING this much longer (0)\n"  \
     "\n"                                                                                           \
     "Throttling (of provisioned tables, and of on-demand tables that have maximums)\n"             \
@@ -205,6 +206,14 @@ static bool set_partitions(struct arguments *a, const char *value)
     return right;
 }
 
+static bool set_index_delay(struct arguments *a, const char *value)
+{
+    uint64_t number = 0;
+    bool right = parse_number(value, 3600000, &number);
+    a->server.index_delay_ns = number * UINT64_C(1000000);
+    return right;
+}
+
 static bool set_status_delay(struct arguments *a, const char *value)
 {
     uint64_t number = 0;
@@ -306,6 +315,7 @@ static const struct option options[] = {
     {"--region", true, "a region's name, such as eu-west-1", set_region},
     {"--account", true, "12 digits", set_account},
     {"--on-demand-partitions", true, "a number from 1 to 1024", set_partitions},
+    {"--index-delay", true, "milliseconds, at most 3600000", set_index_delay},
     {"--status-delay", true, "milliseconds, at most 3600000", set_status_delay},
     {"--ttl-sweep-interval", true, "seconds from 1 to 86400", set_ttl_sweep},
     {"--no-throttling", false, "", set_no_throttling},

@@ -8,6 +8,7 @@
 #include "node/node.h"
 #include "ops/ops.h"
 #include "ops/seed.h"
+#include "router/propagator.h"
 #include "router/router.h"
 #include "wire/sigv4.h"
 #include "wire/tls.h"
@@ -34,6 +35,7 @@ struct server {
     char why[WHY_BYTES];
     struct node *node;
     struct router *router;
+    struct propagator *propagator;
     struct reconciler *reconciler;
     struct expiry *expiry;
     struct credentials credentials;
@@ -192,6 +194,8 @@ static enum status open_router(struct context *ctx, struct server *s)
     if (status == STATUS_OK && s->options.admin_testing)
         status = snapshots_open(s->env, s->router, &s->testing.snapshots);
     if (status == STATUS_OK)
+        status = propagator_open(ctx, s->router, s->options.index_delay_ns, &s->propagator);
+    if (status == STATUS_OK)
         status = reconciler_open(s->env, s->router, s->options.status_delay_ns, &s->reconciler);
     if (status == STATUS_OK)
         status = expiry_open(s->env, s->router, s->options.ttl_sweep_ns, &s->expiry);
@@ -311,6 +315,7 @@ static enum status open_all(struct context *ctx, struct server *s)
     router_set_throttling(s->router, s->options.throttling);
     TRY(open_endpoint(s));
     s->ops.api = s->api;
+    s->ops.propagator = s->propagator;
     s->ops.http = s->http;
     s->testing.api = s->api;
     s->testing.expiry = s->expiry;
@@ -349,6 +354,9 @@ static enum status close_all(struct context *ctx, struct server *s)
     if (s->reconciler != NULL)
         reconciler_close(ctx, s->reconciler);
     s->reconciler = NULL;
+    s->ops.propagator = NULL;
+    if (s->propagator != NULL)
+        propagator_close(ctx, s->propagator);
     if (s->http != NULL)
         http_server_close(s->http);
     s->ops.api = NULL;

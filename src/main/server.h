@@ -28,6 +28,7 @@ struct server_options {
     struct bytes certificate; /* PEM; count 0: plain HTTP */
     struct bytes private_key; /* PEM */
     uint64_t ttl_sweep_ns;    /* between two deletions of expired items; 0: the default */
+    uint64_t index_delay_ns;  /* how old a change is before a global index has it */
     uint64_t status_delay_ns; /* tables stay CREATING, UPDATING, DELETING this much longer */
     uint32_t on_demand_partitions;
     enum throttling throttling;

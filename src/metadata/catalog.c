@@ -69,14 +69,14 @@ struct table *catalog_find(const struct catalog *catalog, struct bytes name)
 
 static void count(struct catalog *catalog, const struct table *table)
 {
-    catalog->partitions += table->partition_count;
-    catalog->unsettled += table->status != TABLE_ACTIVE;
+    catalog->partitions += table_partitions(table);
+    catalog->unsettled += !table_is_settled(table);
 }
 
 static void uncount(struct catalog *catalog, const struct table *table)
 {
-    catalog->partitions -= table->partition_count;
-    catalog->unsettled -= table->status != TABLE_ACTIVE;
+    catalog->partitions -= table_partitions(table);
+    catalog->unsettled -= !table_is_settled(table);
 }
 
 enum status catalog_publish(struct catalog *catalog, struct table *table)

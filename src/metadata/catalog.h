@@ -25,8 +25,8 @@ struct catalog {
     struct table *system;  /* the system table's own definition; always there */
     struct table **tables; /* sorted by name; one reference each */
     uint32_t count;
-    uint32_t partitions; /* of all tables */
-    uint32_t unsettled;  /* tables that are not ACTIVE */
+    uint32_t partitions; /* of all tables and their global indexes */
+    uint32_t unsettled;  /* tables that are not, or of which an index is not, ACTIVE */
 };
 
 /* STATUS_NO_MEMORY */

@@ -18,6 +18,10 @@
  *   | u64 warm reads | u64 warm writes | u8 KMS | KMS key | 4 * u64 switched to on-demand
  *   | u64 policy revision | policy
  *   | u8 streams: (u64 created, u64 ended, u8 number, u8 view)...
+ *   | u8 global indexes: (u64 id | u64 hash seed | u8 status | u8 online | u8 backfilling
+ *     | u64 read | u64 write | u64 last increase | u64 last decrease | u32 decreases today
+ *     | u8 has maximum | u64 read maximum | u64 write maximum
+ *     | u32 partitions: (u64 group, low, high)...)...
  */
 
 #define FORMAT_WITHOUT_INDEXES 1u
@@ -63,6 +67,34 @@ static void put_settings(struct buffer *to, const struct table *table)
     put_text(to, table->policy);
 }
 
+static void put_partitions(struct buffer *to, const struct partition *partitions, uint32_t count)
+{
+    put_count(to, count);
+    for (uint32_t i = 0; i < count; i++) {
+        put_number(to, partitions[i].group_id);
+        put_text(to, partitions[i].low);
+        put_text(to, partitions[i].high);
+    }
+}
+
+static void put_global(struct buffer *to, const struct table_index *index)
+{
+    put_number(to, index->id);
+    put_number(to, index->hash_seed);
+    buffer_append_u8(to, (uint8_t)index->status);
+    buffer_append_u8(to, index->online);
+    buffer_append_u8(to, index->backfilling);
+    put_number(to, index->read_units);
+    put_number(to, index->write_units);
+    put_number(to, index->last_increase_ms);
+    put_number(to, index->last_decrease_ms);
+    put_count(to, index->decreases_today);
+    buffer_append_u8(to, index->has_on_demand_maximum);
+    put_number(to, (uint64_t)index->on_demand_read_max);
+    put_number(to, (uint64_t)index->on_demand_write_max);
+    put_partitions(to, index->partitions, index->partition_count);
+}
+
 void table_encode(const struct table *table, struct buffer *to)
 {
     buffer_append_u8(to, TABLE_FORMAT);
@@ -93,12 +125,7 @@ void table_encode(const struct table *table, struct buffer *to)
         put_text(to, table->tags[i].key);
         put_text(to, table->tags[i].value);
     }
-    put_count(to, table->partition_count);
-    for (uint32_t i = 0; i < table->partition_count; i++) {
-        put_number(to, table->partitions[i].group_id);
-        put_text(to, table->partitions[i].low);
-        put_text(to, table->partitions[i].high);
-    }
+    put_partitions(to, table->partitions, table->partition_count);
     index_encode(table->indexes, table->index_count, to);
     buffer_append_u8(to, (uint8_t)table->ttl);
     put_text(to, table->ttl_attribute);
@@ -111,6 +138,9 @@ void table_encode(const struct table *table, struct buffer *to)
         buffer_append_u8(to, table->streams[i].number);
         buffer_append_u8(to, table->streams[i].view);
     }
+    buffer_append_u8(to, (uint8_t)table->global_count);
+    for (uint32_t i = 0; i < table->global_count; i++)
+        put_global(to, &table->globals[i]);
 }
 
 static struct bytes read_text(struct reader *r)
@@ -176,20 +206,81 @@ static void read_definition(struct reader *r, struct table *table)
     table->table_class_changed_ms = read_u64(r);
 }
 
-static void read_indexes(struct reader *r, struct table *table, struct index_schema *indexes)
+/* The arrays of a table that is being read; those that are NULL are not filled. */
+struct arrays {
+    struct tag *tags;
+    struct partition *partitions; /* of the table, then of each global index */
+    struct index_schema *indexes;
+    struct table_index *globals;
+    uint32_t partition_count; /* read so far, of all */
+};
+
+/* Partitions of one table or index; *first is where they lie. */
+static uint32_t read_partitions(struct reader *r, struct arrays *arrays, struct partition **first)
+{
+    uint32_t count = read_u32(r);
+    if (count == 0 || count > TABLE_PARTITIONS_MAX)
+        r->failed = true;
+    *first = arrays->partitions == NULL ? NULL : arrays->partitions + arrays->partition_count;
+    for (uint32_t i = 0; i < count && !r->failed; i++) {
+        struct partition partition = {.group_id = read_u64(r)};
+        partition.low = read_text(r);
+        partition.high = read_text(r);
+        if (*first != NULL)
+            (*first)[i] = partition;
+    }
+    if (!r->failed)
+        arrays->partition_count += count;
+    return count;
+}
+
+static void read_indexes(struct reader *r, struct table *table, struct arrays *arrays)
 {
     const uint8_t *from = r->at;
+    uint32_t locals = 0;
     table->index_count = index_read_count(r);
     for (uint32_t i = 0; i < table->index_count && !r->failed; i++) {
         struct index_schema index;
         index_read(r, &index);
-        if (index.kind != INDEX_LOCAL || index.collection != i + 1)
+        locals += index.kind == INDEX_LOCAL;
+        if (index.kind == INDEX_LOCAL && (locals != i + 1 || index.collection != i + 1))
             r->failed = true;
-        if (indexes != NULL)
-            indexes[i] = index;
+        if (arrays->indexes != NULL)
+            arrays->indexes[i] = index;
     }
     if (!r->failed)
         table->index_run = bytes_of(from, (size_t)(r->at - from));
+    table->global_count = table->index_count - locals;
+}
+
+static void read_global(struct reader *r, struct arrays *arrays, struct table_index *index)
+{
+    *index = (struct table_index){.id = read_u64(r)};
+    index->hash_seed = read_u64(r);
+    index->status = (enum table_status)read_choice(r, TABLE_DELETING + 1);
+    index->online = read_choice(r, 2) != 0;
+    index->backfilling = read_choice(r, 2) != 0;
+    index->read_units = read_u64(r);
+    index->write_units = read_u64(r);
+    index->last_increase_ms = read_u64(r);
+    index->last_decrease_ms = read_u64(r);
+    index->decreases_today = read_u32(r);
+    index->has_on_demand_maximum = read_choice(r, 2) != 0;
+    index->on_demand_read_max = (int64_t)read_u64(r);
+    index->on_demand_write_max = (int64_t)read_u64(r);
+    index->partition_count = read_partitions(r, arrays, &index->partitions);
+}
+
+static void read_globals(struct reader *r, const struct table *table, struct arrays *arrays)
+{
+    if (read_u8(r) != table->global_count)
+        r->failed = true;
+    for (uint32_t i = 0; i < table->global_count && !r->failed; i++) {
+        struct table_index index;
+        read_global(r, arrays, &index);
+        if (arrays->globals != NULL)
+            arrays->globals[i] = index;
+    }
 }
 
 static void read_ttl(struct reader *r, struct table *table)
@@ -219,8 +310,8 @@ static void read_streams(struct reader *r, struct table *table)
 
 /* Read the record into `table`, whose arrays hold as many elements as the counts allow; with NULL
  * arrays only the counts are read. */
-static void read_record(struct reader *r, struct table *table, uint8_t format, struct tag *tags,
-                        struct partition *partitions, struct index_schema *indexes)
+static void read_record(struct reader *r, struct table *table, uint8_t format,
+                        struct arrays *arrays)
 {
     read_definition(r, table);
     table->tag_count = read_u32(r);
@@ -229,40 +320,38 @@ static void read_record(struct reader *r, struct table *table, uint8_t format, s
     for (uint32_t i = 0; i < table->tag_count && !r->failed; i++) {
         struct tag tag = {.key = read_text(r)};
         tag.value = read_text(r);
-        if (tags != NULL)
-            tags[i] = tag;
+        if (arrays->tags != NULL)
+            arrays->tags[i] = tag;
     }
-    table->partition_count = read_u32(r);
-    if (table->partition_count == 0 || table->partition_count > TABLE_PARTITIONS_MAX)
-        r->failed = true;
-    for (uint32_t i = 0; i < table->partition_count && !r->failed; i++) {
-        struct partition partition = {.group_id = read_u64(r)};
-        partition.low = read_text(r);
-        partition.high = read_text(r);
-        if (partitions != NULL)
-            partitions[i] = partition;
-    }
+    table->partition_count = read_partitions(r, arrays, &table->partitions);
     if (format != FORMAT_WITHOUT_INDEXES && !r->failed) {
-        read_indexes(r, table, indexes);
+        read_indexes(r, table, arrays);
         read_ttl(r, table);
         read_settings(r, table);
         read_streams(r, table);
+        read_globals(r, table, arrays);
     }
     if (reader_left(r) != 0)
         r->failed = true;
 }
 
 /* The partitions cover all keys, each beginning where the one before it ends. */
-static bool gapless(const struct table *table)
+static bool gapless(const struct partition *partitions, uint32_t count)
 {
-    const struct partition *partitions = table->partitions;
-    uint32_t last = table->partition_count - 1;
-    for (uint32_t i = 0; i < last; i++) {
+    for (uint32_t i = 0; i + 1 < count; i++) {
         if (!bytes_equal(partitions[i].high, partitions[i + 1].low) ||
             bytes_compare(partitions[i].low, partitions[i].high) >= 0)
             return false;
     }
-    return partitions[0].low.count == 0 && partitions[last].high.count == 0;
+    return partitions[0].low.count == 0 && partitions[count - 1].high.count == 0;
+}
+
+static bool all_gapless(const struct table *table)
+{
+    bool all = gapless(table->partitions, table->partition_count);
+    for (uint32_t i = 0; i < table->global_count; i++)
+        all &= gapless(table->globals[i].partitions, table->globals[i].partition_count);
+    return all;
 }
 
 enum status table_decode(struct bytes record, struct heap *heap, struct table **table)
@@ -273,31 +362,41 @@ enum status table_decode(struct bytes record, struct heap *heap, struct table **
     if (format != TABLE_FORMAT && format != FORMAT_WITHOUT_INDEXES)
         return STATUS_VERSION;
     struct table counts = {0};
+    struct arrays arrays = {0};
     struct reader r = reader_of(bytes_after(record, 1));
-    read_record(&r, &counts, format, NULL, NULL, NULL);
+    read_record(&r, &counts, format, &arrays);
     if (r.failed)
         return STATUS_CORRUPT;
 
     size_t bytes = sizeof(struct table) + counts.tag_count * sizeof(struct tag) +
-                   counts.partition_count * sizeof(struct partition) +
-                   counts.index_count * sizeof(struct index_schema) + record.count;
+                   arrays.partition_count * sizeof(struct partition) +
+                   counts.index_count * sizeof(struct index_schema) +
+                   counts.global_count * sizeof(struct table_index) + record.count;
     struct table *made = heap_alloc_zero(heap, bytes);
     if (made == NULL)
         return STATUS_NO_MEMORY;
     *made = (struct table){.references = 1, .heap = heap, .bytes = bytes};
-    made->partitions = (struct partition *)(made + 1);
-    made->tags = (struct tag *)(made->partitions + counts.partition_count);
+    made->tags = (struct tag *)(made + 1);
     made->indexes = (struct index_schema *)(made->tags + counts.tag_count);
-    uint8_t *copy = (uint8_t *)(made->indexes + counts.index_count);
+    made->globals = (struct table_index *)(made->indexes + counts.index_count);
+    uint8_t *copy = (uint8_t *)(made->globals + counts.global_count) +
+                    arrays.partition_count * sizeof(struct partition);
+    arrays =
+        (struct arrays){.tags = made->tags,
+                        .partitions = (struct partition *)(made->globals + counts.global_count),
+                        .indexes = made->indexes,
+                        .globals = made->globals};
     memcpy(copy, record.at, record.count);
     r = reader_of(bytes_of(copy + 1, record.count - 1));
-    read_record(&r, made, format, made->tags, made->partitions, made->indexes);
+    read_record(&r, made, format, &arrays);
     ASSERT(!r.failed);
+    if (made->global_count > 0)
+        made->keeps_changes = KEEP_CHANGES;
     if (table_stream(made) != NULL) {
         made->stream_number = table_stream(made)->number;
         made->keeps_changes = KEEP_CHANGES_FOR_STREAM;
     }
-    if (!gapless(made)) {
+    if (!all_gapless(made)) {
         table_drop(made);
         return STATUS_CORRUPT;
     }
@@ -305,18 +404,70 @@ enum status table_decode(struct bytes record, struct heap *heap, struct table **
     return STATUS_OK;
 }
 
-const struct partition *table_partition(const struct table *table, struct bytes key)
+/* The last partition whose low bound is not above the key. */
+static const struct partition *find_partition(const struct partition *partitions, uint32_t count,
+                                              struct bytes key)
 {
-    /* The last partition whose low bound is not above the key. */
-    uint32_t low = 0, high = table->partition_count;
+    uint32_t low = 0, high = count;
     while (high - low > 1) {
         uint32_t middle = low + (high - low) / 2;
-        if (bytes_compare(table->partitions[middle].low, key) <= 0)
+        if (bytes_compare(partitions[middle].low, key) <= 0)
             low = middle;
         else
             high = middle;
     }
-    return &table->partitions[low];
+    return &partitions[low];
+}
+
+const struct partition *table_partition(const struct table *table, struct bytes key)
+{
+    return find_partition(table->partitions, table->partition_count, key);
+}
+
+const struct partition *table_index_partition(const struct table_index *index, struct bytes key)
+{
+    return find_partition(index->partitions, index->partition_count, key);
+}
+
+struct table_index *table_global(const struct table *table, const struct index_schema *schema)
+{
+    uint32_t at = (uint32_t)(schema - table->indexes);
+    ASSERT(at < table->index_count);
+    uint32_t locals = table->index_count - table->global_count;
+    return at < locals ? NULL : &table->globals[at - locals];
+}
+
+const struct index_schema *table_global_schema(const struct table *table,
+                                               const struct table_index *index)
+{
+    uint32_t at = (uint32_t)(index - table->globals);
+    ASSERT(at < table->global_count);
+    return &table->indexes[table->index_count - table->global_count + at];
+}
+
+struct table_index *table_global_of_id(const struct table *table, uint64_t id)
+{
+    for (uint32_t i = 0; i < table->global_count; i++) {
+        if (table->globals[i].id == id)
+            return &table->globals[i];
+    }
+    return NULL;
+}
+
+uint32_t table_partitions(const struct table *table)
+{
+    uint32_t count = table->partition_count;
+    for (uint32_t i = 0; i < table->global_count; i++)
+        count += table->globals[i].partition_count;
+    return count;
+}
+
+bool table_is_settled(const struct table *table)
+{
+    bool settled = table->status == TABLE_ACTIVE;
+    for (uint32_t i = 0; i < table->global_count; i++)
+        settled &= table->globals[i].status == TABLE_ACTIVE;
+    return settled;
 }
 
 const struct index_schema *table_index(const struct table *table, struct bytes name)

@@ -19,8 +19,13 @@
 
 #define TABLE_FORMAT         2u
 #define TABLE_PARTITIONS_MAX 1024u
-#define PARTITIONS_MAX       16000u /* of all tables together; a node hosts as many replicas */
+/* So that the record of a table fits in an item. */
+#define TABLE_AND_INDEXES_PARTITIONS_MAX 7000u
+#define PARTITIONS_MAX                                                                             \
+    16000u /* of all tables together; a node hosts as many
+                                                 * replicas */
 
+/* Of a table, and of a global index. */
 enum table_status { TABLE_CREATING, TABLE_ACTIVE, TABLE_UPDATING, TABLE_DELETING };
 
 /* Of the attribute that says when items expire. */
@@ -52,6 +57,23 @@ struct table_stream {
     uint64_t ended_ms;   /* 0: it is enabled, and the last of the table's */
     uint8_t number;      /* 1 to 255, then 1 again: in the entries of the log */
     uint8_t view;        /* enum stream_view */
+};
+
+/* What a global index has of its own beside its schema: it is a table inside, under an id that no
+ * table has. */
+struct table_index {
+    uint64_t id;
+    uint64_t hash_seed;
+    enum table_status status;
+    bool online;      /* it was added to a table: what that held then is brought in (backfill) */
+    bool backfilling; /* CREATING, and its partitions serve */
+    uint64_t read_units, write_units;
+    uint64_t last_increase_ms, last_decrease_ms; /* 0 = never */
+    uint32_t decreases_today;
+    bool has_on_demand_maximum;
+    int64_t on_demand_read_max, on_demand_write_max;
+    struct partition *partitions; /* as a table's */
+    uint32_t partition_count;
 };
 
 struct table {
@@ -88,8 +110,11 @@ struct table {
     uint32_t tag_count;
     struct partition *partitions; /* in key order, gapless, at least one */
     uint32_t partition_count;
-    struct index_schema *indexes; /* the local ones, in the order of their collections: 1, 2, ... */
+    /* The local ones, in the order of their collections: 1, 2, ...; then the global ones. */
+    struct index_schema *indexes;
     uint32_t index_count;
+    struct table_index *globals; /* of the last global_count of `indexes` */
+    uint32_t global_count;
     struct bytes index_run; /* their encoding (model/index.h), for the node; of a decoded table */
     enum ttl_status ttl;
     struct bytes ttl_attribute; /* empty when DISABLED */
@@ -100,6 +125,22 @@ struct table {
 
 /* The partition whose range holds `key`. */
 const struct partition *table_partition(const struct table *table, struct bytes key);
+const struct partition *table_index_partition(const struct table_index *index, struct bytes key);
+
+/* What the global index with this schema, one of table->indexes, has of its own; NULL for a local
+ * one. */
+struct table_index *table_global(const struct table *table, const struct index_schema *schema);
+const struct index_schema *table_global_schema(const struct table *table,
+                                               const struct table_index *index);
+
+/* The global index of that id; NULL: there is none. */
+struct table_index *table_global_of_id(const struct table *table, uint64_t id);
+
+/* Is all as it was asked to be: the table ACTIVE, and each global index? */
+bool table_is_settled(const struct table *table);
+
+/* Its partitions and those of its global indexes. */
+uint32_t table_partitions(const struct table *table);
 
 /* The index of that name; NULL: there is none. */
 const struct index_schema *table_index(const struct table *table, struct bytes name);

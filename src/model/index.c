@@ -95,12 +95,17 @@ static bool has_name(const struct key_attribute *attributes, uint8_t count, stru
     return false;
 }
 
+bool index_has_key(const struct index_schema *index, struct bytes name)
+{
+    return has_name(index->partition, index->partition_count, name) ||
+           has_name(index->sort, index->sort_count, name);
+}
+
 bool index_projects(const struct index_schema *index, const struct key_schema *table,
                     struct bytes name)
 {
     if (index->projection == PROJECT_ALL || key_schema_has(table, name) ||
-        has_name(index->partition, index->partition_count, name) ||
-        has_name(index->sort, index->sort_count, name))
+        index_has_key(index, name))
         return true;
     for (uint8_t i = 0; i < index->non_key_count; i++) {
         if (bytes_equal(index->non_key[i], name))
@@ -114,12 +119,24 @@ bool index_sort_key(const struct index_schema *index, struct value item, struct 
     return value_find(item, index->sort[0].name, sort) && value_type(*sort) == index->sort[0].type;
 }
 
+/* Has `item` all attributes, each of its type? */
+static bool has_all(const struct key_attribute *attributes, uint8_t count, struct value item)
+{
+    struct value found;
+    for (uint8_t i = 0; i < count; i++) {
+        if (!value_find(item, attributes[i].name, &found) ||
+            value_type(found) != attributes[i].type)
+            return false;
+    }
+    return true;
+}
+
 enum status index_project(const struct index_schema *index, const struct key_schema *table,
                           struct value item, struct buffer *to, struct value *projected)
 {
-    struct value sort;
     *projected = VALUE_ABSENT;
-    if (value_type(item) == VALUE_NONE || !index_sort_key(index, item, &sort))
+    if (value_type(item) == VALUE_NONE || !has_all(index->sort, index->sort_count, item) ||
+        (index->kind == INDEX_GLOBAL && !has_all(index->partition, index->partition_count, item)))
         return STATUS_OK;
     if (index->projection == PROJECT_ALL) {
         *projected = item;

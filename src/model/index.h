@@ -26,7 +26,8 @@
 #include "model/key.h"
 #include "model/value.h"
 
-#define INDEXES_MAX              25u  /* of a table: 5 local ones and 20 others */
+#define GLOBAL_INDEXES_MAX       20u
+#define INDEXES_MAX              (LOCAL_INDEXES_MAX + GLOBAL_INDEXES_MAX) /* of a table */
 #define INDEX_KEY_ATTRIBUTES_MAX 4u   /* of each kind; a local index has one of each */
 #define INDEX_NON_KEY_MAX        20u  /* of one index */
 #define INDEXES_NON_KEY_MAX      100u /* of all indexes of a table */
@@ -54,18 +55,22 @@ void index_encode(const struct index_schema *indexes, uint32_t count, struct buf
 uint8_t index_read_count(struct reader *r);
 void index_read(struct reader *r, struct index_schema *index);
 
+/* Is `name` a key attribute of the index? */
+bool index_has_key(const struct index_schema *index, struct bytes name);
+
 /* Does the index hold attribute `name` of the items of a table with this key? */
 bool index_projects(const struct index_schema *index, const struct key_schema *table,
                     struct bytes name);
 
-/* What a local index holds of `item`: VALUE_ABSENT when the item has no row in it, because it lacks
- * the sort key or has it in another type.  With PROJECT_ALL it is `item` itself, else it is written
+/* What an index holds of `item`: VALUE_ABSENT when the item has no row in it, because it lacks a
+ * key attribute of the index or has it in another type (of a global index index_row_key is more
+ * exact).  With PROJECT_ALL it is `item` itself, else it is written
  * to `to`, behind what that holds; valid as long as `to` is not changed.
  *   STATUS_NO_MEMORY */
 MUST_USE enum status index_project(const struct index_schema *index, const struct key_schema *table,
                                    struct value item, struct buffer *to, struct value *projected);
 
-/* The index's sort key in `item`, of the right type; false: the item has no row in it. */
+/* A local index's sort key in `item`, of the right type; false: the item has no row in it. */
 bool index_sort_key(const struct index_schema *index, struct value item, struct value *sort);
 
 #endif

@@ -10,8 +10,7 @@ bool key_schema_has(const struct key_schema *schema, struct bytes name)
            (schema->sort.type != VALUE_NONE && bytes_equal(name, schema->sort.name));
 }
 
-/* What a key holds of a value: S and B raw, N encoded. */
-static struct bytes key_content(struct value v)
+struct bytes key_content(struct value v)
 {
     return value_type(v) == VALUE_N ? value_number_encoded(v) : value_bytes(v);
 }
@@ -106,8 +105,8 @@ enum status key_read_ttl(struct bytes key, uint64_t *expires_s, struct bytes *it
 
 void key_append_escaped_bytes(struct key *key, struct bytes content)
 {
-    ASSERT(content.count <= KEY_SORT_BYTES_MAX);
-    ASSERT(key->count <= KEY_PREFIX_BYTES_MAX);
+    ASSERT(content.count <= KEY_PARTITION_BYTES_MAX);
+    ASSERT(key->count + KEY_ESCAPED(content.count, 1u) <= KEY_BYTES_MAX);
     uint8_t *to = key->at + key->count;
     size_t at = 0;
     do {
@@ -128,14 +127,14 @@ void key_append_escaped(struct key *key, struct value sort)
     key_append_escaped_bytes(key, key_content(sort));
 }
 
-enum status key_unescape(struct bytes from, uint8_t *to, size_t *count, size_t *taken)
+enum status key_unescape(struct bytes from, uint8_t *to, size_t most, size_t *count, size_t *taken)
 {
     size_t total = 0;
     for (size_t at = 0; from.count - at >= GROUP_BYTES + 1; at += GROUP_BYTES + 1) {
         const uint8_t *group = from.at + at;
         uint8_t mark = group[GROUP_BYTES];
         size_t used = mark == GROUP_GOES_ON ? GROUP_BYTES : mark;
-        if (mark > GROUP_GOES_ON || (mark == 0 && at > 0) || total + used > KEY_SORT_BYTES_MAX)
+        if (mark > GROUP_GOES_ON || (mark == 0 && at > 0) || total + used > most)
             return STATUS_CORRUPT;
         for (size_t i = used; i < GROUP_BYTES; i++) {
             if (group[i] != 0)
@@ -181,7 +180,7 @@ static enum status split_index(struct bytes row, uint8_t *content, size_t *count
     size_t prefix = prefix_bytes(row), taken;
     if (prefix == 0)
         return STATUS_CORRUPT;
-    TRY(key_unescape(bytes_after(row, prefix + 1), content, count, &taken));
+    TRY(key_unescape(bytes_after(row, prefix + 1), content, KEY_SORT_BYTES_MAX, count, &taken));
     *item_sort = bytes_after(row, prefix + 1 + taken);
     return STATUS_OK;
 }
@@ -212,8 +211,8 @@ bool key_after_prefix(struct key *key, struct bytes prefix)
     return true;
 }
 
-static void write_content(struct value_writer *w, const struct key_attribute *attribute,
-                          struct bytes content)
+void key_write_content(struct value_writer *w, const struct key_attribute *attribute,
+                       struct bytes content)
 {
     struct number number;
     value_write_name(w, attribute->name);
@@ -232,9 +231,9 @@ void key_write_decoded(struct value_writer *w, const struct key_schema *schema, 
     size_t partition_bytes = get_u16_be(key.at + 8);
     ASSERT(key.count >= 10 + partition_bytes + 1);
     value_write_begin(w, VALUE_M);
-    write_content(w, &schema->partition, bytes_of(key.at + 10, partition_bytes));
+    key_write_content(w, &schema->partition, bytes_of(key.at + 10, partition_bytes));
     if (schema->sort.type != VALUE_NONE)
-        write_content(w, &schema->sort, bytes_after(key, 10 + partition_bytes + 1));
+        key_write_content(w, &schema->sort, bytes_after(key, 10 + partition_bytes + 1));
     value_write_end(w);
 }
 
@@ -249,11 +248,11 @@ void key_write_decoded_index(struct value_writer *w, const struct key_schema *sc
         return;
     }
     value_write_begin(w, VALUE_M);
-    write_content(w, &schema->partition, bytes_of(key.at + 10, get_u16_be(key.at + 8)));
+    key_write_content(w, &schema->partition, bytes_of(key.at + 10, get_u16_be(key.at + 8)));
     if (schema->sort.type != VALUE_NONE)
-        write_content(w, &schema->sort, item_sort);
+        key_write_content(w, &schema->sort, item_sort);
     if (!key_schema_has(schema, sort->name))
-        write_content(w, sort, bytes_of(content, count));
+        key_write_content(w, sort, bytes_of(content, count));
     value_write_end(w);
 }
 

@@ -10,7 +10,9 @@
  *
  * Collections 1 to 5 are the rows of the table's local indexes; their sort part is the escaped
  * index sort key, then the item's sort part.  Collection 202 is the size of the item collection,
- * kept for tables with local indexes; its sort part is empty.
+ * kept for tables with local indexes; its sort part is empty.  Collections 204 and 205 belong to
+ * global indexes (model/index_row.h): what was deleted from one, and how far a partition of the
+ * table has brought one up to date.
  *
  * Escaped: groups of nine bytes, eight of content and one that says how many of them count: 9 when
  * all do and another group follows, else 0 to 8, and the others are zero.  So escaped contents sort
@@ -30,15 +32,27 @@
 
 #define KEY_PARTITION_BYTES_MAX 2048u /* of a partition key's content */
 #define KEY_SORT_BYTES_MAX      1024u
-#define KEY_ESCAPED_BYTES_MAX   (KEY_SORT_BYTES_MAX / 8u * 9u)
-#define KEY_PREFIX_BYTES_MAX    (8u + 2u + KEY_PARTITION_BYTES_MAX + 1u)
-#define KEY_ITEM_BYTES_MAX      (KEY_PREFIX_BYTES_MAX + KEY_SORT_BYTES_MAX)
-#define KEY_BYTES_MAX           (KEY_ITEM_BYTES_MAX + KEY_ESCAPED_BYTES_MAX)
+/* Of an item's key. */
+#define KEY_ITEM_BYTES_MAX (8u + 2u + KEY_PARTITION_BYTES_MAX + 1u + KEY_SORT_BYTES_MAX)
 
-#define KEY_COLLECTION_ITEM 0u   /* 1 to LOCAL_INDEXES_MAX: a local index */
-#define KEY_COLLECTION_TTL  201u /* behind all items: see key_encode_ttl */
-#define KEY_COLLECTION_SIZE 202u /* of the item collection */
-#define LOCAL_INDEXES_MAX   5u
+#define KEY_ATTRIBUTES_MAX 4u /* of each kind, in a global index's key */
+
+/* What `bytes` bytes of contents, in `count` attributes, are at most when they are escaped. */
+#define KEY_ESCAPED(bytes, count) ((bytes) / 8u * 9u + (count)*9u)
+
+/* The longest prefix and the longest key are those of global indexes (model/index_row.h). */
+#define KEY_PREFIX_BYTES_MAX                                                                       \
+    (8u + 2u + KEY_ESCAPED(KEY_PARTITION_BYTES_MAX, KEY_ATTRIBUTES_MAX) + 1u)
+#define KEY_BYTES_MAX                                                                              \
+    (KEY_PREFIX_BYTES_MAX + KEY_ESCAPED(KEY_SORT_BYTES_MAX, KEY_ATTRIBUTES_MAX) +                  \
+     KEY_ESCAPED(KEY_PARTITION_BYTES_MAX, 1u) + KEY_SORT_BYTES_MAX)
+
+#define KEY_COLLECTION_ITEM      0u   /* 1 to LOCAL_INDEXES_MAX: a local index */
+#define KEY_COLLECTION_TTL       201u /* behind all items: see key_encode_ttl */
+#define KEY_COLLECTION_SIZE      202u /* of the item collection */
+#define KEY_COLLECTION_TOMBSTONE 204u /* of a row of a global index */
+#define KEY_COLLECTION_CURSOR    205u /* of the propagation into a global index */
+#define LOCAL_INDEXES_MAX        5u
 
 /* One key attribute of a table or index. */
 struct key_attribute {
@@ -73,6 +87,14 @@ void key_encode(struct key *key, uint64_t hash_seed, struct value partition, str
 /* The prefix that all items of one partition key share: up to and including the collection byte. */
 void key_encode_collection(struct key *key, uint64_t hash_seed, struct value partition);
 
+/* What a key holds of a value: S and B raw, N encoded. */
+struct bytes key_content(struct value v);
+
+/* Write an attribute of a key, name and value, from its content; one that is no content of its type
+ * makes the writer's status STATUS_CORRUPT. */
+void key_write_content(struct value_writer *w, const struct key_attribute *attribute,
+                       struct bytes content);
+
 /* ---- Other collections ---- */
 
 /* The collection of a key; KEY_COLLECTION_ITEM for bytes that are too short to be one. */
@@ -86,13 +108,15 @@ MUST_USE enum status key_in_collection(struct key *to, struct bytes key, uint8_t
 /* Append an escaped sort key: S, B or N within the limits. */
 void key_append_escaped(struct key *key, struct value sort);
 
-/* As key_append_escaped, for bytes (which need not be a whole key), at most KEY_SORT_BYTES_MAX. */
+/* As key_append_escaped, for bytes (which need not be a whole key), at most
+ * KEY_PARTITION_BYTES_MAX. */
 void key_append_escaped_bytes(struct key *key, struct bytes content);
 
-/* Read one escaped content from the start of `from` into `to` (KEY_SORT_BYTES_MAX); *taken is what
- * it took there.
+/* Read one escaped content from the start of `from` into `to` (`most` bytes); *taken is what it
+ * took there.
  *   STATUS_CORRUPT  it is not one, or not in its only form */
-MUST_USE enum status key_unescape(struct bytes from, uint8_t *to, size_t *count, size_t *taken);
+MUST_USE enum status key_unescape(struct bytes from, uint8_t *to, size_t most, size_t *count,
+                                  size_t *taken);
 
 /* The key of an item's row in local index `collection`: `item` is the item's key, `sort` the
  * index's sort key.

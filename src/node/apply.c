@@ -19,7 +19,7 @@ struct batch {
     struct {
         int64_t count, bytes;
     } indexes[LOCAL_INDEXES_MAX];
-    int64_t collections;
+    int64_t others;
     struct change_batch changes; /* of the entries that keep them */
     int64_t rows;                /* of all kinds but those that say when items expire */
     bool ttl;                    /* there are such */
@@ -96,9 +96,9 @@ static void count_row(struct batch *batch, const struct version *version, uint8_
         return;
     }
     batch->rows += version->row_change;
-    if (collection == KEY_COLLECTION_SIZE) {
-        batch->collections += version->row_change;
-    } else if (collection <= LOCAL_INDEXES_MAX) {
+    if (collection > LOCAL_INDEXES_MAX) {
+        batch->others += version->row_change;
+    } else {
         batch->indexes[collection - 1].count += version->row_change;
         batch->indexes[collection - 1].bytes += version->size_change;
     }
@@ -174,7 +174,7 @@ static void count_batch(struct replica *replica, const struct batch *batch)
         add(&counts->indexes[i].count, batch->indexes[i].count);
         add(&counts->indexes[i].bytes, batch->indexes[i].bytes);
     }
-    add(&counts->collections, batch->collections);
+    add(&counts->others, batch->others);
     replica->counts_saved = false;
 }
 

@@ -364,6 +364,9 @@ void changes_applied(struct replica *replica, const struct change_batch *batch)
     }
     trim_later(replica, 2 * batch->records);
     wait_queue_wake_all(&log->newer);
+    const struct replica_service *service = &replica->node->service;
+    if (batch->records > 0 && service->on_changes != NULL)
+        service->on_changes(service->on_changes_owner, replica->group_id);
 }
 
 void changes_init(struct replica *replica)

@@ -1,65 +1,20 @@
 /* local_index.c - what a write changes in the local indexes: rows are put and removed only where
- * what an index holds of the item changes.
+ * what an index holds of the item changes.  What it will change in the global ones, whose rows are
+ * elsewhere and follow later, is only counted, for what it costs.
  *
  * Beside them one row for each partition key keeps the size of its item collection: the items and
  * their rows in the indexes, as the service counts them.  It is read and written with each item, so
- * it is exact.  The row: u8 format: 1 | u64 bytes, little-endian.
+ * it is exact.
  */
 #include "admission/units.h"
 #include "base/assert.h"
-#include "model/index.h"
+#include "model/index_row.h"
 #include "node/writing.h"
 #include "request/index_key.h"
 
 #define COLLECTION_BYTES_MAX UINT64_C(10737418240) /* 10 GB */
-#define SIZE_FORMAT          1u
-#define SIZE_BYTES           9u
 
 /* ---- The size of the collection ---- */
-
-static enum status read_size(struct bytes row, struct writing *w)
-{
-    if (row.count != SIZE_BYTES)
-        return STATUS_CORRUPT;
-    if (row.at[0] != SIZE_FORMAT)
-        return STATUS_VERSION;
-    w->has_size = true;
-    w->collection_bytes = get_u64(row.at + 1);
-    return STATUS_OK;
-}
-
-enum status writing_read_collection(struct context *ctx, struct writing *w,
-                                    enum status (*read_item)(struct context *ctx,
-                                                             struct writing *w))
-{
-    struct replica *replica = w->replica;
-    struct key key;
-    TRY(key_in_collection(&key, w->write->key, KEY_COLLECTION_SIZE));
-    for (;;) {
-        struct bytes row;
-        uint64_t slot;
-        w->has_size = false;
-        w->collection_bytes = 0;
-        enum status status = replica_read(ctx, replica, key_bytes(&key), UINT64_MAX, &row, &slot);
-        if (status == STATUS_OK)
-            status = read_size(row, w);
-        if (status != STATUS_OK && status != STATUS_NOT_FOUND)
-            return status;
-        uint64_t applied_slot = replica->applied_slot;
-        TRY(read_item(ctx, w));
-        /* While that waited for a page, the collection may have changed: in the overlay, which is
-         * asked again, or in the tree too, which is read again. */
-        const struct version *version =
-            overlay_find(&replica->overlay, key_bytes(&key), UINT64_MAX);
-        if (version != NULL) {
-            w->has_size = false;
-            w->collection_bytes = 0;
-            return version->row.at == NULL ? STATUS_OK : read_size(version->row, w);
-        }
-        if (LIKELY(replica->applied_slot == applied_slot))
-            return STATUS_OK;
-    }
-}
 
 static enum status add_size(struct context *ctx, struct writing *w, struct changes *changes)
 {
@@ -68,28 +23,17 @@ static enum status add_size(struct context *ctx, struct writing *w, struct chang
     for (uint32_t i = 0; i < changes->count; i++)
         change += changes->at[i].size_change;
     uint64_t less = change < 0 ? (uint64_t)-change : 0;
-    if (!EXPECT(less <= w->collection_bytes))
-        less = w->collection_bytes;
-    uint64_t bytes = w->collection_bytes + (change > 0 ? (uint64_t)change : 0) - less;
+    if (!EXPECT(less <= w->beside))
+        less = w->beside;
+    uint64_t bytes = w->beside + (change > 0 ? (uint64_t)change : 0) - less;
     w->result->collection_bytes = bytes;
     if (change > 0 && bytes > (most == 0 ? COLLECTION_BYTES_MAX : most))
         return error_set(w->error, ERROR_COLLECTION_SIZE, "Collection size exceeded.");
-    if (change == 0 && w->has_size)
+    if (w->has_beside ? change == 0 : bytes == 0)
         return STATUS_OK;
     struct key key;
     TRY(key_in_collection(&key, w->write->key, KEY_COLLECTION_SIZE));
-    struct change *size = &changes->at[changes->count++];
-    *size = (struct change){.key = arena_copy(&ctx->arena, key_bytes(&key)),
-                            .is_delete = bytes == 0,
-                            .is_new = bytes > 0 && !w->has_size};
-    if (size->key.at == NULL)
-        return STATUS_NO_MEMORY;
-    if (bytes > 0) {
-        changes->size_row[0] = SIZE_FORMAT;
-        put_u64(changes->size_row + 1, bytes);
-        size->row = bytes_of(changes->size_row, SIZE_BYTES);
-    }
-    return STATUS_OK;
+    return writing_change_beside(ctx, w, &key, bytes > 0, bytes, changes);
 }
 
 /* ---- The rows of the indexes ---- */
@@ -134,29 +78,42 @@ static enum status encode_key(struct context *ctx, const struct writing *w,
     return encoded->at == NULL ? STATUS_NO_MEMORY : STATUS_OK;
 }
 
-/* The changes of one index, and what they cost: a row that stays where it is, one write; one that
- * moves, two. */
+/* What the change of a row costs: nothing when it stays as it is, one write where it stays, and two
+ * when it moves.  False: nothing. */
+static bool charge(struct writing *w, uint8_t position, struct value old_row, struct value new_row,
+                   bool stays)
+{
+    uint32_t *half_units = &w->result->index_half_units[position];
+    bool was = value_type(old_row) != VALUE_NONE, is = value_type(new_row) != VALUE_NONE;
+    uint32_t old_bytes = was ? item_size(old_row) : 0, new_bytes = is ? item_size(new_row) : 0;
+    if (!was && !is)
+        return false;
+    if (stays && old_row.bytes == new_row.bytes &&
+        memcmp(old_row.at, new_row.at, old_row.bytes) == 0)
+        return false;
+    if (was && !stays)
+        *half_units += (uint32_t)units_write_halves(old_bytes, 0);
+    if (is)
+        *half_units += (uint32_t)units_write_halves(stays ? old_bytes : 0, new_bytes);
+    return true;
+}
+
+/* The changes of one local index, and what they cost. */
 static enum status add_rows(struct context *ctx, struct writing *w,
-                            const struct index_schema *index, struct value old_row,
-                            struct value new_row, struct changes *changes)
+                            const struct index_schema *index, uint8_t position,
+                            struct value old_row, struct value new_row, struct changes *changes)
 {
     struct bytes old_key, new_key;
-    uint32_t *half_units = &w->result->index_half_units[index->collection - 1];
     bool was = value_type(old_row) != VALUE_NONE, is = value_type(new_row) != VALUE_NONE;
-    if (!was && !is)
-        return STATUS_OK;
     TRY(encode_key(ctx, w, index, old_row, &old_key));
     TRY(encode_key(ctx, w, index, new_row, &new_key));
     uint32_t old_bytes = was ? item_size(old_row) : 0, new_bytes = is ? item_size(new_row) : 0;
     bool stays = was && is && bytes_equal(old_key, new_key);
-    if (stays && old_row.bytes == new_row.bytes &&
-        memcmp(old_row.at, new_row.at, old_row.bytes) == 0)
+    if (!charge(w, position, old_row, new_row, stays))
         return STATUS_OK;
-    if (was && !stays) {
+    if (was && !stays)
         changes->at[changes->count++] =
             (struct change){.key = old_key, .size_change = -(int32_t)old_bytes, .is_delete = true};
-        *half_units += (uint32_t)units_write_halves(old_bytes, 0);
-    }
     if (is) {
         if (!stays)
             old_bytes = 0;
@@ -165,19 +122,51 @@ static enum status add_rows(struct context *ctx, struct writing *w,
                             .item = new_row,
                             .size_change = (int32_t)new_bytes - (int32_t)old_bytes,
                             .is_new = !stays};
-        *half_units += (uint32_t)units_write_halves(old_bytes, new_bytes);
     }
     return STATUS_OK;
 }
 
-enum status writing_add_indexes(struct context *ctx, struct writing *w, struct value item,
-                                struct changes *changes)
+/* What the write will change in a global index. */
+static enum status charge_global(struct writing *w, const struct index_schema *index,
+                                 uint8_t position, struct value item)
+{
+    struct image before = {0}, after = {0};
+    struct key old_key, new_key;
+    const struct key_schema *table = &w->write->schema;
+    bool was = index_row_key(index, table, 0, w->old.item, &old_key);
+    bool is = index_row_key(index, table, 0, item, &new_key);
+    buffer_clear(&w->replica->node->rows);
+    if (was)
+        TRY(project(w, index, w->old.item, &before));
+    if (is)
+        TRY(project(w, index, item, &after));
+    settle(w, &before);
+    settle(w, &after);
+    bool stays = was && is && bytes_equal(key_bytes(&old_key), key_bytes(&new_key));
+    (void)charge(w, position, before.row, after.row, stays);
+    return STATUS_OK;
+}
+
+static enum status charge_globals(struct writing *w, struct value item)
+{
+    struct index_schema index;
+    struct reader r = reader_of(w->write->indexes);
+    uint8_t count = index_read_count(&r);
+    for (uint8_t i = 0; i < count; i++) {
+        index_read(&r, &index);
+        if (r.failed)
+            return STATUS_CORRUPT;
+        if (index.kind == INDEX_GLOBAL)
+            TRY(charge_global(w, &index, i, item));
+    }
+    return STATUS_OK;
+}
+
+static enum status add_local_indexes(struct context *ctx, struct writing *w, struct value item,
+                                     struct changes *changes)
 {
     struct index_schema index;
     struct image before[LOCAL_INDEXES_MAX] = {0}, after[LOCAL_INDEXES_MAX] = {0};
-    if (w->write->request->kind == WRITE_UPDATE)
-        TRY(index_key_check(w->write->indexes, item, true, &ctx->arena, w->error));
-    w->result->has_collection = true;
     buffer_clear(&w->replica->node->rows);
     struct reader r = reader_of(w->write->indexes);
     uint8_t count = index_read_count(&r);
@@ -200,7 +189,20 @@ enum status writing_add_indexes(struct context *ctx, struct writing *w, struct v
         struct image *new_image = &after[index.collection - 1];
         settle(w, old_image);
         settle(w, new_image);
-        TRY(add_rows(ctx, w, &index, old_image->row, new_image->row, changes));
+        TRY(add_rows(ctx, w, &index, i, old_image->row, new_image->row, changes));
     }
     return add_size(ctx, w, changes);
+}
+
+enum status writing_add_indexes(struct context *ctx, struct writing *w, struct value item,
+                                struct changes *changes)
+{
+    if (w->write->request->kind == WRITE_UPDATE)
+        TRY(index_key_check(w->write->indexes, item, true, &ctx->arena, w->error));
+    w->result->index_count = w->write->indexes.at[0];
+    TRY(charge_globals(w, item));
+    if (!w->write->has_beside)
+        return STATUS_OK;
+    w->result->has_collection = true;
+    return add_local_indexes(ctx, w, item, changes);
 }

@@ -55,10 +55,10 @@ struct structural {
     struct lsn lsn;
 };
 
-/* Rows of a tree that are not items; zero of a table without local indexes. */
+/* Rows of a tree that are not items. */
 struct replica_counts {
     struct collection_size indexes[LOCAL_INDEXES_MAX]; /* by collection - 1 */
-    uint64_t collections;                              /* rows of KEY_COLLECTION_SIZE */
+    uint64_t others;                                   /* rows of further collections */
     uint64_t ttl;                                      /* rows of KEY_COLLECTION_TTL, but for: */
     uint64_t
         ttl_slot; /* those of the batch up to here, which the tree may have in part; 0 = none */
@@ -338,6 +338,18 @@ MUST_USE enum status replica_walk(struct context *ctx, struct replica *replica, 
                                   struct bytes high,
                                   bool (*take)(void *argument, struct bytes key, struct bytes row),
                                   void *argument);
+/* ---- follow.c ---- */
+
+enum status node_follow(struct context *ctx, struct replica_service *service,
+                        const struct replica_target *target, uint64_t slot,
+                        struct follow_sink *sink);
+enum status node_find_mark(struct context *ctx, struct replica_service *service,
+                           const struct replica_target *target, uint64_t consumer,
+                           struct replica_mark *mark);
+enum status node_set_mark(struct context *ctx, struct replica_service *service,
+                          const struct replica_target *target, uint64_t consumer, uint64_t slot);
+
+/* ---- read.c, continued ---- */
 
 /* The row of `key` that a reader up to slot_max sees; may wait.  *slot: of the overlay's version, 0
  * when it is from the tree.  The row is valid until the fiber next waits.

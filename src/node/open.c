@@ -311,6 +311,9 @@ enum status node_open(struct context *ctx, const struct node_options *options, s
                                       .expire = node_expire,
                                       .changes = node_changes,
                                       .size = node_size,
+                                      .follow = node_follow,
+                                      .find_mark = node_find_mark,
+                                      .set_mark = node_set_mark,
                                       .create_replica = node_create_replica,
                                       .remove_replica = node_remove_replica},
                           .env = ctx->env,
@@ -536,7 +539,7 @@ void node_size(struct replica_service *service, uint64_t group_id, struct replic
     if (replica == NULL)
         return;
     struct forest_row row = tree_row(replica->tree);
-    uint64_t others = replica->counts.collections + replica->counts.ttl;
+    uint64_t others = replica->counts.others + replica->counts.ttl;
     for (uint32_t i = 0; i < LOCAL_INDEXES_MAX; i++) {
         size->indexes[i] = replica->counts.indexes[i];
         others += replica->counts.indexes[i].count;

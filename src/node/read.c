@@ -299,10 +299,11 @@ static enum status filter(struct walk *walk, struct value item, const struct pau
 }
 
 /* Evaluate one item: count it, filter it, give it to the sink. */
-static enum status evaluate(struct walk *walk, struct value item, uint32_t bytes,
+static enum status evaluate(struct walk *walk, const struct row *row, uint32_t bytes,
                             const struct pause *pause, struct item_sink *sink,
                             struct replica_range_result *result, struct error *error)
 {
+    struct value item = row->item;
     result->scanned_count++;
     result->scanned_bytes += bytes;
     walk->evaluated = walk->last;
@@ -312,22 +313,23 @@ static enum status evaluate(struct walk *walk, struct value item, uint32_t bytes
     if (!holds)
         return STATUS_OK;
     result->count++;
-    return sink->take(sink, item);
+    return UNLIKELY(walk->range->versions) ? sink->take_row(sink, row) : sink->take(sink, item);
 }
 
 /* As evaluate, on a copy of the item, and others have their turn meanwhile. */
-static enum status evaluate_long(struct walk *walk, struct value item, uint32_t bytes,
+static enum status evaluate_long(struct walk *walk, const struct row *row, uint32_t bytes,
                                  struct item_sink *sink, struct replica_range_result *result,
                                  struct error *error)
 {
+    struct row copy = *row;
     struct pause pause = context_pause(walk->ctx);
     TRY(context_check(walk->ctx));
     buffer_clear(&walk->copy);
-    buffer_append(&walk->copy, item.at, item.bytes);
+    buffer_append(&walk->copy, row->item.at, row->item.bytes);
     if (walk->copy.failed)
         return STATUS_NO_MEMORY;
-    item.at = walk->copy.at;
-    TRY(evaluate(walk, item, bytes, &pause, sink, result, error));
+    copy.item.at = walk->copy.at;
+    TRY(evaluate(walk, &copy, bytes, &pause, sink, result, error));
     walk->work = 0;
     return look_again(walk);
 }
@@ -335,18 +337,16 @@ static enum status evaluate_long(struct walk *walk, struct value item, uint32_t 
 /* The item to evaluate for the stored row; *bytes is what it counts on the page, *fetched of that
  * what is of the item and not of the row.
  *   STATUS_NOT_FOUND  the row is gone */
-static enum status item_of(struct walk *walk, struct bytes stored, struct value *item,
-                           uint32_t *bytes, uint32_t *fetched)
+static enum status item_of(struct walk *walk, struct bytes stored, struct row *row, uint32_t *bytes,
+                           uint32_t *fetched)
 {
-    struct row row;
-    TRY(row_read(stored, &row));
-    *item = row.item;
-    *bytes = item_size(row.item);
+    TRY(row_read(stored, row));
+    *bytes = item_size(row->item);
     *fetched = 0;
     if (LIKELY(!walk->range->fetch))
         return STATUS_OK;
-    TRY(fetch_item(walk, item));
-    *fetched = item_size(*item);
+    TRY(fetch_item(walk, &row->item));
+    *fetched = item_size(row->item);
     return STATUS_OK;
 }
 
@@ -361,9 +361,9 @@ static enum status run_walk(struct walk *walk, struct item_sink *sink,
         if (status == STATUS_END)
             return set_last_key(walk, result);
         TRY(status);
-        struct value item;
+        struct row row;
         uint32_t bytes, fetched;
-        status = item_of(walk, stored, &item, &bytes, &fetched);
+        status = item_of(walk, stored, &row, &bytes, &fetched);
         if (status == STATUS_NOT_FOUND)
             continue;
         TRY(status);
@@ -377,11 +377,11 @@ static enum status run_walk(struct walk *walk, struct item_sink *sink,
             result->fetched_half_units += units_read_halves(fetched, range->consistent);
         }
         if (UNLIKELY(range->filter.code.count > 0 &&
-                     expr_work_max(&range->filter, item) > FILTER_WORK_MAX)) {
-            TRY(evaluate_long(walk, item, bytes, sink, result, error));
+                     expr_work_max(&range->filter, row.item) > FILTER_WORK_MAX)) {
+            TRY(evaluate_long(walk, &row, bytes, sink, result, error));
         } else {
             fiber_no_wait_begin(walk->ctx);
-            status = evaluate(walk, item, bytes, NULL, sink, result, error);
+            status = evaluate(walk, &row, bytes, NULL, sink, result, error);
             fiber_no_wait_end(walk->ctx);
             TRY(status);
         }

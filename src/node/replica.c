@@ -5,7 +5,7 @@
 
 /* The blob, little-endian:
  *   u8 format: 2 | u64 table id | u64 HLC | ballot: u64 round, u64 added, u32 node
- *   | counts: for each collection of local indexes u64 rows, u64 bytes | u64 item collections
+ *   | counts: for each collection of local indexes u64 rows, u64 bytes | u64 further rows
  *     | u64 rows that say when items expire, u64 slot, u64 rows before, u64 rows since
  *   | change records: u64 trimmed slot, u8 marks, u8 streams, for each mark u64 consumer, u64 slot,
  *     for each stream u8 number, u64 first, u64 last slot,
@@ -47,7 +47,7 @@ static void put_counts(uint8_t *to, const struct replica_counts *counts)
         put_u64(to + i * 16, counts->indexes[i].count);
         put_u64(to + i * 16 + 8, counts->indexes[i].bytes);
     }
-    put_u64(to + LOCAL_INDEXES_MAX * 16, counts->collections);
+    put_u64(to + LOCAL_INDEXES_MAX * 16, counts->others);
     to += LOCAL_INDEXES_MAX * 16 + 8;
     put_u64(to, counts->ttl);
     put_u64(to + 8, counts->ttl_slot);
@@ -61,7 +61,7 @@ static void read_counts(struct reader *r, struct replica_counts *counts)
         counts->indexes[i].count = read_u64(r);
         counts->indexes[i].bytes = read_u64(r);
     }
-    counts->collections = read_u64(r);
+    counts->others = read_u64(r);
     counts->ttl = read_u64(r);
     counts->ttl_slot = read_u64(r);
     counts->rows_before = read_u64(r);

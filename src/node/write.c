@@ -198,8 +198,12 @@ enum status writing_propose(struct context *ctx, struct writing *w, const struct
     size_t bytes = ENTRY_HEADER_BYTES;
     for (uint32_t i = 0; i < changes->count; i++)
         bytes += ENTRY_MUTATION_BYTES + changes->at[i].key.count + row_bytes(&changes->at[i]);
-    uint8_t keeps_changes = w->rows_only ? KEEP_NO_CHANGES : w->target->keeps_changes;
-    struct bytes before = keeps_changes != 0 ? w->old_row : (struct bytes){0};
+    /* A consumer may have come after the write was sent. */
+    uint8_t keeps = w->rows_only ? KEEP_NO_CHANGES : w->target->keeps_changes;
+    const struct changes_marks *marks = replica->changes.marks;
+    if (UNLIKELY(marks != NULL && marks->count > 0 && w->write->version == 0 && !w->rows_only))
+        keeps |= KEEP_CHANGES;
+    struct bytes before = keeps != 0 ? w->old_row : (struct bytes){0};
     bytes += before.count;
     ASSERT(bytes <= ENTRY_BYTES_MAX);
     struct log_entry *entry = log_entry_new(node, bytes, changes->count);
@@ -209,15 +213,16 @@ enum status writing_propose(struct context *ctx, struct writing *w, const struct
     uint64_t hlc = MAX(wall_now_ns(node->env), replica->hlc + 1);
     struct entry_header header = {
         .actor = w->write->actor,
-        .flags = keeps_changes,
-        .stream = keeps_changes != 0 ? w->target->stream : 0,
+        .flags = keeps,
+        .stream = keeps != 0 ? w->target->stream : 0,
         .mutation_count = (uint16_t)changes->count,
         .hlc = hlc,
         .table_id = w->target->table_id,
         .schema_version = w->target->schema_version,
         .request_id = {ctx->trace_id[0], ctx->trace_id[1]},
     };
-    struct row stored = {.version = replica->paxos.last_slot + 1,
+    struct row stored = {.version = w->write->version != 0 ? w->write->version
+                                                           : replica->paxos.last_slot + 1,
                          .timestamp = MAX(hlc, w->old.timestamp + 1)};
     uint8_t *to = log_entry_payload(entry);
     entry_header_write(to, &header);
@@ -347,8 +352,8 @@ static enum status read_item(struct context *ctx, struct writing *w)
 
 static enum status read_image(struct context *ctx, struct writing *w)
 {
-    return LIKELY(w->write->indexes.count == 0) ? read_item(ctx, w)
-                                                : writing_read_collection(ctx, w, read_item);
+    return LIKELY(!w->write->has_beside) ? read_item(ctx, w)
+                                         : writing_read_beside(ctx, w, read_item);
 }
 
 enum status writing_execute(struct context *ctx, struct writing *w)
@@ -369,7 +374,8 @@ enum status writing_execute(struct context *ctx, struct writing *w)
         *w->result = (struct write_result){0};
         w->slot = w->observed_slot;
         fiber_no_wait_begin(ctx);
-        enum status status = decide(ctx, w);
+        enum status status =
+            LIKELY(w->write->version == 0) ? decide(ctx, w) : writing_decide_row(ctx, w);
         fiber_no_wait_end(ctx);
         if (UNLIKELY(w->replica->node->scratch.capacity > SCRATCH_BYTES_KEEP))
             buffer_release(&w->replica->node->scratch);

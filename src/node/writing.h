@@ -22,19 +22,24 @@ struct writing {
     struct write_result *result;
     struct error *error;
     struct row old; /* .item is VALUE_ABSENT when there is none; borrowed until the next wait */
-    struct bytes old_row;      /* the same, stored; empty when there is none */
-    uint64_t observed_slot;    /* of the image it was decided on; 0 = applied long ago */
-    uint64_t slot;             /* to be committed before the answer: its own, or the one observed */
-    bool has_size;             /* of a table with local indexes: its item collection has a row of */
-    uint64_t collection_bytes; /* its size, which says this */
-    enum expire_step step;     /* 0: a client's write, or one that it is as good as */
-    uint64_t expires_s;        /* DELETE: what the row says */
-    struct bytes ttl_key;      /* DELETE, PURGE: that row's */
-    bool rows_only;            /* a step that leaves the item as it is */
+    struct bytes old_row;   /* the same, stored; empty when there is none */
+    uint64_t observed_slot; /* of the image it was decided on; 0 = applied long ago */
+    uint64_t slot;          /* to be committed before the answer: its own, or the one observed */
+    enum expire_step step;  /* 0: a client's write, or one that it is as good as */
+    uint64_t expires_s;     /* DELETE: what the row says */
+    struct bytes ttl_key;   /* DELETE, PURGE: that row's */
+    bool rows_only;         /* a step that leaves the item as it is */
+    /* A row that is read and written with the item: the size of its item collection, of tables with
+     * local indexes; the tombstone of a row of a global index. */
+    bool has_beside;
+    uint64_t beside;      /* what it says */
+    uint64_t beside_slot; /* as observed_slot */
     uint32_t ahead_tries;
     struct outcome ahead;
     struct buffer made; /* the new item that was evaluated ahead */
 };
+
+#define BESIDE_BYTES 9u /* of such a row: u8 format: 1 | u64, little-endian */
 
 /* One mutation to be. */
 struct change {
@@ -52,7 +57,7 @@ struct change {
 struct changes {
     struct change at[CHANGES_MAX];
     uint32_t count;
-    uint8_t size_row[9];
+    uint8_t beside[BESIDE_BYTES];
 };
 
 _Static_assert(ENTRY_HEADER_BYTES + (LOCAL_INDEXES_MAX + 2) * (size_t)ITEM_STORED_BYTES_MAX +
@@ -80,13 +85,25 @@ MUST_USE enum status writing_add_ttl(struct context *ctx, const struct writing *
 /* As decide in write.c, for a step.  *ordinary: it is to be decided there, as a delete. */
 MUST_USE enum status writing_decide_step(struct context *ctx, struct writing *w, bool *ordinary);
 
-/* ---- local_index.c ---- */
+/* ---- beside.c ---- */
 
-/* Read the item by `read_item`, and the size of its collection, so that both are the newest when
- * this returns. */
-MUST_USE enum status writing_read_collection(struct context *ctx, struct writing *w,
-                                             enum status (*read_item)(struct context *ctx,
-                                                                      struct writing *w));
+/* Read the item by `read_item`, and the row beside it, so that both are the newest when this
+ * returns. */
+MUST_USE enum status writing_read_beside(struct context *ctx, struct writing *w,
+                                         enum status (*read_item)(struct context *ctx,
+                                                                  struct writing *w));
+
+/* Add what changes the row of key `beside` so that it says `number`, or is not there. */
+MUST_USE enum status writing_change_beside(struct context *ctx, const struct writing *w,
+                                           const struct key *beside, bool is_there, uint64_t number,
+                                           struct changes *changes);
+
+/* ---- global_index.c ---- */
+
+/* Decide on a write to a row of a global index, by its version, and propose it.  Does not wait. */
+MUST_USE enum status writing_decide_row(struct context *ctx, struct writing *w);
+
+/* ---- local_index.c ---- */
 
 /* Add what the write, which makes the old image into `item`, changes in the local indexes, and in
  * the size of the collection; and say in the result what that costs.  Does not wait.

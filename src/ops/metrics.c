@@ -228,6 +228,24 @@ static void write_throttling(const struct router *router, const struct node *nod
     }
 }
 
+static void write_indexes(const struct propagator *propagator, struct buffer *to)
+{
+    const struct propagator_stats *stats = propagator_stats(propagator);
+    counter(to, "index_changes_total", "Changes of items taken into global indexes.",
+            stats->changes);
+    counter(to, "index_rows_total", "Rows that these put into or took out of global indexes.",
+            stats->rows);
+    counter(to, "index_backfilled_total", "Rows of items that were there before their index.",
+            stats->backfilled);
+    counter(to, "index_failures_total", "Attempts at that to be made again.", stats->failures);
+    gauge(to, "index_pumps", "Partitions of tables, for each of their global indexes.",
+          stats->pumps);
+    gauge(to, "index_pumps_active", "Those of them that have something to do.", stats->active);
+    one_histogram(to, "index_lag_seconds",
+                  "Time from the write of the oldest change of a batch until the index has it.",
+                  &stats->lag_ns, 1e9);
+}
+
 static void write_env(struct env *env, struct buffer *to)
 {
     static const char *const lanes[] = {"log", "read", "background"};
@@ -278,4 +296,6 @@ void ops_write_metrics(const struct ops *ops, struct buffer *to)
         write_throttling(ops->router, ops->node, to);
     if (ops->node != NULL)
         write_node(ops->node, to);
+    if (ops->propagator != NULL)
+        write_indexes(ops->propagator, to);
 }

@@ -15,6 +15,7 @@
 #include "env/fiber.h"
 #include "node/node.h"
 #include "ops/testing.h"
+#include "router/propagator.h"
 #include "router/router.h"
 #include "wire/http.h"
 
@@ -25,6 +26,7 @@ struct ops {
     const struct api *api;
     const struct node *node;
     const struct router *router;
+    const struct propagator *propagator;
     const struct http_server *http;
     const struct budget *budget; /* of requests */
     struct testing *testing;     /* NULL: not started for that */

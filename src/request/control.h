@@ -43,12 +43,21 @@ struct sse_setting {
 
 #define POLICY_BYTES_MAX 20480u
 
+/* What a global index is asked to take. */
+struct index_throughput {
+    uint64_t read_units, write_units; /* PROVISIONED */
+    bool has_on_demand_maximum;
+    int64_t on_demand_read_max, on_demand_write_max; /* -1 = none */
+};
+
 /* CreateTable, validated but for what needs the catalog. */
 struct create_table_request {
     struct bytes name;
     struct key_schema schema;     /* names and types */
-    struct index_schema *indexes; /* local ones, in the order given */
+    struct index_schema *indexes; /* local ones, then global ones, in the order given */
     uint32_t index_count;
+    struct index_throughput *globals; /* of the last ones */
+    uint32_t global_count;
     enum billing_mode billing;
     uint64_t read_units, write_units;                /* PROVISIONED */
     bool has_on_demand_maximum;                      /* OnDemandThroughput was given */
@@ -62,6 +71,18 @@ struct create_table_request {
     struct bytes policy; /* empty: none */
     struct tag *tags;
     uint32_t tag_count;
+};
+
+enum index_action { INDEX_CREATE, INDEX_UPDATE, INDEX_DELETE };
+
+/* One of GlobalSecondaryIndexUpdates. */
+struct index_update {
+    enum index_action action;
+    struct bytes name;
+    struct index_schema schema; /* CREATE */
+    bool throughput_given;      /* UPDATE: else the units stay */
+    bool on_demand_maximum_given;
+    struct index_throughput throughput;
 };
 
 /* UpdateTable: each part is changed only when its `_given` is set. */
@@ -82,6 +103,8 @@ struct update_table_request {
     struct warm_throughput warm;
     bool sse_given;
     struct sse_setting sse;
+    struct index_update *index_updates; /* updates, or one that creates or deletes */
+    uint32_t index_update_count;
 };
 
 #endif

@@ -13,7 +13,7 @@
 #include "base/bytes.h"
 #include "base/status.h"
 #include "expr/expr.h"
-#include "model/key.h"
+#include "model/index.h"
 #include "model/value.h"
 
 #define ITEM_BYTES_MAX (400u * 1024u) /* as the service counts them */
@@ -67,9 +67,11 @@ struct write_result {
     uint32_t old_bytes; /* of the item before and after, as the service counts; 0 = there was none.
                     * Set also when the condition failed */
     uint32_t new_bytes;
+    /* Of a table with indexes, in their order: what writing their rows costs. */
+    uint8_t index_count;
+    uint32_t index_half_units[INDEXES_MAX];
     /* Of a table with local indexes: */
     bool has_collection;
-    uint32_t index_half_units[LOCAL_INDEXES_MAX]; /* by collection - 1: of writing its rows */
     uint64_t collection_bytes; /* of the item collection after the write: items and index rows */
 };
 
@@ -99,6 +101,8 @@ struct item_sink {
     /* `item` is valid for the call; the callee must not wait.
      *   STATUS_NO_MEMORY  the answer does not fit; the range ends with it */
     enum status (*take)(struct item_sink *sink, struct value item);
+    /* In its place, for who asks for versions too. */
+    enum status (*take_row)(struct item_sink *sink, const struct row *row);
 };
 
 struct range_result {

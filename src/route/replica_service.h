@@ -50,6 +50,11 @@ struct replica_write {
     struct bytes indexes;     /* of the table, encoded (model/index.h); empty: it has none */
     struct key_schema schema; /* of the table, when it has indexes */
     uint8_t actor;            /* enum write_actor */
+    /* A row stands beside the item: the size of its item collection, when the table has local
+     * indexes; the tombstone, of a global index. */
+    bool has_beside;
+    uint64_t version; /* of a row of a global index: that of the item that it is of, by which the
+                       * write is done, or is old; 0: this is no such row */
     bool urgent; /* small, and it leads to space or ends what was begun: like a delete it may use
                   * what is kept of a full disk */
 };
@@ -60,6 +65,7 @@ struct replica_range {
     bool backward;
     bool consistent;
     uint8_t collection; /* KEY_COLLECTION_ITEM, or that of a local index */
+    bool versions;      /* the sink takes rows: take_row */
     bool mixed;         /* there are rows of other collections in the range, to be passed over */
     bool fetch;         /* evaluate the items that the rows of the index stand for, not the rows */
     struct key_attribute index_sort; /* fetch: the index's sort key */
@@ -127,7 +133,34 @@ struct replica_expire_result {
     struct bytes last_key; /* looked at; in the arena */
 };
 
+/* A change of an item, as its replica has recorded it. */
+struct replica_change {
+    uint64_t slot;             /* of the write in the group's log */
+    uint64_t hlc;              /* its time: nanoseconds since 1970 */
+    struct value old, current; /* the item before and after; VALUE_ABSENT: there was, is none */
+};
+
+/* Takes changes in the order of the log. */
+struct follow_sink {
+    /* `change` is valid for the call; the callee must not wait.
+     *   STATUS_END  enough: this one will be asked for again     else the walk ends with it */
+    enum status (*take)(struct follow_sink *sink, const struct replica_change *change);
+};
+
+#define REPLICA_MARK_GOES UINT64_MAX
+
+/* Where a consumer of changes stands. */
+struct replica_mark {
+    bool is_there;
+    uint64_t slot;        /* up to which it needs nothing any more */
+    uint64_t newest_slot; /* of the newest change that is recorded; 0: there is none */
+};
+
 struct replica_service {
+    /* Called when changes of a group were recorded; must not wait.  NULL: nobody asks. */
+    void (*on_changes)(void *owner, uint64_t group_id);
+    void *on_changes_owner;
+
     /* STATUS_OK (result->item may be absent), STATUS_MOVED, STATUS_UNAVAILABLE, STATUS_CORRUPT,
      * STATUS_DEADLINE, ... */
     enum status (*get)(struct context *ctx, struct replica_service *service,
@@ -166,6 +199,19 @@ struct replica_service {
 
     /* What the replica's tree holds; zeros when it is not here. */
     void (*size)(struct replica_service *service, uint64_t group_id, struct replica_size *size);
+
+    /* Give the sink the changes above `slot`, as far as they are recorded. */
+    enum status (*follow)(struct context *ctx, struct replica_service *service,
+                          const struct replica_target *target, uint64_t slot,
+                          struct follow_sink *sink);
+
+    /* Find, or set, a consumer's mark; from the first on, every change is recorded.
+     *   STATUS_NO_SPACE  there are too many     others as a write */
+    enum status (*find_mark)(struct context *ctx, struct replica_service *service,
+                             const struct replica_target *target, uint64_t consumer,
+                             struct replica_mark *mark);
+    enum status (*set_mark)(struct context *ctx, struct replica_service *service,
+                            const struct replica_target *target, uint64_t consumer, uint64_t slot);
 
     /* Make, or remove, this node's replica of a group; both are done already when they come twice.
      * Both may use what is kept of a full disk. */

@@ -1,6 +1,7 @@
 /* keys.c - primary keys against a table's schema, and the ranges of encoded keys that conditions
  * ask for. */
 #include "base/assert.h"
+#include "model/index_row.h"
 #include "request/index_key.h"
 #include "router/router_private.h"
 
@@ -75,6 +76,27 @@ enum status keys_encode_index(const struct table *table, const struct index_sche
     key_encode(&item, table->hash_seed, partition, sort);
     enum status status = key_encode_index(encoded, key_bytes(&item), index->collection, index_sort);
     return status == STATUS_OK ? status : error_internal(error, status);
+}
+
+/* Each attribute of the keys of a global index and its table once, and nothing else. */
+static bool is_global_key(const struct table *table, const struct index_schema *index,
+                          struct value key)
+{
+    uint32_t count = (uint32_t)index->partition_count + index->sort_count;
+    count += !index_has_key(index, table->schema.partition.name);
+    count +=
+        table->schema.sort.type != VALUE_NONE && !index_has_key(index, table->schema.sort.name);
+    return value_count(key) == count;
+}
+
+enum status keys_encode_global(const struct table *table, const struct index_schema *index,
+                               struct value key, struct key *encoded, struct error *error)
+{
+    uint64_t seed = table_global(table, index)->hash_seed;
+    if (!is_global_key(table, index, key) ||
+        !index_row_key(index, &table->schema, seed, key, encoded))
+        return error_set(error, ERROR_VALIDATION, KEY_MISMATCH);
+    return STATUS_OK;
 }
 
 static enum status find_in_item(const struct table *table, const struct key_attribute *attribute,
@@ -254,6 +276,23 @@ enum status keys_condition_range(const struct table *table, const struct index_s
         return STATUS_OK;
     return index == NULL ? item_range(table, condition, arena, range)
                          : index_range(&whole, condition, arena, range);
+}
+
+enum status keys_global_range(const struct index_schema *index, const struct table_index *global,
+                              const struct index_condition *condition, struct arena *arena,
+                              struct key_range *range)
+{
+    struct key whole;
+    index_row_prefix(index, global->hash_seed, condition->partition, &whole);
+    for (uint8_t i = 0; i < condition->equal_count; i++)
+        key_append_escaped(&whole, condition->equal[i]);
+    TRY(keep_key(arena, &whole, 0, &range->low));
+    TRY(keep_after(arena, key_bytes(&whole), &range->high));
+    if (condition->sort == SORT_ANY)
+        return STATUS_OK;
+    struct key_condition last = {
+        .sort = condition->sort, .low = condition->low, .high = condition->high};
+    return index_range(&whole, &last, arena, range);
 }
 
 enum status keys_segment_range(uint32_t segment, uint32_t count, struct arena *arena,

@@ -1,6 +1,8 @@
 /* range.c - Query and Scan: from a condition to a byte range, and over the partitions that it
  * touches. */
 #include "admission/units.h"
+#include "base/codec.h"
+#include "model/index_row.h"
 #include "router/router_private.h"
 
 #define OUTSIDE_QUERY                                                                              \
@@ -17,6 +19,36 @@ static struct key_schema range_schema(const struct table *table, const struct in
     return schema;
 }
 
+static bool is_global(const struct index_schema *index)
+{
+    return index != NULL && index->kind == INDEX_GLOBAL;
+}
+
+/* What is wrong with a key condition. */
+static enum status condition_fault(enum status status, const struct expr_fault *fault,
+                                   struct error *error)
+{
+    if (status == STATUS_INVALID)
+        *error = (struct error){.code = ERROR_VALIDATION, .message = fault->message};
+    else if (status != STATUS_OK)
+        (void)error_internal(error, status);
+    return status;
+}
+
+static enum status global_range(struct context *ctx, const struct table *table,
+                                const struct index_schema *index,
+                                const struct range_request *request, struct key_range *range,
+                                struct error *error)
+{
+    struct index_condition condition;
+    struct expr_fault fault = {0};
+    enum status status =
+        expr_index_condition(&request->key_condition, index, &ctx->arena, &condition, &fault);
+    TRY(condition_fault(status, &fault, error));
+    status = keys_global_range(index, table_global(table, index), &condition, &ctx->arena, range);
+    return status == STATUS_OK ? status : error_internal(error, status);
+}
+
 /* The whole range of the request, before its start key. */
 static enum status request_range(struct context *ctx, const struct table *table,
                                  const struct index_schema *index,
@@ -28,16 +60,14 @@ static enum status request_range(struct context *ctx, const struct table *table,
             keys_segment_range(request->segment, request->segment_count, &ctx->arena, range);
         return status == STATUS_OK ? status : error_internal(error, status);
     }
+    if (is_global(index))
+        return global_range(ctx, table, index, request, range, error);
     struct key_condition condition;
     struct expr_fault fault = {0};
     struct key_schema schema = range_schema(table, index);
     enum status status =
         expr_key_condition(&request->key_condition, &schema, &ctx->arena, &condition, &fault);
-    if (status == STATUS_INVALID)
-        *error = (struct error){.code = ERROR_VALIDATION, .message = fault.message};
-    else if (status != STATUS_OK)
-        (void)error_internal(error, status);
-    TRY(status);
+    TRY(condition_fault(status, &fault, error));
     status = keys_condition_range(table, index, &condition, &ctx->arena, range, error);
     return status == STATUS_OK || status == STATUS_INVALID ? status : error_internal(error, status);
 }
@@ -60,10 +90,9 @@ static enum status refuse_start(struct context *ctx, const struct range_request 
 
 /* A start key that is out of the range: of another partition key, of a sort key that the condition
  * rules out, or of another segment. */
-static enum status refuse_outside(struct context *ctx, const struct table *table,
-                                  const struct index_schema *index,
-                                  const struct range_request *request,
-                                  const struct key_range *range, struct error *error)
+static enum status refuse_outside(struct context *ctx, const struct range_request *request,
+                                  struct bytes start, const struct key_range *range,
+                                  struct error *error)
 {
     if (request->kind == RANGE_SCAN)
         return error_format(error, &ctx->arena, ERROR_VALIDATION,
@@ -71,14 +100,8 @@ static enum status refuse_outside(struct context *ctx, const struct table *table
                             ": Invalid ExclusiveStartKey. Please use ExclusiveStartKey "
                             "with correct Segment. TotalSegments: %u Segment: %u",
                             request->segment_count, request->segment);
-    struct value partition = VALUE_ABSENT;
-    struct key collection;
-    (void)value_find(request->start_key, table->schema.partition.name, &partition);
-    key_encode_collection(&collection, table->hash_seed, partition);
-    if (index != NULL)
-        collection.at[collection.count - 1] = index->collection;
-    bool same = range->low.count >= collection.count &&
-                memcmp(range->low.at, collection.at, collection.count) == 0;
+    size_t prefix = 8u + 2u + get_u16_be(start.at + 8) + 1u; /* of the same partition key */
+    bool same = range->low.count >= prefix && memcmp(range->low.at, start.at, prefix) == 0;
     return error_set(error, ERROR_VALIDATION, same ? OUTSIDE_SORT_KEY : OUTSIDE_QUERY);
 }
 
@@ -92,14 +115,17 @@ static enum status start_after(struct context *ctx, const struct table *table,
         return STATUS_OK;
     struct key start;
     struct error fault;
-    enum status status =
-        index == NULL
-            ? keys_encode(table, request->start_key, &ctx->arena, &start, &fault)
-            : keys_encode_index(table, index, request->start_key, &ctx->arena, &start, &fault);
+    enum status status;
+    if (index == NULL)
+        status = keys_encode(table, request->start_key, &ctx->arena, &start, &fault);
+    else if (is_global(index))
+        status = keys_encode_global(table, index, request->start_key, &start, &fault);
+    else
+        status = keys_encode_index(table, index, request->start_key, &ctx->arena, &start, &fault);
     if (status != STATUS_OK)
         return refuse_start(ctx, request, &fault, error);
     if (!within(range, key_bytes(&start)))
-        return refuse_outside(ctx, table, index, request, range, error);
+        return refuse_outside(ctx, request, key_bytes(&start), range, error);
     /* One zero byte behind a key makes the smallest key above it. */
     uint8_t *at = arena_alloc_zero(&ctx->arena, start.count + 1u);
     if (at == NULL)
@@ -130,7 +156,7 @@ static bool clip(const struct partition *partition, const struct key_range *rang
 static bool must_fetch(const struct table *table, const struct index_schema *index,
                        const struct range_request *request)
 {
-    if (index == NULL || index->projection == PROJECT_ALL)
+    if (index == NULL || is_global(index) || index->projection == PROJECT_ALL)
         return false;
     const struct expr_program *programs[] = {&request->projection, &request->filter};
     for (uint32_t i = 0; i < 2 && !request->all_attributes; i++) {
@@ -168,18 +194,23 @@ static enum status walk_partitions(struct context *ctx, struct router *router,
                                  .bytes_max =
                                      request->bytes_max > 0 ? request->bytes_max : PAGE_BYTES_MAX,
                                  .filter = request->filter};
-    if (index != NULL) {
+    const struct table_index *global = is_global(index) ? table_global(table, index) : NULL;
+    if (index != NULL && global == NULL) {
         call.collection = index->collection;
         call.index_sort = index->sort[0];
     }
-    for (uint32_t i = 0; i < table->partition_count && !gathered->more; i++) {
-        uint32_t at = request->backward ? table->partition_count - 1 - i : i;
-        const struct partition *partition = &table->partitions[at];
+    uint32_t count = global != NULL ? global->partition_count : table->partition_count;
+    for (uint32_t i = 0; i < count && !gathered->more; i++) {
+        uint32_t at = request->backward ? count - 1 - i : i;
+        const struct partition *partition =
+            global != NULL ? &global->partitions[at] : &table->partitions[at];
         struct key_range part;
         if (!clip(partition, range, &part))
             continue;
         struct replica_target target = router_partition_target(table, partition);
-        if (LIKELY(!request->own))
+        if (global != NULL)
+            target.table_id = global->id;
+        else if (LIKELY(!request->own))
             router_rates(router, table, target.rates);
         call.low = part.low;
         call.high = part.high;
@@ -206,6 +237,8 @@ static enum status show_key(struct context *ctx, const struct table *table,
     value_writer_init(&writer, &buffer);
     if (index == NULL)
         key_write_decoded(&writer, &table->schema, key);
+    else if (is_global(index))
+        index_row_write_decoded(&writer, index, &table->schema, key);
     else
         key_write_decoded_index(&writer, &table->schema, &index->sort[0], key);
     struct value value;
@@ -226,7 +259,12 @@ enum status router_index(const struct table *table, struct bytes name, struct ar
     if (name.count == 0)
         return STATUS_OK;
     *index = table_index(table, name);
-    if (*index != NULL)
+    const struct table_index *global = *index == NULL ? NULL : table_global(table, *index);
+    if (global != NULL && global->status == TABLE_CREATING)
+        return error_format(error, arena, ERROR_VALIDATION,
+                            "Cannot read from backfilling global secondary index: %.*s",
+                            BYTES_ARGS(name));
+    if (*index != NULL && (global == NULL || global->status != TABLE_DELETING))
         return STATUS_OK;
     return error_format(error, arena, ERROR_VALIDATION,
                         "The table does not have the specified index: %.*s", BYTES_ARGS(name));

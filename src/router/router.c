@@ -136,6 +136,7 @@ void router_write_indexed(const struct table *table, struct replica_write *write
         write->indexes = table->index_run;
     write->schema = table->schema;
     write->ttl = table_ttl(table);
+    write->has_beside = table->index_count > table->global_count;
 }
 
 enum status router_write(struct context *ctx, struct router *router,

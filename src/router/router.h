@@ -71,8 +71,9 @@ const char *router_throttle_reason(enum admission_kind kind, enum throttle_limit
 MUST_USE enum status router_table(struct router *router, struct bytes name,
                                   const struct table **table, struct error *error);
 
-/* The table's index of that name; NULL for an empty one.
- *   STATUS_INVALID  "The table does not have the specified index: ..." */
+/* The table's index of that name, which can be read; NULL for an empty one.
+ *   STATUS_INVALID  "The table does not have the specified index: ...", "Cannot read from
+ *                   backfilling global secondary index: ..." */
 MUST_USE enum status router_index(const struct table *table, struct bytes name, struct arena *arena,
                                   const struct index_schema **index, struct error *error);
 
@@ -134,10 +135,10 @@ MUST_USE enum status router_describe_table(struct context *ctx, struct router *r
                                            struct bytes name, const struct table **table,
                                            struct error *error);
 
-/* What the table and its local indexes hold, as counted by its partitions. */
+/* What the table and its indexes hold, as counted by its partitions. */
 struct table_size {
     struct collection_size items;
-    struct collection_size indexes[LOCAL_INDEXES_MAX]; /* by collection - 1 */
+    struct collection_size indexes[INDEXES_MAX]; /* in the order of table->indexes */
 };
 struct table_size router_table_size(struct router *router, const struct table *table);
 
@@ -220,19 +221,25 @@ MUST_USE enum status router_set_policy(struct context *ctx, struct router *route
  * the cache.  STATUS_OK, or why it could not be found out yet. */
 MUST_USE enum status router_refresh(struct context *ctx, struct router *router);
 
-/* The next table whose status is not ACTIVE, after the one named (empty: from the first); NULL when
- * there is none. Valid until the calling fiber next waits. */
+/* The next table that is not settled (table_is_settled), after the one named (empty: from the
+ * first); NULL when there is none. Valid until the calling fiber next waits. */
 const struct table *router_next_unsettled(struct router *router, struct bytes after);
 
-/* Create (or remove) the replicas of the table's partitions.  Done already is fine. */
+/* Create (or remove) the replicas of the table's partitions, and of those of its global indexes;
+ * remove what is left of the indexes that are DELETING.  Done already is fine. */
 MUST_USE enum status router_create_partitions(struct context *ctx, struct router *router,
                                               const struct table *table);
 MUST_USE enum status router_remove_partitions(struct context *ctx, struct router *router,
                                               const struct table *table);
 
-/* The table is what it was asked to be: ACTIVE; or it is gone. */
+MUST_USE enum status router_remove_indexes(struct context *ctx, struct router *router,
+                                           const struct table *table);
+
+/* The table, as router_create_partitions and router_remove_indexes have dealt with it, is what it
+ * was asked to be: ACTIVE, and so are its indexes but those into which what the table held is still
+ * to be brought, of which on_tables_changed tells when they are ready; or it is gone. */
 MUST_USE enum status router_settle_table(struct context *ctx, struct router *router,
-                                         struct bytes name);
+                                         const struct table *table);
 MUST_USE enum status router_forget_table(struct context *ctx, struct router *router,
                                          struct bytes name);
 

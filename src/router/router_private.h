@@ -21,6 +21,7 @@ struct router {
     uint32_t tables_coming, partitions_coming;
     uint32_t changes_coming; /* the same of all flows that are about to write a row */
     bool doubtful;           /* a row's write has an unknown outcome: the cache may be behind */
+    struct propagator *propagator; /* NULL: none runs (yet, or any more) */
 };
 
 /* ---- keys.c: keys against a table's schema, with the service's texts ---- */
@@ -38,6 +39,11 @@ MUST_USE enum status keys_encode(const struct table *table, struct value key, st
 MUST_USE enum status keys_encode_index(const struct table *table, const struct index_schema *index,
                                        struct value key, struct arena *arena, struct key *encoded,
                                        struct error *error);
+
+/* The key of a row of a global index, from a map of just the attributes of its key and the table's.
+ *   STATUS_INVALID  *error */
+MUST_USE enum status keys_encode_global(const struct table *table, const struct index_schema *index,
+                                        struct value key, struct key *encoded, struct error *error);
 
 /* Encode the primary key of an item to be put, which must not be too large. */
 MUST_USE enum status keys_encode_item(const struct table *table, struct value item,
@@ -60,6 +66,12 @@ MUST_USE enum status keys_condition_range(const struct table *table,
                                           const struct key_condition *condition,
                                           struct arena *arena, struct key_range *range,
                                           struct error *error);
+
+/* The rows of a global index that a key condition asks for. */
+MUST_USE enum status keys_global_range(const struct index_schema *index,
+                                       const struct table_index *global,
+                                       const struct index_condition *condition, struct arena *arena,
+                                       struct key_range *range);
 
 /* The keys of one segment of a scan. */
 MUST_USE enum status keys_segment_range(uint32_t segment, uint32_t count, struct arena *arena,
@@ -99,6 +111,52 @@ MUST_USE enum status router_discard_table(struct context *ctx, struct router *ro
  * and partitions. */
 MUST_USE enum status router_recreate_table(struct context *ctx, struct router *router,
                                            const struct table *model, struct error *error);
+
+/* ---- tables.c ---- */
+
+/* Partitions of equal shares of the hash space, with ids from `group_id` on; in the arena.
+ *   STATUS_NO_MEMORY */
+MUST_USE enum status router_divide(struct context *ctx, uint32_t count, uint64_t group_id,
+                                   struct partition **partitions);
+
+/* One partition for each 1,000 write units and 3,000 read units, as the Developer Guide's
+ * "Partitions and data distribution" divides provisioned throughput. */
+uint32_t router_partitions_for(const struct router *router, enum billing_mode billing,
+                               uint64_t read_units, uint64_t write_units);
+
+/* May the throughput decrease now?  After the first few of a day (UTC) one an hour may.  Otherwise
+ * counts it. */
+MUST_USE enum status router_check_decrease(struct context *ctx, const struct router *router,
+                                           uint64_t last_ms, uint32_t *decreases_today, uint64_t ms,
+                                           struct error *error);
+
+/* ---- table_indexes.c: the global indexes of tables that are created and updated ---- */
+
+/* How many partitions the global indexes of CreateTable have. */
+uint32_t indexes_partitions(const struct router *router,
+                            const struct create_table_request *request);
+
+/* Give the new table the indexes of the request; the global ones without ids. */
+MUST_USE enum status indexes_create(struct context *ctx, const struct router *router,
+                                    const struct create_table_request *request,
+                                    struct table *table);
+
+/* Make new global indexes of those that the table has, CREATING, with ids and partitions from `id`
+ * on: one for each index and each of its partitions; in arrays in the arena. */
+MUST_USE enum status indexes_number(struct context *ctx, struct router *router, uint64_t id,
+                                    struct table *table);
+
+/* Make the changes of UpdateTable in `table`, whose arrays are replaced by others in the arena.
+ * `id`: the first of those for an index that is created. */
+MUST_USE enum status indexes_change(struct context *ctx, struct router *router,
+                                    const struct update_table_request *request, uint64_t id,
+                                    uint64_t ms, struct table *table, struct error *error);
+
+/* What router_settle_table makes of `table`'s indexes, when `dealt` was dealt with; arrays as
+ * above.
+ * *changed: anything. */
+MUST_USE enum status indexes_settle(struct context *ctx, const struct router *router,
+                                    const struct table *dealt, struct table *table, bool *changed);
 
 /* ---- system.c: rows of the system table ---- */
 

@@ -1,12 +1,11 @@
 /* system.c - rows of the system table, read and written as any other item. */
-#include "router/router_private.h"
-
 #include "base/assert.h"
+#include "router/propagator_private.h"
 
 #define KIND_TABLE       BYTES("table")
 #define KIND_ID          BYTES("id")
 #define KIND_SEED        BYTES("seed")
-#define RECORD_MAX       (256u * 1024u)
+#define RECORD_MAX       (384u * 1024u)
 #define LOAD_ARENA_BYTES ((size_t)8 << 20)
 
 /* What a system row's write needs; the memory is the request's. */
@@ -130,7 +129,9 @@ enum status system_write_table(struct context *ctx, struct router *router,
     buffer_release(&record);
     if (status == STATUS_OK)
         status = catalog_publish(&router->catalog, published);
-    if (status != STATUS_OK)
+    if (status == STATUS_OK)
+        propagator_follow(router->propagator, catalog_find(&router->catalog, table->name));
+    else
         table_drop(published);
     if (status == STATUS_UNKNOWN_OUTCOME) {
         router->doubtful = true;
@@ -235,9 +236,14 @@ static enum status load_row(struct item_sink *base, struct value item)
         return STATUS_CORRUPT;
     struct table *table;
     TRY(table_decode(value_bytes(record), load->router->env->heap, &table));
-    enum status status = catalog_publish(&load->router->catalog, table);
-    if (status != STATUS_OK)
+    struct router *router = load->router;
+    table_hold(table); /* an older one goes at once */
+    enum status status = catalog_publish(&router->catalog, table);
+    if (status == STATUS_OK)
+        propagator_follow(router->propagator, catalog_find(&router->catalog, table->name));
+    else
         table_drop(table);
+    table_drop(table);
     return status;
 }
 

@@ -51,6 +51,16 @@ struct table_size router_table_size(struct router *router, const struct table *t
             size.indexes[c].bytes += part.indexes[c].bytes;
         }
     }
+    struct collection_size *rows = &size.indexes[table->index_count - table->global_count];
+    for (uint32_t g = 0; g < table->global_count; g++, rows++) {
+        const struct table_index *global = &table->globals[g];
+        for (uint32_t i = 0; i < global->partition_count; i++) {
+            struct replica_size part;
+            router->service->size(router->service, global->partitions[i].group_id, &part);
+            rows->count += part.items.count;
+            rows->bytes += part.items.bytes;
+        }
+    }
     return size;
 }
 
@@ -74,9 +84,7 @@ enum status router_list_tables(struct context *ctx, struct router *router, struc
 
 /* ---- Changing ---- */
 
-/* One partition for each 1,000 write units and 3,000 read units, as the Developer Guide's
- * "Partitions and data distribution" divides provisioned throughput. */
-static uint32_t partitions_for(const struct router *router, enum billing_mode billing,
+uint32_t router_partitions_for(const struct router *router, enum billing_mode billing,
                                uint64_t read_units, uint64_t write_units)
 {
     if (billing == BILLING_ON_DEMAND)
@@ -113,7 +121,15 @@ static enum status check_changes(struct context *ctx, const struct router *route
         CHANGES_AT_ONCE_MAX);
 }
 
-/* May a table of so many partitions be created? */
+static enum status refuse_partitions(struct context *ctx, struct error *error)
+{
+    return error_format(error, &ctx->arena, ERROR_LIMIT_EXCEEDED,
+                        "Subscriber limit exceeded: There is a limit of %u partitions, of all "
+                        "tables together, and of %u, of a table and its indexes",
+                        PARTITIONS_MAX, TABLE_AND_INDEXES_PARTITIONS_MAX);
+}
+
+/* May a table be created that has so many partitions, with its indexes? */
 static enum status check_tables(struct context *ctx, const struct router *router,
                                 uint32_t partitions, struct error *error)
 {
@@ -122,11 +138,9 @@ static enum status check_tables(struct context *ctx, const struct router *router
         return error_format(
             error, &ctx->arena, ERROR_LIMIT_EXCEEDED,
             "Subscriber limit exceeded: There is a limit of %u tables per subscriber", TABLES_MAX);
-    if (catalog->partitions + router->partitions_coming + partitions > PARTITIONS_MAX)
-        return error_format(error, &ctx->arena, ERROR_LIMIT_EXCEEDED,
-                            "Subscriber limit exceeded: There is a limit of %u partitions, of all "
-                            "tables together",
-                            PARTITIONS_MAX);
+    if (catalog->partitions + router->partitions_coming + partitions > PARTITIONS_MAX ||
+        partitions > TABLE_AND_INDEXES_PARTITIONS_MAX)
+        return refuse_partitions(ctx, error);
     return check_changes(ctx, router, error);
 }
 
@@ -143,9 +157,8 @@ static enum status write_change(struct context *ctx, struct router *router, stru
     return status;
 }
 
-/* Partitions of equal shares of the hash space, with ids from `group_id` on; in the arena. */
-static enum status divide(struct context *ctx, struct table *table, uint32_t count,
-                          uint64_t group_id)
+enum status router_divide(struct context *ctx, uint32_t count, uint64_t group_id,
+                          struct partition **made)
 {
     struct partition *partitions = arena_alloc_array(&ctx->arena, count, sizeof(*partitions));
     if (partitions == NULL)
@@ -162,22 +175,24 @@ static enum status divide(struct context *ctx, struct table *table, uint32_t cou
         partitions[i] = (struct partition){.group_id = group_id + i, .low = low, .high = high};
         low = high;
     }
-    table->partitions = partitions;
-    table->partition_count = count;
+    *made = partitions;
     return STATUS_OK;
 }
 
-/* Write the row of a new table, with ids and partitions that it is given here. */
-static enum status write_new(struct context *ctx, struct router *router, struct table *table,
-                             uint32_t partitions)
+/* Write the row of a new table, with ids and partitions that it and its global indexes are given
+ * here. */
+static enum status write_new(struct context *ctx, struct router *router, struct table *table)
 {
-    TRY(system_take_ids(ctx, router, 1 + (uint64_t)partitions, &table->id));
+    uint64_t ids = 1 + (uint64_t)table_partitions(table) + table->global_count;
+    uint32_t partitions = table->partition_count;
+    TRY(system_take_ids(ctx, router, ids, &table->id));
     table->schema_version = 1;
     table->status = TABLE_CREATING;
     env_random(router->env, table->uuid, sizeof(table->uuid));
     table->uuid[6] = (uint8_t)((table->uuid[6] & 0x0f) | 0x40); /* version 4 */
     table->uuid[8] = (uint8_t)((table->uuid[8] & 0x3f) | 0x80);
-    TRY(divide(ctx, table, partitions, table->id + 1));
+    TRY(router_divide(ctx, partitions, table->id + 1, &table->partitions));
+    TRY(indexes_number(ctx, router, table->id + 1 + partitions, table));
     return system_write_table(ctx, router, table, false);
 }
 
@@ -206,12 +221,12 @@ static enum status create(struct context *ctx, struct router *router,
         .policy_revision = request->policy.count > 0 ? ms : 0,
         .tags = request->tags,
         .tag_count = request->tag_count,
-        .indexes = request->indexes,
-        .index_count = request->index_count,
+        .partition_count = partitions,
     };
     if (request->stream_view != 0)
         table_stream_begin(&table, request->stream_view, ms);
-    return write_new(ctx, router, &table, partitions);
+    TRY(indexes_create(ctx, router, request, &table));
+    return write_new(ctx, router, &table);
 }
 
 enum status router_create_table(struct context *ctx, struct router *router,
@@ -221,15 +236,16 @@ enum status router_create_table(struct context *ctx, struct router *router,
         return error_format(error, &ctx->arena, ERROR_RESOURCE_IN_USE, "Table already exists: %.*s",
                             BYTES_ARGS(request->name));
     uint32_t partitions =
-        partitions_for(router, request->billing, request->read_units, request->write_units);
-    TRY(check_tables(ctx, router, partitions, error));
+        router_partitions_for(router, request->billing, request->read_units, request->write_units);
+    uint32_t all = partitions + indexes_partitions(router, request);
+    TRY(check_tables(ctx, router, all, error));
     router->changes_coming++;
     router->tables_coming++;
-    router->partitions_coming += partitions;
+    router->partitions_coming += all;
     enum status status = create(ctx, router, request, partitions);
     router->changes_coming--;
     router->tables_coming--;
-    router->partitions_coming -= partitions;
+    router->partitions_coming -= all;
     if (status == STATUS_CONDITION_FAILED)
         return error_format(error, &ctx->arena, ERROR_RESOURCE_IN_USE, "Table already exists: %.*s",
                             BYTES_ARGS(request->name));
@@ -243,7 +259,7 @@ enum status router_recreate_table(struct context *ctx, struct router *router,
                                   const struct table *model, struct error *error)
 {
     struct table table = *model; /* its seed too: items keep their order */
-    uint32_t partitions = model->partition_count;
+    uint32_t partitions = table_partitions(model);
     TRY(check_tables(ctx, router, partitions, error));
     table.created_ms = now_ms(router);
     const struct table_stream *stream = table_stream(model);
@@ -253,7 +269,7 @@ enum status router_recreate_table(struct context *ctx, struct router *router,
     router->changes_coming++;
     router->tables_coming++;
     router->partitions_coming += partitions;
-    enum status status = write_new(ctx, router, &table, partitions);
+    enum status status = write_new(ctx, router, &table);
     router->changes_coming--;
     router->tables_coming--;
     router->partitions_coming -= partitions;
@@ -293,25 +309,28 @@ static struct bytes format_moment(struct arena *arena, uint64_t ms)
                         date.hour < 12 ? "AM" : "PM");
 }
 
-/* May the throughput decrease now?  After the first few of a day (UTC) one an hour may. */
-static enum status check_decrease(struct context *ctx, const struct router *router,
-                                  struct table *table, uint64_t ms, struct error *error)
+enum status router_check_decrease(struct context *ctx, const struct router *router,
+                                  uint64_t last_ms, uint32_t *decreases_today, uint64_t ms,
+                                  struct error *error)
 {
-    uint64_t last_ms = table->last_decrease_ms;
     if (last_ms / DAY_MS != ms / DAY_MS)
-        table->decreases_today = 0;
-    if (table->decreases_today < router->options.decreases_at_once || ms >= last_ms + HOUR_MS)
+        *decreases_today = 0;
+    bool free = *decreases_today < router->options.decreases_at_once;
+    if (last_ms == 0 || free || ms >= last_ms + HOUR_MS) {
+        (*decreases_today)++;
         return STATUS_OK;
+    }
     struct bytes last = format_moment(&ctx->arena, last_ms);
     struct bytes next = format_moment(&ctx->arena, last_ms + HOUR_MS);
     return error_format(
         error, &ctx->arena, ERROR_LIMIT_EXCEEDED,
         "Subscriber limit exceeded: Provisioned throughput decreases are limited within a given "
-        "UTC day. After the first %u decreases, each subsequent decrease in the same UTC day can "
-        "be performed at most once every 3600 seconds. Number of decreases today: %u. Last "
-        "decrease at %.*s. Next decrease can be made at %.*s",
-        router->options.decreases_at_once, table->decreases_today, BYTES_ARGS(last),
-        BYTES_ARGS(next));
+        "UTC "
+        "day. After the first %u decreases, each subsequent decrease in the same UTC day can be "
+        "performed at most once every 3600 seconds. Number of decreases today: %u. Last decrease "
+        "at "
+        "%.*s. Next decrease can be made at %.*s",
+        router->options.decreases_at_once, *decreases_today, BYTES_ARGS(last), BYTES_ARGS(next));
 }
 
 /* May the table become on-demand once more?  Four times in any 24 hours it may. */
@@ -340,12 +359,11 @@ static enum status change_throughput(struct context *ctx, struct router *router,
 {
     uint64_t ms = now_ms(router);
     bool decreases = read_units < table->read_units || write_units < table->write_units;
-    if (decreases && table->billing == BILLING_PROVISIONED && table->last_decrease_ms > 0)
-        TRY(check_decrease(ctx, router, table, ms, error));
-    if (decreases) {
+    if (decreases && table->billing == BILLING_PROVISIONED)
+        TRY(router_check_decrease(ctx, router, table->last_decrease_ms, &table->decreases_today, ms,
+                                  error));
+    if (decreases)
         table->last_decrease_ms = ms;
-        table->decreases_today++;
-    }
     if (read_units > table->read_units || write_units > table->write_units)
         table->last_increase_ms = ms;
     table->read_units = read_units;
@@ -354,8 +372,8 @@ static enum status change_throughput(struct context *ctx, struct router *router,
 }
 
 static enum status change(struct context *ctx, struct router *router,
-                          const struct update_table_request *request, struct table *table,
-                          struct error *error)
+                          const struct update_table_request *request, uint64_t index_id,
+                          struct table *table, struct error *error)
 {
     uint64_t ms = now_ms(router);
     if (request->billing_given && request->billing == BILLING_ON_DEMAND) {
@@ -387,7 +405,28 @@ static enum status change(struct context *ctx, struct router *router,
         table->table_class = request->table_class;
         table->table_class_changed_ms = ms;
     }
-    return STATUS_OK;
+    return indexes_change(ctx, router, request, index_id, ms, table, error);
+}
+
+/* Ids for an index that is to be created, and its partitions; 0 when there is none. */
+static enum status take_index_ids(struct context *ctx, struct router *router,
+                                  const struct update_table_request *request, uint64_t *id,
+                                  struct error *error)
+{
+    struct table *table;
+    *id = 0;
+    if (request->index_update_count == 0 || request->index_updates[0].action != INDEX_CREATE)
+        return STATUS_OK;
+    const struct index_throughput *given = &request->index_updates[0].throughput;
+    TRY(find_table(ctx, router, request->name, &table, error));
+    enum billing_mode billing = request->billing_given ? request->billing : table->billing;
+    uint32_t count = router_partitions_for(router, billing, given->read_units, given->write_units);
+    const struct catalog *catalog = &router->catalog;
+    if (catalog->partitions + router->partitions_coming + count > PARTITIONS_MAX ||
+        table_partitions(table) + count > TABLE_AND_INDEXES_PARTITIONS_MAX)
+        return refuse_partitions(ctx, error);
+    enum status status = system_take_ids(ctx, router, 1 + (uint64_t)count, id);
+    return status == STATUS_OK ? status : system_error(error, status, request->name, &ctx->arena);
 }
 
 /* Enable a stream, or disable the one that there is. */
@@ -414,13 +453,15 @@ enum status router_update_table(struct context *ctx, struct router *router,
                                 const struct update_table_request *request, struct error *error)
 {
     enum status status = STATUS_CONDITION_FAILED;
+    uint64_t index_id;
+    TRY(take_index_ids(ctx, router, request, &index_id, error));
     for (uint32_t i = 0; status == STATUS_CONDITION_FAILED && i < CHANGES_MAX; i++) {
         struct table *table;
         TRY(find_table(ctx, router, request->name, &table, error));
         TRY(check_settled(ctx, table, error));
         TRY(check_changes(ctx, router, error));
         struct table changed = *table;
-        TRY(change(ctx, router, request, &changed, error));
+        TRY(change(ctx, router, request, index_id, &changed, error));
         if (request->stream_given)
             TRY(change_stream(ctx, router, request->stream_view, &changed, error));
         changed.status = TABLE_UPDATING;
@@ -432,18 +473,23 @@ enum status router_update_table(struct context *ctx, struct router *router,
     return STATUS_OK;
 }
 
+/* `by_client`: what protects a table is heeded. */
 static enum status delete_table(struct context *ctx, struct router *router, struct bytes name,
-                                bool protected_too, struct error *error)
+                                bool by_client, struct error *error)
 {
     enum status status = STATUS_CONDITION_FAILED;
     for (uint32_t i = 0; status == STATUS_CONDITION_FAILED && i < CHANGES_MAX; i++) {
         struct table *table;
         TRY(find_table(ctx, router, name, &table, error));
         TRY(check_settled(ctx, table, error));
-        if (table->deletion_protection && !protected_too)
-            return error_set(error, ERROR_VALIDATION,
-                             "Resource cannot be deleted as it is currently protected against "
-                             "deletion. Disable deletion protection first.");
+        if (table->deletion_protection && by_client)
+            return error_set(
+                error, ERROR_VALIDATION,
+                "Resource cannot be deleted as it is currently protected against deletion. "
+                "Disable deletion protection first.");
+        if (!table_is_settled(table) && by_client) /* an index is in the making */
+            return error_format(error, &ctx->arena, ERROR_RESOURCE_IN_USE,
+                                IN_USE "Table is being updated: %.*s", BYTES_ARGS(name));
         TRY(check_changes(ctx, router, error));
         struct table changed = *table;
         changed.status = TABLE_DELETING;
@@ -458,13 +504,13 @@ static enum status delete_table(struct context *ctx, struct router *router, stru
 enum status router_delete_table(struct context *ctx, struct router *router, struct bytes name,
                                 struct error *error)
 {
-    return delete_table(ctx, router, name, false, error);
+    return delete_table(ctx, router, name, true, error);
 }
 
 enum status router_discard_table(struct context *ctx, struct router *router, struct bytes name,
                                  struct error *error)
 {
-    return delete_table(ctx, router, name, true, error);
+    return delete_table(ctx, router, name, false, error);
 }
 
 /* ---- Tags ---- */
@@ -656,21 +702,26 @@ const struct table *router_next_unsettled(struct router *router, struct bytes af
     for (uint32_t at = catalog_position(catalog, after); at < catalog->count; at++) {
         const struct table *table = catalog->tables[at];
         bool passed = after.count > 0 && bytes_equal(table->name, after);
-        if (!passed && table->status != TABLE_ACTIVE)
+        if (!passed && !table_is_settled(table))
             return table;
     }
     return NULL;
 }
 
-enum status router_settle_table(struct context *ctx, struct router *router, struct bytes name)
+enum status router_settle_table(struct context *ctx, struct router *router,
+                                const struct table *dealt)
 {
     /* Tags may be written at the same time; who comes second begins anew. */
     enum status status = STATUS_CONDITION_FAILED;
     for (uint32_t i = 0; status == STATUS_CONDITION_FAILED && i < CHANGES_MAX; i++) {
-        struct table *table = catalog_find(&router->catalog, name);
-        if (table == NULL || table->status == TABLE_ACTIVE || table->status == TABLE_DELETING)
+        bool indexes_changed;
+        struct table *table = catalog_find(&router->catalog, dealt->name);
+        if (table == NULL || table->id != dealt->id || table->status == TABLE_DELETING)
             return STATUS_OK;
         struct table changed = *table;
+        TRY(indexes_settle(ctx, router, dealt, &changed, &indexes_changed));
+        if (table->status == TABLE_ACTIVE && !indexes_changed)
+            return STATUS_OK;
         changed.schema_version++;
         changed.status = TABLE_ACTIVE;
         table_hold(table);

@@ -111,8 +111,6 @@ THREE = "KeySchemaElement(attributeName=a, keyType=HASH), KeySchemaElement(attri
      "1 validation error detected: Value 'INVALID' at 'billingMode' failed to satisfy constraint: Member must satisfy enum value set: [PROVISIONED, PAY_PER_REQUEST]"),
     ({"GlobalSecondaryIndexes": []}, INVALID + "List of GlobalSecondaryIndexes is empty"),
     ({"LocalSecondaryIndexes": []}, INVALID + "List of LocalSecondaryIndexes is empty"),
-    ({"GlobalSecondaryIndexes": [{"IndexName": "index", "KeySchema": [element("pk", "HASH")], "Projection": {"ProjectionType": "ALL"}}]},
-     INVALID + "GlobalSecondaryIndexes is not supported"),
     ({"AttributeDefinitions": [attribute("pk"), attribute("pk")]}, "Attribute Name is duplicated: pk"),
     ({"TableClass": "FAST"}, "Invalid table-class parameter provided. Please try again with a valid table-class value: "
                              "[STANDARD, STANDARD_INFREQUENT_ACCESS]."),
@@ -283,7 +281,6 @@ def test_deletion_protection(server, make_table):
     ({"TableClass": "FAST"}, "Invalid table-class parameter provided. Please try again with a valid table-class value: "
                              "[STANDARD, STANDARD_INFREQUENT_ACCESS]."),
     ({"SSESpecification": {"Enabled": False}}, INVALID + "Table is already encrypted by default"),
-    ({"GlobalSecondaryIndexUpdates": []}, INVALID + "GlobalSecondaryIndexUpdates is not supported"),
     ({"ReplicaUpdates": [{"Create": {"RegionName": "eu-west-1"}}]}, INVALID + "ReplicaUpdates is not supported"),
     ({"BillingMode": "PAY_PER_REQUEST", "AttributeDefinitions": [attribute("pk"), attribute("more")]},
      INVALID + "Number of attributes in KeySchema does not exactly match number of attributes defined in AttributeDefinitions")])

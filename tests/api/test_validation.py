@@ -59,7 +59,8 @@ def test_mixed_parameters(server, table):
 
 
 @pytest.mark.parametrize("operation,members,member", [
-    ("UpdateTable", {"GlobalSecondaryIndexUpdates": []}, "GlobalSecondaryIndexUpdates"),
+    ("UpdateTable", {"GlobalSecondaryIndexUpdates": [{"Delete": {"IndexName": "index"}}], "DisassociationProtectionEnabled": True},
+     "DisassociationProtectionEnabled"),
     ("UpdateTable", {"DisassociationProtectionEnabled": True}, "DisassociationProtectionEnabled")])
 def test_members_that_are_not_built_are_refused(server, table, operation, members, member):
     assert server.error(operation, {"TableName": table, **members}) == (

@@ -440,6 +440,43 @@ def test_one_failed_sync(start, data):
     assert set(start().scan("items")) == {f"k{n}" for n in range(60)}
 
 
+# ---- Global indexes ----
+
+INDEX = {"IndexName": "by-v", "KeySchema": [{"AttributeName": "v", "KeyType": "HASH"}], "Projection": {"ProjectionType": "ALL"}}
+V = {"AttributeName": "v", "AttributeType": "S"}
+
+
+def create_indexed(server):
+    server.call("CreateTable", TableName="items", BillingMode="PAY_PER_REQUEST", GlobalSecondaryIndexes=[INDEX],
+                AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}, V], KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}])
+    eventually(lambda: server.call("DescribeTable", TableName="items")["Table"]["TableStatus"] == "ACTIVE", "it is not ACTIVE")
+
+
+def test_global_indexes(start):
+    server = start("--in-memory", "--admin", "0")
+    server.create("items")
+    for number in range(5):
+        server.put("items", f"k{number}", v="1")
+    with Moves(server, "index_backfilled_total", "index_pumps"):
+        server.call("UpdateTable", TableName="items", AttributeDefinitions=[V], GlobalSecondaryIndexUpdates=[{"Create": INDEX}])
+    with Moves(server, "index_changes_total", "index_rows_total", "index_lag_seconds_count"):
+        server.put("items", "k0", v="2")
+    seen(server, "index_pumps_active", lambda value: value == 0)
+    server = start("--in-memory", "--admin", "0", "--index-delay", "3600000")
+    create_indexed(server)
+    server.put("items", "k", v="1")
+    seen(server, "index_pumps_active", lambda value: value == 1)
+
+
+def test_an_index_that_cannot_follow(start):
+    server = start("--admin", "0", prefix=injected("fdatasync", "error=EIO:when=60+"))
+    create_indexed(server)
+    with Moves(server, "index_failures_total"), pytest.raises(Refused):
+        for number in range(200):
+            server.put("items", f"k{number}", v="1")
+    server.kill()
+
+
 # ---- The tree ----
 
 @pytest.fixture

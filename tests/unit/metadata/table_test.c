@@ -7,7 +7,9 @@
 
 static struct tag tags[2];
 static struct partition partitions[3];
-static struct index_schema indexes[2];
+static struct index_schema indexes[3];
+static struct partition index_partitions[2];
+static struct table_index globals[1];
 
 static int set_up(void **state)
 {
@@ -29,6 +31,24 @@ static int set_up(void **state)
         indexes[i].sort[0] = (struct key_attribute){BYTES("date"), VALUE_B};
     }
     indexes[1].non_key[0] = BYTES("more");
+    indexes[2] = (struct index_schema){.name = BYTES("everywhere"),
+                                       .kind = INDEX_GLOBAL,
+                                       .partition_count = 1,
+                                       .projection = PROJECT_KEYS_ONLY};
+    indexes[2].partition[0] = (struct key_attribute){BYTES("artist"), VALUE_S};
+    index_partitions[0] = (struct partition){.group_id = 20, .high = BYTES("\x90")};
+    index_partitions[1] = (struct partition){.group_id = 21, .low = BYTES("\x90")};
+    globals[0] = (struct table_index){.id = 43,
+                                      .hash_seed = 98,
+                                      .status = TABLE_CREATING,
+                                      .online = true,
+                                      .backfilling = true,
+                                      .read_units = 7,
+                                      .write_units = 8,
+                                      .decreases_today = 1,
+                                      .on_demand_read_max = -1,
+                                      .partitions = index_partitions,
+                                      .partition_count = 2};
     return 0;
 }
 
@@ -57,7 +77,9 @@ static struct table example(struct bytes name)
         .partitions = partitions,
         .partition_count = 3,
         .indexes = indexes,
-        .index_count = 2,
+        .index_count = 3,
+        .globals = globals,
+        .global_count = 1,
         .ttl = TTL_ENABLING,
         .ttl_attribute = BYTES("expires"),
         .ttl_changed_ms = 77,
@@ -104,7 +126,21 @@ static void reads_what_it_wrote(void **state)
     assert_true(bytes_equal(read->policy, BYTES("{}")));
     assert_int_equal(read->policy_revision, 5);
     struct reader r = reader_of(read->index_run);
-    assert_int_equal(index_read_count(&r), 2);
+    assert_int_equal(index_read_count(&r), 3);
+    const struct index_schema *global = table_index(read, BYTES("everywhere"));
+    const struct table_index *own = table_global(read, global);
+    assert_null(table_global(read, index));
+    assert_int_equal(own->id, 43);
+    assert_true(own->online && own->backfilling && own->status == TABLE_CREATING);
+    assert_int_equal(own->write_units, 8);
+    assert_int_equal(own->on_demand_read_max, -1);
+    assert_int_equal(table_index_partition(own, BYTES("\x8f"))->group_id, 20);
+    assert_int_equal(table_index_partition(own, BYTES("\x90"))->group_id, 21);
+    assert_ptr_equal(table_global_of_id(read, 43), own);
+    assert_null(table_global_of_id(read, 42));
+    assert_ptr_equal(table_global_schema(read, own), global);
+    assert_int_equal(table_partitions(read), 5);
+    assert_false(table_is_settled(read));
     encode(read, &again, &heap);
     assert_true(bytes_equal(buffer_bytes(&record), buffer_bytes(&again)));
     buffer_release(&again);
@@ -120,7 +156,7 @@ static void reads_the_format_before(void **state)
     struct heap heap;
     heap_init(&heap, false);
     struct table table = example(BYTES("Music"));
-    table.index_count = 0;
+    table.index_count = table.global_count = 0;
     table.ttl = TTL_DISABLED;
     table.ttl_attribute = (struct bytes){0};
     table.sse = (struct sse_setting){0};
@@ -130,7 +166,7 @@ static void reads_the_format_before(void **state)
     record.at[0] = 1;
     struct table *read;
     struct bytes old =
-        bytes_of(record.at, record.count - 1 - (1 + 2 + 8) - 1 -  /* indexes, TTL, streams */
+        bytes_of(record.at, record.count - 1 - (1 + 2 + 8) - 1 - 1 - /* indexes, TTL, streams */
                                 (8 + 8 + 1 + 2 + 4 * 8 + 8 + 2)); /* settings */
     assert_int_equal(table_decode(old, &heap, &read), STATUS_OK);
     assert_int_equal(read->index_count, 0);
@@ -208,6 +244,11 @@ static void refuses_damage(void **state)
     assert_int_equal(table_decode(buffer_bytes(&record), &heap, &read), STATUS_CORRUPT);
     buffer_release(&record);
     table.ttl_attribute = BYTES("expires");
+    index_partitions[1].low = BYTES("\x91"); /* a gap */
+    encode(&table, &record, &heap);
+    assert_int_equal(table_decode(buffer_bytes(&record), &heap, &read), STATUS_CORRUPT);
+    buffer_release(&record);
+    index_partitions[1].low = BYTES("\x90");
 
     struct partition gap[] = {partitions[0], partitions[2]};
     table.partitions = gap;

@@ -304,9 +304,9 @@ static void escaped_contents_sort_as_they_are(void **state)
             uint8_t back[KEY_SORT_BYTES_MAX];
             size_t back_count, taken;
             memcpy(key[j].at + key[j].count, "behind", 6);
-            assert_int_equal(
-                key_unescape(bytes_of(key[j].at, key[j].count + 6u), back, &back_count, &taken),
-                STATUS_OK);
+            assert_int_equal(key_unescape(bytes_of(key[j].at, key[j].count + 6u), back,
+                                          sizeof(back), &back_count, &taken),
+                             STATUS_OK);
             assert_int_equal(taken, key[j].count);
             assert_true(bytes_equal(bytes_of(back, back_count), is[j]));
         }
@@ -333,14 +333,15 @@ static void refuses_what_is_not_escaped(void **state)
     uint8_t to[KEY_SORT_BYTES_MAX];
     size_t count, taken;
     for (size_t i = 0; i < ARRAY_COUNT(wrong); i++)
-        assert_int_equal(key_unescape(wrong[i], to, &count, &taken), STATUS_CORRUPT);
-    uint8_t longest[KEY_ESCAPED_BYTES_MAX + 9];
+        assert_int_equal(key_unescape(wrong[i], to, sizeof(to), &count, &taken), STATUS_CORRUPT);
+    uint8_t longest[KEY_SORT_BYTES_MAX / 8 * 9 + 9];
     for (size_t i = 0; i < sizeof(longest); i++)
         longest[i] = i % 9 == 8 ? 9 : 'a';
     longest[sizeof(longest) - 1] = 1;
     memset(longest + sizeof(longest) - 8, 0, 7);
-    assert_int_equal(key_unescape(bytes_of(longest, sizeof(longest)), to, &count, &taken),
-                     STATUS_CORRUPT); /* longer than a sort key */
+    assert_int_equal(
+        key_unescape(bytes_of(longest, sizeof(longest)), to, sizeof(to), &count, &taken),
+        STATUS_CORRUPT); /* longer than a sort key */
 }
 
 /* Rows of an index sort by its sort key, then by the item's; and lead back to the item. */
@@ -388,7 +389,7 @@ static void the_longest_index_rows_fit(void **state)
         key_encode(&item, SEED, pk, sk);
         for (uint8_t c = 1; c <= LOCAL_INDEXES_MAX; c++) {
             assert_int_equal(key_encode_index(&row, key_bytes(&item), c, sk), STATUS_OK);
-            assert_int_equal(row.count, KEY_BYTES_MAX);
+            assert_int_equal(row.count, KEY_ITEM_BYTES_MAX + KEY_SORT_BYTES_MAX / 8 * 9);
             assert_int_equal(key_of_item(&back, key_bytes(&row)), STATUS_OK);
             assert_true(bytes_equal(key_bytes(&back), key_bytes(&item)));
             if (c > 1)
@@ -398,7 +399,7 @@ static void the_longest_index_rows_fit(void **state)
         assert_true(bytes_compare(key_bytes(&item), key_bytes(&row)) < 0);
         assert_int_equal(key_in_collection(&size, key_bytes(&item), KEY_COLLECTION_SIZE),
                          STATUS_OK);
-        assert_int_equal(size.count, KEY_PREFIX_BYTES_MAX);
+        assert_int_equal(size.count, 8 + 2 + KEY_PARTITION_BYTES_MAX + 1);
         assert_true(bytes_compare(key_bytes(&row), key_bytes(&size)) < 0);
         row.count = (uint16_t)(row.count - KEY_SORT_BYTES_MAX - 1); /* cut into its escaped part */
         assert_int_equal(key_of_item(&back, key_bytes(&row)), STATUS_CORRUPT);

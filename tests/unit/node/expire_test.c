@@ -87,7 +87,7 @@ static enum status count_item(struct item_sink *sink, struct value item)
 static void check_counts(struct context *ctx, struct fixture *f)
 {
     struct replica_target target = target_of(GROUP);
-    struct item_sink sink = {count_item};
+    struct item_sink sink = {.take = count_item};
     uint64_t count = 0;
     for (unsigned i = 0; i < KEYS; i++)
         count += model[i] != ABSENT;

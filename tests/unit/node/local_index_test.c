@@ -106,6 +106,7 @@ static enum status send_indexed(struct context *ctx, struct fixture *f, unsigned
                                   .key_attributes = item_of(ctx, p, s, NULL),
                                   .request = request,
                                   .indexes = run,
+                                  .has_beside = true,
                                   .schema = schema};
     enum status status = STATUS_COUNT;
     f->service->write(ctx, f->service, &target, &write, 1, result, &status, error);
@@ -405,7 +406,7 @@ static void side_by_side_body(struct context *ctx, struct fixture *f)
     while (writers_left > 0)
         CHECK(f, context_sleep(ctx, SECOND / 100) == STATUS_OK);
     struct replica_target target = target_of(GROUP);
-    struct item_sink sink = {note};
+    struct item_sink sink = {.take = note};
     struct replica_range range = {.mixed = true, .consistent = true, .bytes_max = PAGE_BYTES_MAX};
     struct replica_range_result result = {0};
     struct error error;

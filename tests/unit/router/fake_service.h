@@ -353,6 +353,18 @@ static inline void fake_close(struct fake *f)
     free(f);
 }
 
+/* The end of what admin/ does to one table. */
+static inline enum status fake_settle_one(struct context *ctx, struct fake *f, struct bytes name)
+{
+    const struct table *table;
+    struct error error;
+    TRY(router_describe_table(ctx, f->router, name, &table, &error));
+    table_hold(table);
+    enum status status = router_settle_table(ctx, f->router, table);
+    table_drop(table);
+    return status;
+}
+
 /* What admin/ does. */
 static inline void fake_settle(struct context *ctx, struct fake *f)
 {
@@ -365,7 +377,7 @@ static inline void fake_settle(struct context *ctx, struct fake *f)
             CHECK(f, router_forget_table(ctx, f->router, held->name) == STATUS_OK);
         } else {
             CHECK(f, router_create_partitions(ctx, f->router, held) == STATUS_OK);
-            CHECK(f, router_settle_table(ctx, f->router, held->name) == STATUS_OK);
+            CHECK(f, router_settle_table(ctx, f->router, held) == STATUS_OK);
         }
         table_drop(held);
         if (f->wrong != NULL)

@@ -82,7 +82,7 @@ static enum status take(struct item_sink *sink, struct value item)
 
 static void ask(struct context *ctx, struct fake *f, const struct range_request *request)
 {
-    struct item_sink sink = {take};
+    struct item_sink sink = {.take = take};
     struct range_result result;
     struct error error;
     CHECK(f, router_range(ctx, f->router, request, &sink, &result, &error) == STATUS_OK);
@@ -199,7 +199,7 @@ static void fetches_body(struct context *ctx, struct fake *f)
     ask(ctx, f, &scan);
     CHECK(f, f->range.mixed && !f->range.fetch && f->range.collection == KEY_COLLECTION_ITEM);
     scan.index = BYTES("by");
-    struct item_sink sink = {take};
+    struct item_sink sink = {.take = take};
     struct range_result result;
     struct error error;
     CHECK(f, router_range(ctx, f->router, &scan, &sink, &result, &error) == STATUS_INVALID);

@@ -267,7 +267,7 @@ static void large_catalog_body(struct context *ctx, struct fake *f)
         snprintf(name, sizeof(name), "table%04u", i);
         request.name = bytes_of_text(name);
         CHECK(f, router_create_table(ctx, f->router, &request, &error) == STATUS_OK);
-        CHECK(f, router_settle_table(ctx, f->router, request.name) == STATUS_OK);
+        CHECK(f, fake_settle_one(ctx, f, request.name) == STATUS_OK);
         arena_reset(&ctx->arena);
     }
     router_close(f->router);
@@ -441,7 +441,7 @@ static void many_body(struct context *ctx, struct fake *f)
         .name = BYTES("t3"), .deletion_protection_given = true, .deletion_protection = true};
     CHECK(f, router_update_table(ctx, f->router, &update, &error) == STATUS_INVALID);
     CHECK(f, error.code == ERROR_LIMIT_EXCEEDED);
-    CHECK(f, router_settle_table(ctx, f->router, BYTES("t100")) == STATUS_OK);
+    CHECK(f, fake_settle_one(ctx, f, BYTES("t100")) == STATUS_OK);
     CHECK(f, router_delete_table(ctx, f->router, BYTES("t3"), &error) == STATUS_OK);
     CHECK(f, create(ctx, f, "more", &error) == STATUS_INVALID);
     CHECK(f, router_forget_table(ctx, f->router, BYTES("t3")) == STATUS_OK);
@@ -455,7 +455,7 @@ static void tables_body(struct context *ctx, struct fake *f)
     for (unsigned i = 0; i < TABLES_MAX; i++) {
         snprintf(name, sizeof(name), "t%u", i);
         CHECK(f, create(ctx, f, name, &error) == STATUS_OK);
-        CHECK(f, router_settle_table(ctx, f->router, bytes_of_text(name)) == STATUS_OK);
+        CHECK(f, fake_settle_one(ctx, f, bytes_of_text(name)) == STATUS_OK);
         arena_reset(&ctx->arena);
     }
     CHECK(f, create(ctx, f, "more", &error) == STATUS_INVALID);

@@ -1,0 +1,62 @@
+/* follow.c - the changes of a replica for who follows them from outside: the calls of the router.
+ * */
+#include "node/node_private.h"
+
+static enum status give(struct context *ctx, struct replica *replica, uint64_t slot,
+                        struct follow_sink *sink)
+{
+    struct changes_walk walk;
+    struct change_record record;
+    TRY(changes_open(ctx, replica, (struct change_position){.slot = slot + 1}, &walk));
+    for (;;) {
+        TRY(changes_next(&walk, &record));
+        struct replica_change change = {.slot = record.position.slot,
+                                        .hlc = record.hlc,
+                                        .old = record.old,
+                                        .current = record.current};
+        fiber_no_wait_begin(ctx);
+        enum status status = sink->take(sink, &change);
+        fiber_no_wait_end(ctx);
+        TRY(status);
+    }
+}
+
+enum status node_follow(struct context *ctx, struct replica_service *service,
+                        const struct replica_target *target, uint64_t slot,
+                        struct follow_sink *sink)
+{
+    struct node *node = CONTAINER_OF(service, struct node, service);
+    struct replica *replica;
+    TRY(replica_enter(node, target->group_id, true, &replica));
+    enum status status = give(ctx, replica, slot, sink);
+    replica_leave(replica);
+    return status == STATUS_END ? STATUS_OK : status;
+}
+
+enum status node_find_mark(struct context *ctx, struct replica_service *service,
+                           const struct replica_target *target, uint64_t consumer,
+                           struct replica_mark *mark)
+{
+    struct node *node = CONTAINER_OF(service, struct node, service);
+    struct replica *replica;
+    struct change_position newest = {0};
+    TRY(replica_enter(node, target->group_id, true, &replica));
+    *mark = (struct replica_mark){0};
+    mark->is_there = changes_mark(replica, consumer, &mark->slot);
+    enum status status = changes_newest(ctx, replica, &newest);
+    mark->newest_slot = newest.slot;
+    replica_leave(replica);
+    return status;
+}
+
+enum status node_set_mark(struct context *ctx, struct replica_service *service,
+                          const struct replica_target *target, uint64_t consumer, uint64_t slot)
+{
+    struct node *node = CONTAINER_OF(service, struct node, service);
+    struct replica *replica;
+    TRY(replica_enter(node, target->group_id, false, &replica));
+    enum status status = slot == REPLICA_MARK_GOES ? changes_mark_remove(ctx, replica, consumer)
+                                                   : changes_mark_set(ctx, replica, consumer, slot);
+    replica_leave(replica);
+    return status;
+}
