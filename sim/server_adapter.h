@@ -19,7 +19,7 @@ struct server_settings {
 
 struct server_adapter {
     const char *name;
-    bool batches;   /* it knows BatchGetItem and BatchWriteItem */
+    bool batches;   /* it knows BatchGetItem and BatchWriteItem, and global indexes */
     bool expires;   /* it knows UpdateTimeToLive */
     bool streams;   /* its tables have streams */
     bool frees_all; /* after on_stopped nothing of its memory is left */

@@ -414,7 +414,7 @@ void single_node_run(const struct server_adapter *adapter, enum single_node_dama
     run.supervise.run = supervise;
     run.adversary.run = adversary;
     struct items_options items = items_options_from_seed(sim_prng(sim), PORT);
-    items.batches = adapter->batches;
+    items.batches = items.global_indexes = adapter->batches;
     items.streams = items.streams && adapter->streams;
     items.may_fail = damage == DAMAGE_FATAL;
     items_init(&run.items, sim, &run.heap, run.node, &items);

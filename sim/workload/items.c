@@ -22,6 +22,23 @@ static bool all_idle(const struct items *items)
     return true;
 }
 
+/* A global index is looked at when all is known that it is to show, and again until it does. */
+static void final_global(struct items_actor *actor, uint32_t table)
+{
+    struct items *items = actor->items;
+    const struct items_options *o = &items->options;
+    if (items->final_gets < o->tables * keys_of_table(o)) {
+        actor->again = true;
+        wake_after(actor, 1000000);
+        return;
+    }
+    actor->table = table;
+    if (actor->missing)
+        ask_update_table(actor, true);
+    else
+        ask_global_scan(actor, table);
+}
+
 static void final_step(struct items_actor *actor)
 {
     struct items *items = actor->items;
@@ -32,6 +49,10 @@ static void final_step(struct items_actor *actor)
         actor->final_step = items->final_next++;
     actor->again = false;
     uint32_t keys = o->tables * keys_of_table(o);
+    if (actor->final_step >= final_steps(o) - (o->global_indexes ? o->tables : 0)) {
+        final_global(actor, final_steps(o) - 1 - actor->final_step);
+        return;
+    }
     if (actor->final_step >= keys) {
         uint32_t scan = actor->final_step - keys, table = 0;
         while (!has_indexes(table) || scan >= 2) {
@@ -94,7 +115,7 @@ static void on_answer(struct http_client *http, const struct http_answer *answer
         take_loss(actor);
         pause_ns += UINT64_C(10000000) << MIN(actor->losses++, 3u);
     }
-    if (items->phase == ITEMS_SETUP)
+    if (items->phase == ITEMS_SETUP || (items->phase == ITEMS_FINAL && actor->again))
         pause_ns += 2000000;
     wake_after(actor, pause_ns);
 }
@@ -135,6 +156,8 @@ void items_init(struct items *items, struct sim *sim, struct heap *heap, struct 
     *items = (struct items){.sim = sim, .heap = heap, .node = node, .options = *options};
     uint32_t keys = options->tables * keys_of_table(options);
     history_init(&items->history, heap, keys);
+    items->final = heap_alloc_zero(heap, keys * sizeof(*items->final));
+    ASSERT(items->final != NULL);
     items->actors = heap_alloc_zero(heap, options->actors * sizeof(struct items_actor));
     ASSERT(items->actors != NULL);
     for (uint32_t i = 0; i < options->actors; i++) {
@@ -162,6 +185,8 @@ void items_release(struct items *items)
         buffer_release(&actor->resume);
     }
     heap_free(items->heap, items->actors, items->options.actors * sizeof(struct items_actor));
+    heap_free(items->heap, items->final,
+              items->options.tables * keys_of_table(&items->options) * sizeof(*items->final));
     history_release(&items->history);
 }
 
@@ -178,10 +203,10 @@ void items_begin(struct items *items, enum items_phase phase)
         items->stream = items->options.streams ? items_stream_begin(items) : NULL;
         return;
     }
-    items->final_next = items->final_done = 0;
+    items->final_next = items->final_done = items->final_gets = 0;
     for (uint32_t i = 0; i < items->options.actors; i++) {
         struct items_actor *actor = &items->actors[i];
-        actor->again = false;
+        actor->again = actor->missing = false;
         if (!actor->http.busy && (phase != ITEMS_SETUP || i == 0))
             wake_after(actor, 1000);
     }

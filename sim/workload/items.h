@@ -2,8 +2,9 @@
  *
  * Each actor has a connection and does one request after the other: reads (strong and eventually
  * consistent), puts, updates and deletes with and without conditions, queries and scans with
- * paging, of the tables and through their local indexes.  In the end, when nothing is written any
- * more, each index must show exactly what the items are.
+ * paging, of the tables and through their indexes, and now and then delete and make the global one.
+ * In the end, when nothing is written any more, each index must show exactly what the items are: a
+ * local one at once, the global one after a while.
  *
  * An item's state is its `tok` (unique per write) and `n` (counted by updates); its `filler`
  * follows from tok, so that every byte read back is checked.
@@ -24,6 +25,7 @@ struct items_options {
     uint64_t timeout_ns;    /* of a request */
     bool streams;           /* each table has one, which is followed in the end */
     bool batches;           /* BatchGetItem and BatchWriteItem too */
+    bool global_indexes;    /* each table has one, most of the time */
     uint32_t mood_requests; /* so many requests long the actors prefer one kind of write */
     bool may_fail;          /* an item that cannot be read in the end is no violation */
     uint32_t pad_bytes;     /* of most items; some are much larger */
@@ -56,6 +58,8 @@ struct items {
     uint64_t final_ns;           /* when FINAL began */
     uint32_t final_next;         /* FINAL: the next step to be done */
     uint32_t final_done;
+    uint32_t final_gets;          /* of them, reads of single items */
+    struct register_state *final; /* what those have shown, by key */
 };
 
 /* Options for an ordinary seed. */

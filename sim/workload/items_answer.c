@@ -89,11 +89,25 @@ static void count_final(struct items *items)
     items->phase_done = items->final_done == final_steps(&items->options);
 }
 
+static void count_final_get(struct items *items)
+{
+    items->final_gets++;
+    count_final(items);
+}
+
+static void give_up_or_again(struct items_actor *actor)
+{
+    actor->again = !actor->items->options.may_fail || actor->http.connection == NULL;
+    if (!actor->again)
+        count_final(actor->items);
+}
+
 /* A key must be read in the final phase: again, when that failed. */
 static void failed(struct items_actor *actor, bool unknown)
 {
     struct items *items = actor->items;
-    bool setup = actor->kind == REQUEST_CREATE_TABLE || actor->kind == REQUEST_DESCRIBE_TABLE;
+    bool setup = actor->kind == REQUEST_CREATE_TABLE || actor->kind == REQUEST_DESCRIBE_TABLE ||
+                 actor->kind == REQUEST_UPDATE_TABLE;
     if (!setup)
         end_ops(actor, unknown);
     if (items->phase == ITEMS_FINAL && actor->kind == REQUEST_GET) {
@@ -101,8 +115,10 @@ static void failed(struct items_actor *actor, bool unknown)
                   actor->key);
         actor->again = !items->options.may_fail || actor->http.connection == NULL;
         if (!actor->again)
-            count_final(items);
+            count_final_get(items);
     }
+    if (items->phase == ITEMS_FINAL && actor->kind == REQUEST_UPDATE_TABLE)
+        give_up_or_again(actor);
 }
 
 static void done_one(struct items_actor *actor, const struct json *json)
@@ -124,8 +140,10 @@ static void done_one(struct items_actor *actor, const struct json *json)
     }
     bool observed = get || actor->old == OLD_ALL;
     history_done(&items->history, actor->op, observed ? &state : NULL, now_ns);
-    if (items->phase == ITEMS_FINAL && get)
-        count_final(items);
+    if (items->phase == ITEMS_FINAL && get) {
+        items->final[actor->key] = state;
+        count_final_get(items);
+    }
 }
 
 static void refused_one(struct items_actor *actor, const struct json *json)
@@ -177,6 +195,71 @@ static void append_json(struct buffer *out, const struct json *json)
         append_json(out, at);
     }
     buffer_append_u8(out, '}');
+}
+
+/* ---- The global index ---- */
+
+/* An item that the index shows: whole, of this table, and in the end the one that there is. */
+static void see_indexed(struct items_actor *actor, const struct json *item)
+{
+    struct items *items = actor->items;
+    uint32_t keys = keys_of_table(&items->options);
+    struct register_state state = state_of(actor, item);
+    for (uint32_t i = 0; i < keys; i++) {
+        if (!has_key(actor, item, actor->key + i))
+            continue;
+        const struct register_state *wanted = &items->final[actor->key + i];
+        actor->behind |=
+            actor->seen[i] || wanted->token != state.token || wanted->count != state.count;
+        actor->seen[i] = true;
+        return;
+    }
+    history_violation(&items->history, "the global index of table %u shows an item of elsewhere",
+                      actor->table);
+}
+
+/* Returns whether another page was asked for. */
+static bool done_global_page(struct items_actor *actor, const struct json *json)
+{
+    struct items *items = actor->items;
+    uint32_t keys = keys_of_table(&items->options);
+    const struct json *list = json_member(json, "Items");
+    const struct json *item = list != NULL ? list->first : NULL;
+    for (; item != NULL; item = item->next)
+        see_indexed(actor, item);
+    const struct json *last = json_member(json, "LastEvaluatedKey");
+    buffer_clear(&actor->resume);
+    if (last != NULL) {
+        append_json(&actor->resume, last);
+        ask_page(actor);
+        return true;
+    }
+    if (items->phase != ITEMS_FINAL)
+        return false;
+    for (uint32_t i = 0; i < keys; i++)
+        actor->behind |= !actor->seen[i] && items->final[actor->key + i].token != 0;
+    actor->again = actor->behind && !items->options.may_fail;
+    if (actor->behind)
+        sim_trace(items->sim, "the global index of table %u is behind", actor->table);
+    if (!actor->again)
+        count_final(items);
+    return false;
+}
+
+/* It is not there (any more), or not yet ready. */
+static void refused_index(struct items_actor *actor, const struct json *json)
+{
+    struct bytes message = json_text(json, "message");
+    actor->missing = bytes_start_with(message, BYTES("The table does not have"));
+    if (actor->items->phase == ITEMS_FINAL)
+        actor->again = true;
+}
+
+static void done_update_table(struct items_actor *actor)
+{
+    actor->missing = false;
+    if (actor->items->phase == ITEMS_FINAL)
+        actor->again = true;
 }
 
 /* Returns whether another page was asked for. */
@@ -298,6 +381,15 @@ static bool explained(struct items_actor *actor, uint32_t status, const struct j
     if (hash != NULL)
         type = bytes_after(type, (size_t)(hash - type.at) + 1);
     bool setup = items->phase == ITEMS_SETUP;
+    if (status == 400 && actor->kind == REQUEST_UPDATE_TABLE) {
+        done_update_table(actor); /* it is there, or in the making, or being deleted */
+        return true;
+    }
+    if (status == 400 && is_range(actor) && actor->index == GLOBAL_INDEX &&
+        bytes_equal(type, BYTES("ValidationException"))) {
+        refused_index(actor, json);
+        return true;
+    }
     if (status == 500 || status == 503) {
         if (is_many(actor))
             failed_many(actor);
@@ -343,6 +435,10 @@ bool take_answer(struct items_actor *actor, const struct http_answer *answer)
                               (const char *)answer->body.at);
     } else if (items->phase == ITEMS_SETUP) {
         done_setup(actor, json);
+    } else if (actor->kind == REQUEST_UPDATE_TABLE) {
+        done_update_table(actor);
+    } else if (is_range(actor) && actor->index == GLOBAL_INDEX) {
+        again = done_global_page(actor, json);
     } else if (actor->kind == REQUEST_BATCH_GET) {
         done_batch_get(actor, json);
     } else if (actor->kind == REQUEST_BATCH_WRITE) {

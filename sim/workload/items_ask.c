@@ -86,7 +86,24 @@ static void append_indexes(struct buffer *body)
                     "{\"AttributeName\":\"n\",\"KeyType\":\"RANGE\"}]}]"));
 }
 
-static void append_names_of_key(struct buffer *body, uint32_t table)
+/* The global index, as CreateTable and UpdateTable make it. */
+static void append_global_index(struct buffer *body, uint32_t table)
+{
+    buffer_append_bytes(
+        body, BYTES("{\"IndexName\":\"global\",\"Projection\":{\"ProjectionType\":\"ALL\"},"
+                    "\"KeySchema\":[{\"AttributeName\":\"n\",\"KeyType\":\"HASH\"},"
+                    "{\"AttributeName\":\"tok\",\"KeyType\":\"RANGE\"}]"));
+    if (table % 2 == 0)
+        buffer_append_bytes(body, BYTES(",\"ProvisionedThroughput\":{\"ReadCapacityUnits\":3000,"
+                                        "\"WriteCapacityUnits\":2000}"));
+    buffer_append_u8(body, '}');
+}
+
+#define GLOBAL_DEFINITIONS                                                                         \
+    "{\"AttributeName\":\"tok\",\"AttributeType\":\"N\"},"                                         \
+    "{\"AttributeName\":\"n\",\"AttributeType\":\"N\"}"
+
+static void append_names_of_key(struct buffer *body, const struct items_options *o, uint32_t table)
 {
     buffer_append_format(
         body, ",\"KeySchema\":[{\"AttributeName\":\"pk\",\"KeyType\":\"HASH\"}%s]",
@@ -99,18 +116,35 @@ static void append_names_of_key(struct buffer *body, uint32_t table)
         "{\"AttributeName\":\"pk\",\"AttributeType\":\"S\"}",
     };
     buffer_append_format(body, ",\"AttributeDefinitions\":[%s%s]", types[schema_of(table)],
-                         has_indexes(table) ? ",{\"AttributeName\":\"tok\",\"AttributeType\":\"N\"}"
-                                              ",{\"AttributeName\":\"n\",\"AttributeType\":\"N\"}"
-                                            : "");
+                         has_indexes(table) || o->global_indexes ? "," GLOBAL_DEFINITIONS : "");
     if (has_indexes(table))
         append_indexes(body);
+    if (!o->global_indexes)
+        return;
+    buffer_append_bytes(body, BYTES(",\"GlobalSecondaryIndexes\":["));
+    append_global_index(body, table);
+    buffer_append_u8(body, ']');
+}
+
+void ask_update_table(struct items_actor *actor, bool makes)
+{
+    struct buffer body = body_begin(actor);
+    buffer_append_bytes(&body, makes ? BYTES(",\"AttributeDefinitions\":[" GLOBAL_DEFINITIONS
+                                             "],\"GlobalSecondaryIndexUpdates\":[{\"Create\":")
+                                     : BYTES(",\"GlobalSecondaryIndexUpdates\":[{\"Delete\":{"
+                                             "\"IndexName\":\"global\"}"));
+    if (makes)
+        append_global_index(&body, actor->table);
+    buffer_append_bytes(&body, BYTES("}]"));
+    actor->kind = REQUEST_UPDATE_TABLE;
+    send(actor, "UpdateTable", &body);
 }
 
 /* Provisioned so that the table has several partitions. */
 void ask_create_table(struct items_actor *actor)
 {
     struct buffer body = body_begin(actor);
-    append_names_of_key(&body, actor->table);
+    append_names_of_key(&body, &actor->items->options, actor->table);
     if (actor->table % 2 == 0)
         buffer_append_bytes(&body, BYTES(",\"ProvisionedThroughput\":{\"ReadCapacityUnits\":6000,"
                                          "\"WriteCapacityUnits\":2000}"));
@@ -268,9 +302,10 @@ void ask_page(struct items_actor *actor)
 {
     const struct items_options *o = &actor->items->options;
     struct buffer body = body_begin(actor);
-    buffer_append_bytes(&body, BYTES(",\"ConsistentRead\":true"));
-    static const char *const indexes[] = {"", ",\"IndexName\":\"by-tok\"",
-                                          ",\"IndexName\":\"by-n\",\"Select\":\"ALL_ATTRIBUTES\""};
+    static const char *const indexes[] = {
+        ",\"ConsistentRead\":true", ",\"ConsistentRead\":true,\"IndexName\":\"by-tok\"",
+        ",\"ConsistentRead\":true,\"IndexName\":\"by-n\",\"Select\":\"ALL_ATTRIBUTES\"",
+        ",\"IndexName\":\"global\""};
     buffer_append_format(&body, "%s", indexes[actor->index]);
     if (actor->limit > 0)
         buffer_append_format(&body, ",\"Limit\":%u", actor->limit);
@@ -361,6 +396,24 @@ static void begin_many(struct items_actor *actor, uint32_t count)
     buffer_clear(&actor->resume);
 }
 
+/* No operations of the history: what the index shows while items are written was once so. */
+void ask_global_scan(struct items_actor *actor, uint32_t table)
+{
+    uint32_t keys = keys_of_table(&actor->items->options);
+    actor->table = table;
+    actor->key = table * keys;
+    actor->kind = REQUEST_SCAN;
+    actor->limit = actor->items->phase == ITEMS_FINAL
+                       ? 0
+                       : (uint32_t)prng_below(sim_prng(actor->items->sim), 8);
+    actor->index = GLOBAL_INDEX;
+    actor->op_count = 0;
+    actor->behind = false;
+    memset(actor->seen, 0, keys);
+    buffer_clear(&actor->resume);
+    ask_page(actor);
+}
+
 void ask_final_scan(struct items_actor *actor, uint32_t table, uint32_t index)
 {
     uint32_t keys = keys_of_table(&actor->items->options);
@@ -399,6 +452,13 @@ void ask_something(struct items_actor *actor)
 {
     struct prng *prng = sim_prng(actor->items->sim);
     choose_key(actor);
+    if (actor->items->options.global_indexes && prng_one_in(prng, 40)) {
+        if (prng_one_in(prng, 8))
+            ask_update_table(actor, prng_one_in(prng, 2));
+        else
+            ask_global_scan(actor, actor->table);
+        return;
+    }
     uint64_t dice = prng_below(prng, actor->items->options.batches ? 106 : 100);
     /* Trees that grow and shrink do more than trees that stay. */
     uint64_t mood = actor->items->requests / actor->items->options.mood_requests % 3;

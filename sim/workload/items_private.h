@@ -12,10 +12,12 @@
 #define BODY_BYTES_MAX  ((size_t)4 << 20)
 #define BATCH_WRITE_MAX 25u
 #define BATCH_GET_MAX   100u
+#define GLOBAL_INDEX    3u
 
 enum request_kind {
     REQUEST_CREATE_TABLE,
     REQUEST_DESCRIBE_TABLE,
+    REQUEST_UPDATE_TABLE,
     REQUEST_GET,
     REQUEST_PUT,
     REQUEST_UPDATE,
@@ -45,8 +47,10 @@ struct items_actor {
     uint32_t losses;      /* requests without an answer since the last one with */
     bool again;           /* FINAL: the key is to be read again */
     uint32_t limit;       /* of a query or scan; 0 = none */
-    uint32_t index;       /* that a query or scan goes through: 1, 2; 0 = none */
+    uint32_t index;       /* that a query or scan goes through: 1, 2, GLOBAL_INDEX; 0 = none */
     uint32_t final_step;  /* FINAL: what the actor does */
+    bool behind;          /* FINAL: the global index does not show yet what the items are */
+    bool missing;         /* FINAL: there is no global index */
 };
 
 static inline uint32_t keys_of_table(const struct items_options *o)
@@ -67,12 +71,15 @@ static inline bool has_indexes(uint32_t table)
     return schema_of(table) != 2;
 }
 
-/* FINAL: every key is read, then every table with indexes scanned through both. */
+/* Each table has a global index too, most of the time: by `n` and `tok`, whole items.  The toy has
+ * none. */
+
+/* FINAL: every key is read, then every table scanned through its local and its global indexes. */
 static inline uint32_t final_steps(const struct items_options *o)
 {
     uint32_t steps = o->tables * keys_of_table(o);
     for (uint32_t t = 0; t < o->tables; t++)
-        steps += has_indexes(t) ? 2 : 0;
+        steps += (has_indexes(t) ? 2u : 0u) + (o->global_indexes ? 1u : 0u);
     return steps;
 }
 
@@ -102,6 +109,8 @@ void ask_describe_table(struct items_actor *actor);
 void ask_get(struct items_actor *actor, bool strong);
 void ask_page(struct items_actor *actor); /* the next one of a query or scan */
 void ask_final_scan(struct items_actor *actor, uint32_t table, uint32_t index);
+void ask_global_scan(struct items_actor *actor, uint32_t table);
+void ask_update_table(struct items_actor *actor, bool makes); /* its global index, or delete it */
 void ask_something(struct items_actor *actor);
 
 /* ---- items_answer.c ---- */
