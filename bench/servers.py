@@ -110,14 +110,14 @@ def free_port():
         return s.getsockname()[1]
 
 
-def signed_list_tables(port):
-    """A whole signed ListTables request."""
+def signed(port, operation="ListTables", body="{}"):
+    """A whole signed request."""
     def mac(key, text):
         return hmac.new(key, text.encode(), hashlib.sha256).digest()
 
     date = datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%SZ")
     scope = f"{date[:8]}/{REGION}/dynamodb/aws4_request"
-    host, target, body = f"127.0.0.1:{port}", "DynamoDB_20120810.ListTables", "{}"
+    host, target = f"127.0.0.1:{port}", f"DynamoDB_20120810.{operation}"
     canonical = (f"POST\n/\n\nhost:{host}\nx-amz-date:{date}\nx-amz-target:{target}\n\nhost;x-amz-date;x-amz-target\n"
                  + hashlib.sha256(body.encode()).hexdigest())
     text = f"AWS4-HMAC-SHA256\n{date}\n{scope}\n{hashlib.sha256(canonical.encode()).hexdigest()}"
@@ -137,7 +137,7 @@ class Server:
         self.name, self.port, self.admin = name, port, admin
         self.log_path = WORK / f"{name}.log"
         with open(self.log_path, "wb") as log:
-            request = signed_list_tables(port)
+            request = signed(port)
             began = time.monotonic()
             self.process = subprocess.Popen(["taskset", "-c", str(cores()[0]), *map(str, command)],
                                             stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT)
@@ -175,6 +175,17 @@ class Server:
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
+
+    def call(self, operation, **members):
+        """What a request is answered with, as JSON."""
+        with socket.create_connection(("127.0.0.1", self.port), timeout=READY_S) as s:
+            s.sendall(signed(self.port, operation, json.dumps(members)))
+            answer = http.client.HTTPResponse(s)
+            answer.begin()
+            body = answer.read()
+        if answer.status != 200:
+            raise Failure(f"{self.name}: {operation}: {body[:500]}")
+        return json.loads(body)
 
     def rss_bytes(self):
         text = Path(f"/proc/{self.pid}/smaps_rollup").read_text()

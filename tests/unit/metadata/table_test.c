@@ -167,7 +167,7 @@ static void reads_the_format_before(void **state)
     struct table *read;
     struct bytes old =
         bytes_of(record.at, record.count - 1 - (1 + 2 + 8) - 1 - 1 - /* indexes, TTL, streams */
-                                (8 + 8 + 1 + 2 + 4 * 8 + 8 + 2)); /* settings */
+                                (8 + 8 + 1 + 2 + 4 * 8 + 8 + 2));    /* settings */
     assert_int_equal(table_decode(old, &heap, &read), STATUS_OK);
     assert_int_equal(read->index_count, 0);
     assert_int_equal(read->index_run.count, 0);
