@@ -4,6 +4,8 @@
 #include "admission/units.h"
 #include "base/compiler.h"
 
+#define NO_SUCH_INDEX "The table does not have the specified index"
+
 /* ---- What both operations do with a statement ---- */
 
 enum status call_partiql(struct api_call *call, struct bytes text,
@@ -21,10 +23,21 @@ enum status call_partiql_target(struct api_call *call, const struct partiql_stat
 {
     TRY(call_table_name(call, statement->table, &target->name));
     TRY(router_table(call_router(call), target->name, &target->table, &call->error));
-    /* The service names no index here, unlike in a Query. */
     if (router_index(target->table, statement->index, call_arena(call), &target->index,
-                     &call->error) != STATUS_OK)
-        return call_invalid(call, "The table does not have the specified index");
+                     &call->error) != STATUS_OK) {
+        /* The service names no index here, unlike in a Query. */
+        if (bytes_start_with(call->error.message, BYTES(NO_SUCH_INDEX)))
+            return call_invalid(call, NO_SUCH_INDEX);
+        return STATUS_INVALID;
+    }
+    return target->index == NULL ? STATUS_OK : call_partiql_check_index(call, target->index);
+}
+
+enum status call_partiql_check_index(struct api_call *call, const struct index_schema *index)
+{
+    if (index->partition_count > 1 || index->sort_count > 1)
+        return call_invalid(call, "PartiQL statements cannot be executed on tables with "
+                                  "multi-attribute HASH keys or multi-attribute RANGE keys.");
     return STATUS_OK;
 }
 
@@ -103,11 +116,14 @@ static enum status take_item(struct item_sink *sink, struct value item)
     return run->call->json.to->failed ? STATUS_NO_MEMORY : STATUS_OK;
 }
 
-/* Does the SELECT name attributes that the index does not hold?  They are read from the table. */
+/* Does the SELECT name attributes that a local index does not hold?  They are read from the table.
+ */
 static bool beyond_index(const struct partiql_target *target,
                          const struct partiql_statement *statement)
 {
-    for (uint32_t i = 0; target->index != NULL && i < statement->column_count; i++) {
+    if (target->index == NULL || target->index->kind == INDEX_GLOBAL)
+        return false;
+    for (uint32_t i = 0; i < statement->column_count; i++) {
         if (!index_projects(target->index, &target->table->schema,
                             statement->columns[i].steps[0].name))
             return true;
@@ -115,16 +131,66 @@ static bool beyond_index(const struct partiql_target *target,
     return false;
 }
 
+/* Append the attribute to the list unless the index holds it. */
+static void add_missing(const struct partiql_target *target, struct bytes name, struct buffer *list)
+{
+    if (!index_projects(target->index, &target->table->schema, name))
+        buffer_append_format(list, "%s%.*s", list->count > 0 ? ", " : "", BYTES_ARGS(name));
+}
+
+/* A global index has what it holds and nothing else, and is read as it is by then. */
+static enum status check_global(struct select_run *run)
+{
+    struct api_call *call = run->call;
+    const struct execute_statement_input *input = call->input.at;
+    const struct partiql_statement *statement = run->statement;
+    const struct expr_program *filter = &run->plan.filter;
+    struct expr_attributes walk = {0};
+    struct bytes name;
+    struct buffer missing;
+    enum status status = STATUS_OK;
+    if (input->consistent_read == MODEL_TRUE)
+        return call_invalid(call, "Strongly consistent read is not supported on Global Secondary "
+                                  "Indexes");
+    buffer_init(&missing, call->ctx->env->heap, 1u << 20);
+    for (uint32_t i = 0; i < statement->column_count; i++)
+        add_missing(&run->target, statement->columns[i].steps[0].name, &missing);
+    while (filter->code.count > 0 && expr_next_attribute(filter, &walk, &name))
+        add_missing(&run->target, name, &missing);
+    if (missing.failed)
+        status = call_no_memory(call);
+    else if (missing.count > 0)
+        status =
+            error_format(&call->error, call_arena(call), ERROR_VALIDATION,
+                         "One or more parameter values were invalid: Global secondary index "
+                         "%.*s does not project [%.*s]",
+                         BYTES_ARGS(run->target.index->name), BYTES_ARGS(buffer_bytes(&missing)));
+    buffer_release(&missing);
+    return status;
+}
+
+/* The keys that the SELECT is planned by. */
+static struct key_schema select_schema(const struct partiql_target *target)
+{
+    const struct index_schema *index = target->index;
+    struct key_schema schema = target->table->schema;
+    if (index == NULL)
+        return schema;
+    schema.partition = index->partition[0];
+    schema.sort = index->sort_count > 0 ? index->sort[0] : (struct key_attribute){0};
+    return schema;
+}
+
 /* Reading an index consumes of the index, and whole items that it led to of the table. */
 static void consume_range(struct select_run *run, const struct range_result *result,
                           bool consistent)
 {
     uint64_t half_units = units_read_halves(result->scanned_bytes, consistent);
-    uint8_t shown = run->consumed.index_shown;
-    if (shown == 0)
+    uint8_t place = run->consumed.index_shown;
+    if (place == 0)
         run->consumed.half_units += half_units;
     else
-        run->consumed.index_half_units[shown - 1] += half_units;
+        run->consumed.index_half_units[place - 1] += half_units;
     run->consumed.half_units += result->fetched_half_units;
     run->call->read_half_units = consumed_total(&run->consumed);
 }
@@ -194,53 +260,22 @@ static enum status write_items(struct select_run *run)
     return status;
 }
 
-/* What the SELECT is planned with.  A global index whose key has several attributes of a kind is
- * scanned: no condition is on its key. */
-static struct key_schema key_schema_of(const struct partiql_target *target)
-{
-    const struct index_schema *index = target->index;
-    struct key_schema schema = target->table->schema;
-    if (index == NULL)
-        return schema;
-    schema.partition = index->partition[0];
-    schema.sort = index->sort_count > 0 ? index->sort[0] : (struct key_attribute){0};
-    if (index->partition_count > 1 || index->sort_count > 1)
-        schema = (struct key_schema){.partition = {BYTES(""), VALUE_S}};
-    return schema;
-}
-
-/* A global index has what it holds and nothing else, and is read as it is by then. */
-static enum status check_global(struct api_call *call, const struct select_run *run)
-{
-    const struct execute_statement_input *input = call->input.at;
-    const struct index_schema *index = run->target.index;
-    if (index == NULL || index->kind != INDEX_GLOBAL)
-        return STATUS_OK;
-    if (input->consistent_read == MODEL_TRUE)
-        return call_invalid(call, GLOBAL_INDEX_CONSISTENT);
-    if (beyond_index(&run->target, run->statement))
-        return error_format(&call->error, call_arena(call), ERROR_VALIDATION,
-                            INVALID_VALUES
-                            "Global secondary index %.*s does not project all of the attributes "
-                            "that are selected",
-                            BYTES_ARGS(index->name));
-    return call_check_projected(call, &run->plan.filter, run->target.table, index);
-}
-
 static enum status run_select(struct api_call *call, const struct partiql_statement *statement)
 {
     const struct execute_statement_input *input = call->input.at;
     struct select_run run = {.sink = {.take = take_item}, .call = call, .statement = statement};
     uint64_t fingerprint = partiql_fingerprint(input->statement, &input->parameters);
     TRY(call_partiql_target(call, statement, &run.target));
-    struct key_schema schema = key_schema_of(&run.target);
-    if (run.target.index != NULL)
-        run.consumed.index_count = run.consumed.index_shown =
-            (uint8_t)(run.target.index - run.target.table->indexes + 1);
-    run.consumed.shown = statement->table;
-    run.consumed.table = run.target.name;
+    const struct index_schema *index = run.target.index;
+    struct key_schema schema = select_schema(&run.target);
+    uint8_t place = index == NULL ? 0 : (uint8_t)(index - run.target.table->indexes + 1);
+    run.consumed = (struct consumed){.shown = statement->table,
+                                     .table = run.target.name,
+                                     .index_count = place,
+                                     .index_shown = place};
     TRY(partiql_plan_select(call_arena(call), statement, &schema, &run.plan, &call->error));
-    TRY(check_global(call, &run));
+    if (index != NULL && index->kind == INDEX_GLOBAL)
+        TRY(check_global(&run));
     if (input->next_token.at != NULL)
         TRY(partiql_token_read(call, input->next_token, fingerprint, &run.position));
 

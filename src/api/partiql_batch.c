@@ -66,6 +66,11 @@ static enum status prepare_one(struct api_call *call, const struct batch_stateme
     if (is_read(s))
         of_table.index = (struct bytes){0};
     TRY(call_partiql_target(call, &of_table, &target));
+    struct error ignored;
+    if (s->statement.index.at != NULL &&
+        router_index(target.table, s->statement.index, call_arena(call), &target.index, &ignored) ==
+            STATUS_OK)
+        TRY(call_partiql_check_index(call, target.index));
     const struct key_schema *schema = &target.table->schema;
     s->name = target.name;
     s->consumed = (struct consumed){.shown = s->statement.table, .table = target.name};

@@ -26,6 +26,10 @@ MUST_USE enum status call_partiql_target(struct api_call *call,
                                          const struct partiql_statement *statement,
                                          struct partiql_target *target);
 
+/* PartiQL reads no index whose keys are of several attributes. */
+MUST_USE enum status call_partiql_check_index(struct api_call *call,
+                                              const struct index_schema *index);
+
 /* Execute the write that an INSERT, UPDATE or DELETE is; what it consumed, also when its condition
  * failed, is added to *consumed. */
 MUST_USE enum status call_partiql_write(struct api_call *call, enum partiql_kind kind,

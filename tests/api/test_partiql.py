@@ -1,9 +1,12 @@
 """ExecuteStatement and BatchExecuteStatement."""
 
+import time
+
 import pytest
 
 from conftest import definition, key, new_name
 
+SECONDS_MAX = 30
 VALIDATION = "ValidationException"
 MALFORMED = "Statement wasn't well formed, can't be processed: "
 NO_KEY = "Where clause does not contain a mandatory equality on all key attributes"
@@ -332,6 +335,69 @@ def test_indexes_are_read_only(server, indexed):
     assert refused(server, f"SELECT * FROM \"{indexed}\".\"none\"") == (VALIDATION, "The table does not have the specified index")
     assert refused(server, f"SELECT * FROM \"{indexed}\".\"all\" WHERE pk = 'a' AND ik = 1") == \
         (VALIDATION, "Key attribute's data type should match its data type in table's schema")
+
+
+def global_index(name, hashes, ranges, **projection):
+    keys = [(h, "HASH") for h in hashes] + [(r, "RANGE") for r in ranges]
+    return {"IndexName": name, "Projection": projection, "KeySchema": [{"AttributeName": n, "KeyType": t} for n, t in keys]}
+
+
+@pytest.fixture
+def everywhere(server):
+    """Items 0 to 9, of which the even ones have g = sk % 3 and r = 9 - sk."""
+    made = definition(new_name(), "pk:S sk:N", GlobalSecondaryIndexes=[
+        global_index("all", "g", "r", ProjectionType="ALL"), global_index("keys", "g", "", ProjectionType="KEYS_ONLY"),
+        global_index("some", "g", "r", ProjectionType="INCLUDE", NonKeyAttributes=["v"]), global_index("several", "gr", "", ProjectionType="ALL")])
+    made["AttributeDefinitions"] += [{"AttributeName": "g", "AttributeType": "S"}, {"AttributeName": "r", "AttributeType": "N"}]
+    server.call("CreateTable", made)
+    name = server.wait_active(made["TableName"])
+    for n in range(10):
+        keys = {"g": {"S": f"g{n % 3}"}, "r": {"N": str(9 - n)}} if n % 2 == 0 else {}
+        server.call("PutItem", TableName=name, Item={**key("a", n), **keys, "v": {"N": "1"}, "w": {"S": "w"}})
+    deadline = time.monotonic() + SECONDS_MAX
+    while any(len(items(server, f"SELECT * FROM \"{name}\".\"{index}\"")) < 5 for index in ("all", "keys", "some")):
+        assert time.monotonic() < deadline
+    yield name
+    server.signed("DeleteTable", {"TableName": name})
+
+
+@pytest.mark.parametrize("index, where, order, expected", [
+    ("all", "g = 'g0'", "", "60"), ("all", "g = 'g0' AND r > 3", "", "0"), ("all", "g IN ['g2', 'g1'] AND r BETWEEN 1 AND 7", "", "824"),
+    ("keys", "g = 'g2'", "", "28"), ("some", "g = 'g2' AND v = 1", "ORDER BY r DESC", "28"), ("all", "pk = 'a' AND sk = 4", "", "4"),
+    ("all", "w = 'w' AND r = 9", "", "0"), ("keys", "sk > 4 AND sk < 8", "", "6"), ("all", "g = 'none'", "", ""),
+])
+def test_select_from_a_global_index(server, everywhere, index, where, order, expected):
+    statement = f"SELECT * FROM \"{everywhere}\".\"{index}\" WHERE {where} {order}"
+    got = items(server, statement)
+    shown = "".join(item["sk"]["N"] for item in got)
+    assert (sorted(shown), sorted(expected)) == (sorted(expected), sorted(shown)) if index == "keys" else shown == expected
+    held = {"all": ["g", "pk", "r", "sk", "v", "w"], "some": ["g", "pk", "r", "sk", "v"], "keys": ["g", "pk", "sk"]}[index]
+    assert all(sorted(item) == held for item in got)
+    assert [item for page in pages(server, statement, Limit=1) for item in page] == got
+
+
+def test_what_a_global_index_costs(server, everywhere):
+    got = run(server, f"SELECT sk FROM \"{everywhere}\".\"all\" WHERE g IN ['g0', 'g1']", ReturnConsumedCapacity="INDEXES")
+    assert got["ConsumedCapacity"] == {"TableName": everywhere, "CapacityUnits": 1.0, "Table": {"CapacityUnits": 0.0},
+                                       "GlobalSecondaryIndexes": {"all": {"CapacityUnits": 1.0}}}
+
+
+def test_refusals_of_global_indexes(server, everywhere):
+    missing = "One or more parameter values were invalid: Global secondary index some does not project [w, x]"
+    several = "PartiQL statements cannot be executed on tables with multi-attribute HASH keys or multi-attribute RANGE keys."
+    for statement, message in (
+            (f"SELECT w, sk, x FROM \"{everywhere}\".\"some\" WHERE g = 'g0'", missing), (f"SELECT w, x FROM \"{everywhere}\".\"some\"", missing),
+            (f"SELECT sk FROM \"{everywhere}\".\"some\" WHERE g = 'g0' AND w = 'w' AND x = 1", missing),
+            (f"SELECT * FROM \"{everywhere}\".\"several\" WHERE g = 'g0'", several), (f"SELECT * FROM \"{everywhere}\".\"several\" WHERE g = 5", several),
+            (f"SELECT * FROM \"{everywhere}\".\"all\" WHERE g = 5", "Key attribute's data type should match its data type in table's schema")):
+        assert refused(server, statement) == (VALIDATION, message)
+    assert refused(server, f"SELECT * FROM \"{everywhere}\".\"all\"", ConsistentRead=True) == \
+        (VALIDATION, "Strongly consistent read is not supported on Global Secondary Indexes")
+    assert refused(server, f"SELECT * FROM \"{everywhere}\".\"none\"", ConsistentRead=True) == (VALIDATION, "The table does not have the specified index")
+    got = batch(server, f"SELECT * FROM \"{everywhere}\".\"all\" WHERE g = 'g0'", f"SELECT * FROM \"{everywhere}\".\"several\" WHERE g = 'g0' AND r = 9",
+                f"SELECT sk FROM \"{everywhere}\" WHERE pk = 'a' AND sk = 1")
+    assert [r.get("Error", {}).get("Message", r.get("Item")) for r in got["Responses"]] == [
+        "Select statements within BatchExecuteStatement must specify the primary key in the where clause.", several, {"sk": {"N": "1"}}]
 
 
 def test_refusals(server, table):

@@ -1,7 +1,7 @@
 // dynamoose: models that create their own table.
 
 import dynamoose from "dynamoose";
-import { assert, endpoint, tableName } from "./common.mjs";
+import { assert, endpoint, eventually, tableName } from "./common.mjs";
 
 const name = tableName("dynamoose");
 dynamoose.aws.ddb.set(new dynamoose.aws.ddb.DynamoDB({
@@ -13,6 +13,7 @@ const Order = dynamoose.model("Order", new dynamoose.Schema({
   date: { type: String, index: { name: "byDate", type: "local" } },
   status: { type: String, enum: ["new", "paid", "sent"], default: "new" },
   total: Number,
+  product: { type: String, index: { name: "global", type: "global", rangeKey: "number" } },
   placed: Date,
   tags: { type: Set, schema: [String] },
   lines: { type: Array, schema: [{ type: Object, schema: { sku: String, count: Number } }] },
@@ -42,7 +43,7 @@ await assert.rejects(Order.delete(key, { condition: new dynamoose.Condition().wh
 
 // Batches.
 const orders = [...Array(25).keys()].map((n) => ({
-  customer: "2", number: String(n).padStart(3, "0"), date: `2026-12-${String(30 - n).padStart(2, "0")}`, total: n,
+  customer: "2", number: String(n).padStart(3, "0"), date: `2026-12-${String(30 - n).padStart(2, "0")}`, total: n, product: `p${n % 3}`,
 }));
 assert.deepEqual((await Order.batchPut(orders)).unprocessedItems, []);
 assert.equal((await Order.batchGet(orders.slice(0, 3).map(({ customer, number }) => ({ customer, number })))).length, 3);
@@ -62,6 +63,10 @@ const byDate = await Order.query("customer").eq("2").where("date").between("2026
 assert.deepEqual(byDate.map(({ number }) => number), numbers.slice(15, 21).reverse());
 const cheap = await Order.query("customer").eq("2").using("byDate").filter("total").lt(3).sort("descending").all().exec();
 assert.deepEqual(cheap.map(({ number }) => number), ["000", "001", "002"]);
+await eventually(async () => {
+  const found = await Order.query("product").eq("p1").where("number").gt("010").using("global").limit(3).all().exec();
+  return found.map(({ number }) => number);
+}, numbers.filter((_, n) => n % 3 === 1 && n > 10));
 assert.equal((await Order.query("customer").eq("2").count().exec()).count, 25);
 assert.equal((await Order.scan().all().limit(10).exec()).length, 26);
 

@@ -5,7 +5,7 @@ import {
   BatchExecuteStatementCommand, BatchGetCommand, BatchWriteCommand, DeleteCommand, DynamoDBDocumentClient, ExecuteStatementCommand, GetCommand,
   NumberValue, PutCommand, QueryCommand, ScanCommand, UpdateCommand, paginateQuery, paginateScan,
 } from "@aws-sdk/lib-dynamodb";
-import { assert, client, newClient, tableDefinition, tableName } from "./common.mjs";
+import { assert, client, eventually, newClient, tableDefinition, tableName } from "./common.mjs";
 
 const TableName = tableName("lib");
 const documents = DynamoDBDocumentClient.from(client, { marshallOptions: { removeUndefinedValues: true } });
@@ -43,6 +43,7 @@ await assert.rejects(
 // Batches.
 const orders = [...Array(25).keys()].map((n) => ({
   pk: "customer#2", sk: `order#${String(n).padStart(3, "0")}`, date: `2026-12-${String(31 - n).padStart(2, "0")}`, total: n,
+  gpk: `product#${n % 3}`, gsk: String(n).padStart(3, "0"),
 }));
 const written = await documents.send(new BatchWriteCommand({ RequestItems: { [TableName]: orders.map((Item) => ({ PutRequest: { Item } })) } }));
 assert.deepEqual(written.UnprocessedItems, {});
@@ -66,6 +67,13 @@ const late = await send(QueryCommand, {
   ExpressionAttributeNames: { "#date": "date", "#total": "total" }, ExpressionAttributeValues: { ":pk": "customer#2", ":date": "2026-12-20", ":total": 5 },
 });
 assert.deepEqual([late.Count, late.ScannedCount], [5, 11]);
+await eventually(async () => {
+  const found = [];
+  for await (const page of paginateQuery({ client: documents, pageSize: 3 }, {
+    TableName, IndexName: "global", KeyConditionExpression: "gpk = :gpk AND gsk >= :gsk", ExpressionAttributeValues: { ":gpk": "product#1", ":gsk": "010" },
+  })) found.push(...page.Items);
+  return found;
+}, orders.filter((_, n) => n % 3 === 1 && n >= 10));
 let scanned = 0;
 for await (const page of paginateScan({ client: documents, pageSize: 8 }, { TableName })) scanned += page.Count;
 assert.equal(scanned, 27);

@@ -2,7 +2,7 @@
 
 import { Dynamo } from "dynamodb-onetable/Dynamo";
 import { OneTableError, Table } from "dynamodb-onetable";
-import { assert, client, tableName } from "./common.mjs";
+import { assert, client, eventually, tableName } from "./common.mjs";
 
 const table = new Table({
   name: tableName("onetable"),
@@ -11,7 +11,7 @@ const table = new Table({
   schema: {
     format: "onetable:1.1.0",
     version: "0.0.1",
-    indexes: { primary: { hash: "pk", sort: "sk" }, byDate: { sort: "date", type: "local", project: "all" } },
+    indexes: { primary: { hash: "pk", sort: "sk" }, byDate: { sort: "date", type: "local", project: "all" }, global: { hash: "gpk", sort: "gsk", project: "all" } },
     params: { isoDates: true, timestamps: true },
     models: {
       Order: {
@@ -22,6 +22,9 @@ const table = new Table({
         date: { type: String, required: true },
         status: { type: String, enum: ["new", "paid", "sent"], default: "new" },
         total: { type: Number },
+        product: { type: String },
+        gpk: { type: String, value: "product:${product}" },
+        gsk: { type: String, value: "order:${number}" },
         placed: { type: Date },
         tags: { type: Set },
         address: { type: Object, schema: { city: { type: String }, zip: { type: String } } },
@@ -54,7 +57,7 @@ await assert.rejects(Order.update({ customer: "1", number: "none", status: "sent
 
 // Batches.
 const orders = [...Array(20).keys()].map((n) => ({
-  customer: "2", number: String(n).padStart(3, "0"), date: `2026-12-${30 - n}`, total: n,
+  customer: "2", number: String(n).padStart(3, "0"), date: `2026-12-${30 - n}`, total: n, product: `p${n % 3}`,
 }));
 const batch = {};
 for (const one of orders) await Order.create(one, { batch });
@@ -78,6 +81,8 @@ assert.deepEqual(byDate.map(({ number }) => number), numbers.slice(10, 16).rever
 const cheap = await Order.find({ customer: "2" }, { where: "${total} < {3}", reverse: true });
 assert.deepEqual(cheap.map(({ number }) => number), ["002", "001", "000"]);
 assert.equal((await Order.find({ customer: "2" }, { count: true })).count, 20);
+await eventually(async () => (await Order.find({ product: "p1", gsk: { ">": "order:004" } }, { index: "global" })).map(({ number }) => number),
+  numbers.filter((_, n) => n % 3 === 1 && n > 4));
 assert.equal((await Order.scan({}, { limit: 100 })).length, 21);
 
 // Delete.

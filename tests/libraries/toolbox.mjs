@@ -6,7 +6,7 @@ import {
   $add, $append, BatchGetCommand, BatchGetRequest, BatchPutRequest, BatchWriteCommand, DeleteItemCommand, Entity, GetItemCommand, PutItemCommand,
   QueryCommand, ScanCommand, Table, UpdateItemCommand, executeBatchGet, executeBatchWrite, isConditionCheckFailed, item, list, map, number, prefix, set, string,
 } from "dynamodb-toolbox";
-import { assert, client, tableDefinition, tableName } from "./common.mjs";
+import { assert, client, eventually, tableDefinition, tableName } from "./common.mjs";
 
 const name = tableName("toolbox");
 const table = new Table({
@@ -14,7 +14,10 @@ const table = new Table({
   documentClient: DynamoDBDocumentClient.from(client),
   partitionKey: { name: "pk", type: "string" },
   sortKey: { name: "sk", type: "string" },
-  indexes: { byDate: { type: "local", sortKey: { name: "date", type: "string" } } },
+  indexes: {
+    byDate: { type: "local", sortKey: { name: "date", type: "string" } },
+    global: { type: "global", partitionKey: { name: "gpk", type: "string" }, sortKey: { name: "gsk", type: "string" } },
+  },
   entityAttributeSavedAs: "_et",
 });
 const Order = new Entity({
@@ -26,6 +29,8 @@ const Order = new Entity({
     date: string(),
     status: string().enum("new", "paid", "sent").default("new"),
     total: number(),
+    product: string().optional().savedAs("gpk"),
+    place: string().optional().savedAs("gsk"),
     tags: set(string()).optional(),
     lines: list(map({ sku: string(), count: number() })).default([]),
   }),
@@ -56,7 +61,7 @@ await assert.rejects(
 
 // Batches.
 const orders = [...Array(20).keys()].map((n) => ({
-  customer: "2", number: String(n).padStart(3, "0"), date: `2026-12-${30 - n}`, total: n,
+  customer: "2", number: String(n).padStart(3, "0"), date: `2026-12-${30 - n}`, total: n, product: `p${n % 3}`, place: String(n).padStart(3, "0"),
 }));
 await executeBatchWrite(table.build(BatchWriteCommand).requests(...orders.map((order) => Order.build(BatchPutRequest).item(order))));
 const { Responses } = await executeBatchGet(table.build(BatchGetCommand).requests(
@@ -80,6 +85,8 @@ assert.deepEqual(await pages({ partition: "customer#2", range: { gte: "010" } },
 assert.deepEqual(await pages({ index: "byDate", partition: "customer#2", range: { between: ["2026-12-15", "2026-12-20"] } }, { limit: 4 }),
   numbers.slice(10, 16).reverse());
 assert.deepEqual(await pages({ index: "byDate", partition: "customer#2" }, { filters: { Order: { attr: "total", lt: 3 } } }), ["002", "001", "000"]);
+await eventually(() => pages({ index: "global", partition: "p1", range: { gt: "004" } }, { limit: 2 }),
+  numbers.filter((_, n) => n % 3 === 1 && n > 4));
 const { Items } = await table.build(ScanCommand).entities(Order).options({ maxPages: Infinity, limit: 9 }).send();
 assert.equal(Items.length, 21);
 
