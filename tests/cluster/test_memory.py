@@ -8,7 +8,7 @@ from pathlib import Path
 
 MIB = 1 << 20
 CLIENTS = 150
-LEFT_MAX = 48 * MIB  # freed blocks between others that are in use
+LEFT_MAX = 128 * MIB  # freed blocks between others that are in use; how many is a matter of luck
 AUTHORIZATION = ("AWS4-HMAC-SHA256 Credential=KEY/20260101/us-east-1/dynamodb/aws4_request, "
                  "SignedHeaders=host;x-amz-date;x-amz-target, Signature=" + "0" * 64)
 HEADERS = {"Content-Type": "application/x-amz-json-1.0", "Authorization": AUTHORIZATION,
@@ -46,7 +46,7 @@ def test_large_bodies_leave_nothing(start):
     while any(client.is_alive() for client in clients):
         highest = max(highest, rss_bytes(server.process.pid))
         time.sleep(0.01)
-    assert highest > 64 * MIB
+    assert highest > before + LEFT_MAX
     until = time.monotonic() + 10
     while rss_bytes(server.process.pid) > before + LEFT_MAX and time.monotonic() < until:
         time.sleep(0.1)

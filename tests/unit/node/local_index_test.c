@@ -240,7 +240,7 @@ static void check_range(struct context *ctx, struct fixture *f, int projection, 
 {
     struct replica_target target = target_of(GROUP);
     struct reading reading = {
-        .sink = {take}, .ctx = ctx, .f = f, .projection = projection, .whole = whole};
+        .sink = {.take = take}, .ctx = ctx, .f = f, .projection = projection, .whole = whole};
     struct replica_range range = {.consistent = true,
                                   .mixed = true,
                                   .collection = (uint8_t)(projection + 1),
