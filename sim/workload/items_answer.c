@@ -250,9 +250,13 @@ static bool done_global_page(struct items_actor *actor, const struct json *json)
 static void refused_index(struct items_actor *actor, const struct json *json)
 {
     struct bytes message = json_text(json, "message");
+    struct items *items = actor->items;
     actor->missing = bytes_start_with(message, BYTES("The table does not have"));
-    if (actor->items->phase == ITEMS_FINAL)
-        actor->again = true;
+    if (items->phase != ITEMS_FINAL)
+        return;
+    actor->again = !items->options.may_fail; /* what is damaged may keep it from being made */
+    if (!actor->again)
+        count_final(items);
 }
 
 static void done_update_table(struct items_actor *actor)

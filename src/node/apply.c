@@ -313,6 +313,7 @@ void applier_run(struct context *ctx, void *argument)
         }
         replica_leave(replica);
     }
-    node->fibers--;
+    if (--node->fibers == 1)
+        forest_want_checkpoint(node->forest); /* wakes the checkpointer, which ends */
     wait_queue_wake_all(&node->fibers_ended);
 }

@@ -72,10 +72,17 @@ void node_log_is_full(struct node *node)
     forest_want_checkpoint(node->forest);
 }
 
+/* The node closes and the appliers have ended: until then they may wait for what a checkpoint
+ * gives. */
+static bool is_last(const struct node *node)
+{
+    return node->closing && node->fibers == 1;
+}
+
 /* Wait until a checkpoint is due.  false: the node closes.  An idle node sleeps. */
 static bool wait_due(struct context *ctx, struct node *node, uint64_t last_ns)
 {
-    while (!node->closing) {
+    while (!is_last(node)) {
         if (log_is_long(node))
             return true;
         uint64_t now_ns = env_now_ns(ctx->env);
@@ -87,7 +94,7 @@ static bool wait_due(struct context *ctx, struct node *node, uint64_t last_ns)
         enum status status =
             forest_wait_checkpoint_due(ctx, node->forest, last_ns + node->options.checkpoint_ns);
         if (status == STATUS_OK)
-            return !node->closing;
+            return !is_last(node);
         if (status == STATUS_CANCELLED)
             return false;
     }
@@ -122,7 +129,7 @@ void checkpointer_run(struct context *ctx, void *argument)
     uint64_t last_ns = env_now_ns(ctx->env);
     /* After a failure the forest refuses what is to be applied until one succeeds: it is not waited
      * for until more is written, which may be never. */
-    while (!node->closing &&
+    while (!is_last(node) &&
            (node->checkpoint_status != STATUS_OK || wait_due(ctx, node, last_ns))) {
         last_ns = env_now_ns(ctx->env);
         enum status status = checkpoint(ctx, node);
@@ -133,7 +140,7 @@ void checkpointer_run(struct context *ctx, void *argument)
         if (status != STATUS_OK)
             wait_queue_wake_all(&node->log_room); /* who waits for it may learn why */
         arena_reset(&ctx->arena);
-        if (status != STATUS_OK && !node->closing && context_sleep(ctx, RETRY_NS) != STATUS_OK)
+        if (status != STATUS_OK && !is_last(node) && context_sleep(ctx, RETRY_NS) != STATUS_OK)
             break;
     }
     node->fibers--;

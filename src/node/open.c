@@ -270,8 +270,6 @@ static void stop_fibers(struct context *ctx, struct node *node)
     node->closing = true;
     env_timer_stop(node->env, &node->changes_timer); /* it looks into trees, which go first */
     wait_queue_wake_all(&node->apply_ready);
-    if (node->forest != NULL)
-        forest_want_checkpoint(node->forest); /* wakes the checkpointer, which ends */
     while (node->fibers > 0)
         wait_queue_wait_out(ctx, &node->fibers_ended);
 }
