@@ -353,7 +353,7 @@ enum status node_set_mark(struct context *ctx, struct replica_service *service,
 
 /* The row of `key` that a reader up to slot_max sees; may wait.  *slot: of the overlay's version, 0
  * when it is from the tree.  The row is valid until the fiber next waits.
- *   STATUS_NOT_FOUND  there is none (*slot is set too) */
+ *   STATUS_NOT_FOUND  there is none; *row is empty, *slot is set too */
 MUST_USE enum status replica_read(struct context *ctx, struct replica *replica, struct bytes key,
                                   uint64_t slot_max, struct bytes *row, uint64_t *slot);
 

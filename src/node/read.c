@@ -13,10 +13,8 @@ static uint64_t visible_slot(const struct replica *replica)
 static enum status version_row(const struct version *version, struct bytes *row, uint64_t *slot)
 {
     *slot = version->slot;
-    if (version->row.at == NULL)
-        return STATUS_NOT_FOUND;
     *row = version->row;
-    return STATUS_OK;
+    return row->at == NULL ? STATUS_NOT_FOUND : STATUS_OK;
 }
 
 enum status replica_read(struct context *ctx, struct replica *replica, struct bytes key,
@@ -33,6 +31,8 @@ enum status replica_read(struct context *ctx, struct replica *replica, struct by
     if (version != NULL)
         return version_row(version, row, slot);
     *slot = 0;
+    if (status == STATUS_NOT_FOUND)
+        *row = (struct bytes){0};
     return status;
 }
 

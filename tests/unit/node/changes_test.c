@@ -130,6 +130,58 @@ static void each_change_of_an_item_makes_one_record(void **state)
     fixture_free(f);
 }
 
+/* ---- Writers that wait for the same page ---- */
+
+static uint32_t writers;
+
+static void delete_run(struct context *ctx, void *argument)
+{
+    struct fixture *f = argument;
+    CHECK(f, delete (ctx, f, GROUP, BYTES("key")) == STATUS_OK);
+    writers--;
+}
+
+static void put_run(struct context *ctx, void *argument)
+{
+    struct fixture *f = argument;
+    CHECK(f, put(ctx, f, GROUP, BYTES("key"), 6, 0) == STATUS_OK);
+    writers--;
+}
+
+static void put_five_body(struct context *ctx, struct fixture *f)
+{
+    f->keeps_changes = KEEP_CHANGES_FOR_STREAM;
+    CHECK(f, put(ctx, f, GROUP, BYTES("key"), 5, 0) == STATUS_OK);
+}
+
+static void delete_and_put_body(struct context *ctx, struct fixture *f)
+{
+    struct fiber_options options = {.arena_bytes_max = ARENA_BYTES, .deadline_ns = UINT64_MAX};
+    writers = 2;
+    CHECK(f, fiber_spawn(ctx->env, &options, delete_run, f) == STATUS_OK);
+    CHECK(f, fiber_spawn(ctx->env, &options, put_run, f) == STATUS_OK);
+    while (writers > 0)
+        CHECK(f, context_sleep(ctx, 1000000) == STATUS_OK);
+    settle(ctx, f);
+    read_all(ctx, f);
+    CHECK(f, seen_count == 3);
+    CHECK(f, seen[1].kind == CHANGE_REMOVE && seen[1].old == 5);
+    CHECK(f, seen[2].kind == CHANGE_INSERT && seen[2].old == 0 && seen[2].current == 6);
+}
+
+/* The put finds the item in the page that both waited for, and the delete in the overlay. */
+static void a_put_behind_a_delete_has_no_old_image(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_create_open(2);
+    assert_true(fixture_run(f, put_five_body));
+    fixture_close(f);
+    fixture_open(f);
+    assert_true(fixture_run(f, delete_and_put_body));
+    fixture_close(f);
+    fixture_free(f);
+}
+
 /* ---- Images that do not fit in one row ---- */
 
 /* An item that is stored in `count` times eleven bytes: sets of one empty string. */
@@ -502,6 +554,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_change_of_an_item_makes_one_record),
+        cmocka_unit_test(a_put_behind_a_delete_has_no_old_image),
         cmocka_unit_test(large_images_have_rows_of_their_own),
         cmocka_unit_test(no_crash_loses_or_repeats_a_record),
         cmocka_unit_test(what_is_for_a_stream_goes_after_a_day),
