@@ -2,11 +2,14 @@
 #include "sim/server_adapter.h"
 
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "base/assert.h"
 #include "env/fiber.h"
 #include "main/server.h"
 #include "storage/superblock.h"
+#include "storage/wal_format.h"
 
 struct whole_server {
     struct env *env;
@@ -93,6 +96,77 @@ static bool damage(struct sim_node *node, const char *data, struct prng *prng)
     return sim_disk_flip(node, path, at, (uint8_t)(1u << prng_below(prng, 8))) == STATUS_OK;
 }
 
+/* ---- Damage of the log ---- */
+
+#define BATCHES_MAX 4096u
+
+struct batch_place {
+    char path[128];
+    uint64_t at;
+    uint32_t bytes;
+    uint64_t end; /* the LSN */
+};
+
+/* The batches of the log's files, and how much of it the newest ones know to be synced. */
+struct log_places {
+    struct sim_node *node;
+    char prefix[128];
+    struct batch_place batches[BATCHES_MAX];
+    uint32_t count;
+    uint64_t synced;
+};
+
+static void add_segment(void *argument, const char *path)
+{
+    struct log_places *places = argument;
+    size_t prefix = strlen(places->prefix);
+    uint8_t block[WAL_BLOCK_BYTES];
+    struct wal_segment_header segment;
+    if (strncmp(path, places->prefix, prefix) != 0 ||
+        sim_disk_read(places->node, path, 0, block, sizeof(block)) != STATUS_OK ||
+        wal_segment_header_decode(block, &segment) != WAL_VALID ||
+        segment.sequence != wal_segment_sequence(path + prefix))
+        return;
+    uint64_t at = WAL_BLOCK_BYTES;
+    struct wal_batch_header batch;
+    while (places->count < BATCHES_MAX &&
+           sim_disk_read(places->node, path, at, block, WAL_BATCH_HEADER_BYTES) == STATUS_OK &&
+           wal_batch_header_decode(block, segment.log_id, &batch) &&
+           batch.sequence == segment.sequence && batch.nonce == segment.nonce) {
+        struct batch_place *place = &places->batches[places->count++];
+        *place =
+            (struct batch_place){.at = at, .bytes = batch.length, .end = wal_batch_end(&batch)};
+        snprintf(place->path, sizeof(place->path), "%s", path);
+        places->synced = MAX(places->synced, batch.synced);
+        at += wal_padded(batch.length);
+    }
+}
+
+/* A bit of a batch of which a later one says that it was synced.  Of the last one a node alone
+ * cannot know whether a crash left it so. */
+static bool damage_found(struct sim_node *node, const char *data, struct prng *prng)
+{
+    struct log_places *places = calloc(1, sizeof(*places));
+    ASSERT(places != NULL);
+    places->node = node;
+    snprintf(places->prefix, sizeof(places->prefix), "%s/", data);
+    sim_disk_list(node, add_segment, places);
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < places->count; i++) {
+        if (places->batches[i].end <= places->synced)
+            places->batches[count++] = places->batches[i];
+    }
+    bool found = false;
+    if (count > 0) {
+        const struct batch_place *place = &places->batches[prng_below(prng, count)];
+        uint64_t at = place->at + prng_below(prng, place->bytes);
+        uint8_t mask = (uint8_t)(1u << prng_below(prng, 8));
+        found = sim_disk_flip(node, place->path, at, mask) == STATUS_OK;
+    }
+    free(places);
+    return found;
+}
+
 const struct server_adapter trine_adapter = {.name = "trine",
                                              .batches = true,
                                              .expires = true,
@@ -100,4 +174,5 @@ const struct server_adapter trine_adapter = {.name = "trine",
                                              .frees_all = true,
                                              .start = start,
                                              .damage = damage,
+                                             .damage_found = damage_found,
                                              .stop = stop};

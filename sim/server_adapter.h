@@ -34,6 +34,9 @@ struct server_adapter {
      * is nothing such now.  NULL: it promises nothing. */
     bool (*damage)(struct sim_node *node, const char *data, struct prng *prng);
 
+    /* Damage what the server promises to find damaged; else as `damage`. */
+    bool (*damage_found)(struct sim_node *node, const char *data, struct prng *prng);
+
     /* Finish what runs, write what is unwritten, free everything; then on_stopped, from the loop.
      */
     void (*stop)(struct env *env, void *server, void (*on_stopped)(void *owner), void *owner);

@@ -74,35 +74,23 @@ static bool damaged(const struct run *run)
            sim_fault_count(run->sim, SIM_FAULT_MISDIRECTED) > 0;
 }
 
-struct log_files {
-    char paths[64][64];
-    uint32_t count;
-};
-
-static void add_log_file(void *argument, const char *path)
-{
-    struct log_files *files = argument;
-    if (strstr(path, "/log-") != NULL && files->count < ARRAY_COUNT(files->paths))
-        snprintf(files->paths[files->count++], sizeof(files->paths[0]), "%s", path);
-}
-
-/* One bit, in the tree or in the log: but for its newest files, of which one node cannot know
- * whether they are as they were synced. */
+/* One bit, in the tree or in the log. */
 static void flip_somewhere(struct run *run)
 {
     struct prng *prng = sim_prng(run->sim);
-    struct log_files files = {.count = 0};
-    sim_disk_list(run->node, add_log_file, &files);
+    if (prng_one_in(prng, 3) && run->adapter->damage_found != NULL &&
+        run->adapter->damage_found(run->node, run->settings.data, prng)) {
+        sim_trace(run->sim, "flipped a bit of the log");
+        return;
+    }
     const char *path = "data/tree";
-    if (files.count > 2 && prng_one_in(prng, 3))
-        path = files.paths[prng_below(prng, files.count - 2)];
     uint64_t bytes;
     if (sim_disk_size(run->node, path, &bytes) != STATUS_OK || bytes == 0)
         return;
     uint64_t at = prng_below(prng, bytes);
     uint8_t mask = (uint8_t)(1u << prng_below(prng, 8));
     if (sim_disk_flip(run->node, path, at, mask) == STATUS_OK)
-        sim_trace(run->sim, "flipped a bit of %s", path);
+        sim_trace(run->sim, "flipped a bit of the tree");
 }
 
 /* The node is down, and about to be started. */
