@@ -39,14 +39,12 @@ enum status node_find_mark(struct context *ctx, struct replica_service *service,
 {
     struct node *node = CONTAINER_OF(service, struct node, service);
     struct replica *replica;
-    struct change_position newest = {0};
+    (void)ctx;
     TRY(replica_enter(node, target->group_id, true, &replica));
-    *mark = (struct replica_mark){0};
+    *mark = (struct replica_mark){.last_slot = replica->paxos.last_slot};
     mark->is_there = changes_mark(replica, consumer, &mark->slot);
-    enum status status = changes_newest(ctx, replica, &newest);
-    mark->newest_slot = newest.slot;
     replica_leave(replica);
-    return status;
+    return STATUS_OK;
 }
 
 enum status node_set_mark(struct context *ctx, struct replica_service *service,

@@ -152,8 +152,8 @@ struct follow_sink {
 /* Where a consumer of changes stands. */
 struct replica_mark {
     bool is_there;
-    uint64_t slot;        /* up to which it needs nothing any more */
-    uint64_t newest_slot; /* of the newest change that is recorded; 0: there is none */
+    uint64_t slot;      /* up to which it needs nothing any more */
+    uint64_t last_slot; /* of the partition's last write, recorded or not */
 };
 
 struct replica_service {

@@ -251,6 +251,25 @@ static enum status read_cursor(struct turn *t, struct value item)
     return STATUS_OK;
 }
 
+/* The mark of an index that has no cursor yet.  That of one which came with the table begins where
+ * the table does.  For one that was added each change is recorded from the first mark on, and what
+ * was written until then is for the backfill: the second mark is above it.  A record may be there
+ * of some of it, since other consumers had it, or a crash has brought it back; it says nothing
+ * without those that were not recorded. */
+static enum status begin(struct turn *t, struct replica_mark *mark)
+{
+    struct pump *pump = t->pump;
+    struct replica_service *service = t->p->router->service;
+    struct replica_target target = source_target(t);
+    for (uint32_t i = 0; i < 2 && (t->index->online || !mark->is_there); i++) {
+        mark->slot = t->index->online ? mark->last_slot : 0;
+        TRY(service->set_mark(t->ctx, service, &target, pump->index_id, mark->slot));
+        TRY(service->find_mark(t->ctx, service, &target, pump->index_id, mark));
+    }
+    pump->mark = pump->done = mark->slot;
+    return t->index->online ? write_cursor(t, false) : STATUS_OK;
+}
+
 static enum status load(struct turn *t)
 {
     struct pump *pump = t->pump;
@@ -259,23 +278,18 @@ static enum status load(struct turn *t)
     struct replica_mark mark;
     struct key key;
     struct get_result result;
-    TRY(service->find_mark(t->ctx, service, &target, pump->index_id, &mark));
-    if (!mark.is_there) {
-        /* Of an index that was added: from now on each change is recorded, and what was before the
-         * backfill finds. */
-        mark.slot = t->index->online ? mark.newest_slot : 0;
-        TRY(service->set_mark(t->ctx, service, &target, pump->index_id, mark.slot));
-        /* What was proposed before that took force is applied when this is. */
-        TRY(service->set_mark(t->ctx, service, &target, pump->index_id, mark.slot));
-    }
-    pump->mark = pump->done = mark.slot;
-    pump->backfilled |= !t->index->online;
     t->at.count = 0;
+    pump->backfilled |= !t->index->online;
+    TRY(service->find_mark(t->ctx, service, &target, pump->index_id, &mark));
     index_cursor_key(&key, t->partition->low, pump->index_id);
     struct replica_get get = {.key = key_bytes(&key), .consistent = true};
     TRY(service->get(t->ctx, service, &target, &get, &result));
-    if (value_type(result.item) != VALUE_NONE)
+    if (value_type(result.item) == VALUE_NONE) {
+        TRY(begin(t, &mark));
+    } else {
+        pump->mark = pump->done = mark.slot;
         TRY(read_cursor(t, result.item));
+    }
     pump->loaded = true;
     return STATUS_OK;
 }

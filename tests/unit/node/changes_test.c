@@ -461,6 +461,31 @@ static void marks_hold_what_their_consumers_need(void **state)
     }
 }
 
+static void last_slot_body(struct context *ctx, struct fixture *f)
+{
+    struct replica_target target = target_of(GROUP);
+    struct replica_mark mark, later;
+    CHECK(f, f->service->find_mark(ctx, f->service, &target, 5, &mark) == STATUS_OK);
+    CHECK(f, !mark.is_there);
+    fill(ctx, f, 1, 4); /* nobody records it */
+    CHECK(f, f->service->find_mark(ctx, f->service, &target, 5, &later) == STATUS_OK);
+    CHECK(f, later.last_slot == mark.last_slot + 4);
+    CHECK(f, f->service->set_mark(ctx, f->service, &target, 5, later.last_slot) == STATUS_OK);
+    CHECK(f, f->service->find_mark(ctx, f->service, &target, 5, &mark) == STATUS_OK);
+    CHECK(f, mark.is_there && mark.slot == later.last_slot);
+    CHECK(f, mark.last_slot == later.last_slot + 1); /* the mark is a write, too */
+}
+
+/* A consumer that begins now takes nothing from before, of which there may be a record or none. */
+static void a_mark_may_be_set_above_all_that_was_written(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_create_open(9);
+    assert_true(fixture_run(f, last_slot_body));
+    fixture_close(f);
+    fixture_free(f);
+}
+
 /* ---- Waiting ---- */
 
 struct waiter {
@@ -559,6 +584,7 @@ int main(void)
         cmocka_unit_test(no_crash_loses_or_repeats_a_record),
         cmocka_unit_test(what_is_for_a_stream_goes_after_a_day),
         cmocka_unit_test(marks_hold_what_their_consumers_need),
+        cmocka_unit_test(a_mark_may_be_set_above_all_that_was_written),
         cmocka_unit_test(who_waits_is_woken_by_a_record_or_the_end),
         cmocka_unit_test(a_stop_ends_what_looks_at_records_each_second),
     };
