@@ -35,6 +35,7 @@ uint64_t scenario_faults(const struct scenario_result *result)
 const struct scenario *scenario_at(size_t index)
 {
     static const struct scenario *const scenarios[] = {&scenario_single_node, &scenario_damage,
-                                                       &scenario_storage, &scenario_toy};
+                                                       &scenario_storage, &scenario_transactions,
+                                                       &scenario_toy};
     return index < ARRAY_COUNT(scenarios) ? scenarios[index] : NULL;
 }

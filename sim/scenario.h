@@ -51,6 +51,7 @@ uint64_t scenario_faults(const struct scenario_result *result);
 /* All scenarios; NULL at the end. */
 const struct scenario *scenario_at(size_t index);
 
-extern const struct scenario scenario_single_node, scenario_damage, scenario_storage, scenario_toy;
+extern const struct scenario scenario_single_node, scenario_damage, scenario_storage,
+    scenario_transactions, scenario_toy;
 
 #endif

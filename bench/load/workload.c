@@ -125,6 +125,19 @@ struct workload_request workload_append(struct workload *workload,
                              "\":least\":{\"N\":\"%u\"}}}",
                              (uint32_t)prng_below(&workload->prng, HITS_MIN));
         break;
+    case WORKLOAD_TRANSACT: /* of two, neither the same: a put and an update with a condition */
+        buffer_append_format(body,
+                             "{\"TransactItems\":[{\"Put\":{\"TableName\":\"%s\",\"Item\":", table);
+        append_item(workload, body, item);
+        buffer_append_format(body, "}},{\"Update\":{\"TableName\":\"%s\",\"Key\":", table);
+        append_key(body, (item + WORKLOAD_GROUP) % workload->item_count);
+        buffer_append_format(body,
+                             "},\"UpdateExpression\":\"SET hits = hits + :more\","
+                             "\"ConditionExpression\":\"hits >= :least\","
+                             "\"ExpressionAttributeValues\":{\":more\":{\"N\":\"1\"},"
+                             "\":least\":{\"N\":\"%u\"}}}}]}",
+                             (uint32_t)prng_below(&workload->prng, HITS_MIN));
+        break;
     case WORKLOAD_QUERY:
         item -= item % WORKLOAD_GROUP;
         buffer_append_format(body,

@@ -27,6 +27,7 @@
     X(PUT_ITEM, "PutItem")                                                                         \
     X(UPDATE_ITEM, "UpdateItem")                                                                   \
     X(QUERY, "Query")                                                                              \
+    X(TRANSACT, "TransactWriteItems")                                                              \
     X(SELECT, "ExecuteStatement")                                                                  \
     X(BATCH_GET, "BatchGetItem")                                                                   \
     X(BATCH_WRITE, "BatchWriteItem")                                                               \

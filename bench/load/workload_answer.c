@@ -26,6 +26,7 @@ void workload_answer_bounds(enum workload_operation operation, size_t *min, size
         break;
     case WORKLOAD_PUT_ITEM:
     case WORKLOAD_UPDATE_ITEM:
+    case WORKLOAD_TRANSACT:
         *max = 64;
         break;
     default:

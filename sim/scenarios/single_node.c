@@ -16,6 +16,7 @@
 #include "base/assert.h"
 #include "sim/workload/expiring.h"
 #include "sim/workload/items.h"
+#include "sim/workload/transact.h"
 
 #define PORT           8000u
 #define SECOND         UINT64_C(1000000000)
@@ -34,9 +35,11 @@ struct run {
     enum single_node_damage damage;
     struct server_settings settings;
     struct scenario_result *result;
+    bool transacts; /* the clients are those of transact, not of items */
     struct items items;
     struct expiring expiring;
     bool expires; /* that client is there */
+    struct transact transact;
     void *server;
     bool serving;   /* the server has said that it serves */
     bool started;   /* set by on_started, for waiting */
@@ -57,11 +60,47 @@ struct run {
     uint32_t power_of_4;                 /* so many of 4 crashes are power losses */
 };
 
+/* ---- The clients, of either kind ---- */
+
+static uint64_t requests(const struct run *run)
+{
+    return run->transacts ? run->transact.requests : run->items.requests;
+}
+
+static const char *violation(const struct run *run)
+{
+    return run->transacts ? run->transact.serial.violation : run->items.history.violation;
+}
+
+static enum items_phase phase(const struct run *run)
+{
+    return run->transacts ? run->transact.phase : run->items.phase;
+}
+
+static const bool *phase_done(const struct run *run)
+{
+    return run->transacts ? &run->transact.phase_done : &run->items.phase_done;
+}
+
+static void begin_phase(struct run *run, enum items_phase next)
+{
+    if (run->transacts)
+        transact_begin(&run->transact, next);
+    else
+        items_begin(&run->items, next);
+}
+
+static void clients_crashed(struct run *run)
+{
+    if (!run->transacts)
+        items_crashed(&run->items);
+}
+
 /* The next attack comes after some requests, or some time. */
 static void plan_attack(struct run *run)
 {
     struct prng *prng = sim_prng(run->sim);
-    run->next_attack = run->items.requests + 1 + prng_below(prng, run->requests_between);
+    run->next_attack = requests(run) + 1 + prng_below(prng, run->requests_between);
     sim_schedule(run->sim, &run->adversary, run->crash_ns / 4 + prng_below(prng, run->crash_ns));
 }
 
@@ -117,7 +156,7 @@ static void on_started(void *owner, enum status status)
     run->gave_up = status != STATUS_OK;
     run->started = run->serving;
     run->served_ns = sim_now_ns(run->sim);
-    run->served_requests = run->items.requests;
+    run->served_requests = requests(run);
     if (run->serving)
         run->recovery_attacked = false;
     if (run->serving && !run->quiet)
@@ -151,13 +190,13 @@ static void supervise(struct sim_event *event)
 {
     struct run *run = CONTAINER_OF(event, struct run, supervise);
     if (run->gave_up && sim_node_env(run->node) != NULL) {
-        items_crashed(&run->items);
+        clients_crashed(run);
         sim_node_stop(run->node);
         sim_set_rates(run->sim, &none); /* the disk gets better, or nothing ever starts */
         sim_set_disk_bytes_max(run->sim, 0);
     }
     if (sim_node_env(run->node) == NULL) {
-        items_crashed(&run->items);
+        clients_crashed(run);
         damage_disk(run);
         start_server(run);
     }
@@ -171,7 +210,7 @@ static void crash_now(struct run *run, enum sim_crash crash)
         return;
     run->serving = false;
     sim_node_crash(run->node, crash);
-    items_crashed(&run->items);
+    clients_crashed(run);
 }
 
 /* ---- The adversary ---- */
@@ -209,7 +248,7 @@ static void adversary(struct sim_event *event)
     struct prng *prng = sim_prng(run->sim);
     bool recovering = !run->serving && sim_node_env(run->node) != NULL;
     bool spare = recovering && (run->recovery_attacked || prng_one_in(prng, 2));
-    if (run->serving && run->items.requests < run->served_requests + SERVED_MIN &&
+    if (run->serving && requests(run) < run->served_requests + SERVED_MIN &&
         sim_now_ns(run->sim) < run->served_ns + 2 * SECOND) {
         plan_attack(run); /* the clients have hardly noticed that it serves */
         return;
@@ -267,7 +306,7 @@ static void choose_adversary(struct run *run)
 
 static bool failed(const struct run *run)
 {
-    return run->result->verdict != SCENARIO_PASSED || run->items.history.violation[0] != '\0';
+    return run->result->verdict != SCENARIO_PASSED || violation(run)[0] != '\0';
 }
 
 static bool enough(const struct run *run, uint64_t wanted)
@@ -275,7 +314,7 @@ static bool enough(const struct run *run, uint64_t wanted)
     uint64_t faults = 0;
     for (int i = 0; i < SIM_FAULT_COUNT; i++)
         faults += sim_fault_count(run->sim, (enum sim_fault)i);
-    return run->items.requests >= wanted && faults >= SCENARIO_FAULTS_MIN + 2;
+    return requests(run) >= wanted && faults >= SCENARIO_FAULTS_MIN + 2;
 }
 
 static void rough_part(struct run *run)
@@ -283,21 +322,21 @@ static void rough_part(struct run *run)
     struct prng *prng = sim_prng(run->sim);
     uint64_t wanted =
         SCENARIO_OPERATIONS_MIN + prng_below(prng, OPERATIONS_MAX - SCENARIO_OPERATIONS_MIN);
-    items_begin(&run->items, ITEMS_SETUP);
+    begin_phase(run, ITEMS_SETUP);
     while (!failed(run) && !run->found_out && sim_now_ns(run->sim) < RUN_NS_MAX &&
            sim_step(run->sim)) {
-        if (run->items.phase == ITEMS_SETUP && run->items.phase_done)
-            items_begin(&run->items, ITEMS_RUN);
-        else if (run->items.phase == ITEMS_RUN && enough(run, wanted))
+        if (phase(run) == ITEMS_SETUP && *phase_done(run))
+            begin_phase(run, ITEMS_RUN);
+        else if (phase(run) == ITEMS_RUN && enough(run, wanted))
             break;
-        if (run->items.phase == ITEMS_RUN && run->items.requests >= run->next_attack) {
+        if (phase(run) == ITEMS_RUN && requests(run) >= run->next_attack) {
             run->next_attack = UINT64_MAX;
             sim_schedule(run->sim, &run->adversary, 0);
         }
     }
     if (!failed(run) && !run->found_out && !enough(run, wanted))
         scenario_fail(run->result, SCENARIO_STUCK, "only %llu requests in an hour",
-                      (unsigned long long)run->items.requests);
+                      (unsigned long long)requests(run));
 }
 
 /* Run until *done, for at most QUIET_NS_MAX. */
@@ -314,18 +353,20 @@ static bool wait_for(struct run *run, const bool *done, const char *what)
 
 static bool read_everything(struct run *run)
 {
-    items_begin(&run->items, ITEMS_FINAL);
-    if (!wait_for(run, &run->items.phase_done, "the last reads"))
+    begin_phase(run, ITEMS_FINAL);
+    if (!wait_for(run, phase_done(run), "the last reads"))
         return false;
-    items_begin(&run->items, ITEMS_FOLLOW);
-    return wait_for(run, &run->items.phase_done, "the streams");
+    if (run->transacts)
+        return true;
+    begin_phase(run, ITEMS_FOLLOW);
+    return wait_for(run, phase_done(run), "the streams");
 }
 
 static void stop_server(struct run *run)
 {
     run->adapter->stop(sim_node_env(run->node), run->server, on_stopped, run);
     if (wait_for(run, &run->stopped, "the server's end")) {
-        items_crashed(&run->items);
+        clients_crashed(run);
         size_t bytes = sim_node_stop(run->node);
         if (bytes > 0 && run->adapter->frees_all)
             scenario_fail(run->result, SCENARIO_WRONG, "the server ended and left %zu bytes",
@@ -345,8 +386,8 @@ static void quiet_part(struct run *run)
     start_server(run);
     if (!wait_for(run, &run->started, "the server's start"))
         return;
-    items_begin(&run->items, ITEMS_STOP);
-    if (!wait_for(run, &run->items.phase_done, "the last answers") || !read_everything(run))
+    begin_phase(run, ITEMS_STOP);
+    if (!wait_for(run, phase_done(run), "the last answers") || !read_everything(run))
         return;
     if (run->expires) {
         expiring_finish(&run->expiring);
@@ -365,6 +406,11 @@ static void judge(struct run *run, const struct scenario_settings *settings)
 {
     struct scenario_result *result = run->result;
     struct history *history = &run->items.history;
+    if (run->transacts) {
+        if (result->verdict == SCENARIO_PASSED && !serial_check(&run->transact.serial))
+            scenario_fail(result, SCENARIO_WRONG, "%s", violation(run));
+        return;
+    }
     if (result->verdict == SCENARIO_PASSED && !history_check(history))
         scenario_fail(result, SCENARIO_WRONG, "%s", history->violation);
     unsigned key;
@@ -386,8 +432,9 @@ static struct server_settings choose_settings(struct prng *prng)
     return settings;
 }
 
-void single_node_run(const struct server_adapter *adapter, enum single_node_damage damage,
-                     const struct scenario_settings *settings, struct scenario_result *result)
+static void run_clients(const struct server_adapter *adapter, enum single_node_damage damage,
+                        bool transacts, const struct scenario_settings *settings,
+                        struct scenario_result *result)
 {
     struct sim_options options = sim_options_from_seed(settings->seed);
     options.bugs = settings->bugs;
@@ -401,12 +448,17 @@ void single_node_run(const struct server_adapter *adapter, enum single_node_dama
     run.settings = choose_settings(sim_prng(sim));
     run.supervise.run = supervise;
     run.adversary.run = adversary;
-    struct items_options items = items_options_from_seed(sim_prng(sim), PORT);
-    items.batches = items.global_indexes = adapter->batches;
-    items.streams = items.streams && adapter->streams;
-    items.may_fail = damage == DAMAGE_FATAL;
-    items_init(&run.items, sim, &run.heap, run.node, &items);
-    run.expires = adapter->expires && damage != DAMAGE_FATAL && prng_one_in(sim_prng(sim), 2);
+    run.transacts = transacts;
+    if (transacts) {
+        transact_init(&run.transact, sim, &run.heap, run.node, PORT);
+    } else {
+        struct items_options items = items_options_from_seed(sim_prng(sim), PORT);
+        items.batches = items.global_indexes = adapter->batches;
+        items.streams = items.streams && adapter->streams;
+        items.may_fail = damage == DAMAGE_FATAL;
+        items_init(&run.items, sim, &run.heap, run.node, &items);
+        run.expires = adapter->expires && damage != DAMAGE_FATAL && prng_one_in(sim_prng(sim), 2);
+    }
     if (run.expires)
         expiring_init(&run.expiring, sim, &run.heap, run.node, PORT, &run.items.history);
     choose_adversary(&run);
@@ -417,15 +469,36 @@ void single_node_run(const struct server_adapter *adapter, enum single_node_dama
     if (!failed(&run) && !run.found_out)
         quiet_part(&run);
     judge(&run, settings);
-    result->operations = run.items.requests;
-    result->undecided = run.items.history.undecided;
+    result->operations = requests(&run);
+    result->undecided = transacts ? 0 : run.items.history.undecided;
     scenario_finish(result, sim);
     if (run.expires)
         expiring_release(&run.expiring);
-    items_release(&run.items);
+    if (transacts)
+        transact_release(&run.transact);
+    else
+        items_release(&run.items);
     sim_free(sim);
     heap_drop(&run.heap);
 }
+
+void single_node_run(const struct server_adapter *adapter, enum single_node_damage damage,
+                     const struct scenario_settings *settings, struct scenario_result *result)
+{
+    run_clients(adapter, damage, false, settings, result);
+}
+
+static void run_transactions(const struct scenario_settings *settings,
+                             struct scenario_result *result)
+{
+    run_clients(&trine_adapter, DAMAGE_SURVIVABLE, true, settings, result);
+}
+
+const struct scenario scenario_transactions = {
+    .name = "transactions",
+    .text = "the same with clients of transactions, whose histories must be serializable",
+    .run = run_transactions,
+};
 
 static void run_trine(const struct scenario_settings *settings, struct scenario_result *result)
 {

@@ -67,10 +67,22 @@ void consume_write(struct consumed *consumed, const struct write_result *result)
         consumed->index_half_units[i] += result->index_half_units[i];
 }
 
-static void write_units_object(struct json_writer *json, uint64_t half_units)
+/* "WriteCapacityUnits" or "ReadCapacityUnits": transactions show them so too. */
+static void write_named_units(struct json_writer *json, const struct consumed *consumed,
+                              uint64_t half_units)
+{
+    if (consumed->transactional == NULL)
+        return;
+    write_name(json, consumed->transactional);
+    json_write_double(json, (double)half_units / 2.0);
+}
+
+static void write_units_object(struct json_writer *json, const struct consumed *consumed,
+                               uint64_t half_units)
 {
     json_write_object_begin(json);
     write_units(json, half_units);
+    write_named_units(json, consumed, half_units);
     json_write_object_end(json);
 }
 
@@ -99,7 +111,7 @@ static void write_index_units(struct api_call *call, const struct consumed *cons
             open = true;
         }
         json_write_name(&call->json, table->indexes[i].name);
-        write_units_object(&call->json, half_units);
+        write_units_object(&call->json, consumed, half_units);
     }
     if (open)
         json_write_object_end(&call->json);
@@ -111,9 +123,10 @@ void write_capacity_object(struct api_call *call, uint8_t asked, const struct co
     json_write_object_begin(json);
     write_text(json, "TableName", consumed->shown);
     write_units(json, consumed_total(consumed));
+    write_named_units(json, consumed, consumed_total(consumed));
     if (asked == CAPACITY_INDEXES) {
         write_name(json, "Table");
-        write_units_object(json, consumed->half_units);
+        write_units_object(json, consumed, consumed->half_units);
         write_index_units(call, consumed, "LocalSecondaryIndexes", INDEX_LOCAL);
         write_index_units(call, consumed, "GlobalSecondaryIndexes", INDEX_GLOBAL);
     }

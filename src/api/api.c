@@ -153,6 +153,26 @@ static void write_throttling_reasons(const struct api *api, struct json_writer *
     json_write_array_end(json);
 }
 
+/* Why each action of a transaction was refused, or that it was not. */
+static void write_reasons(struct json_writer *json, const struct error *error)
+{
+    write_name(json, "CancellationReasons");
+    json_write_array_begin(json);
+    for (uint32_t i = 0; i < error->reason_count; i++) {
+        const struct error *reason = &error->reasons[i];
+        json_write_object_begin(json);
+        if (value_type(reason->item) == VALUE_M) {
+            write_name(json, "Item");
+            item_json_write_map(json, reason->item);
+        }
+        write_text(json, "Code", router_reason_code(reason->code));
+        if (reason->code != ERROR_NONE)
+            write_text(json, "Message", reason->message);
+        json_write_object_end(json);
+    }
+    json_write_array_end(json);
+}
+
 static void answer_error(const struct api *api, struct http_response *response,
                          const struct error *error)
 {
@@ -172,6 +192,8 @@ static void answer_error(const struct api *api, struct http_response *response,
         write_name(&json, "Item");
         item_json_write_map(&json, error->item);
     }
+    if (error->reason_count > 0)
+        write_reasons(&json, error);
     json_write_object_end(&json);
 }
 

@@ -242,6 +242,7 @@ struct consumed {
     uint64_t index_half_units[INDEXES_MAX]; /* in the order of the table's indexes */
     uint8_t
         index_shown; /* one that is shown though it consumed nothing: its place, from 1; 0: none */
+    const char *transactional; /* how transactions name the units besides; NULL: no transaction */
 };
 
 uint64_t consumed_total(const struct consumed *consumed);
@@ -320,6 +321,8 @@ enum status api_batch_get_item(struct api_call *call);
 enum status api_batch_write_item(struct api_call *call);
 enum status api_execute_statement(struct api_call *call);
 enum status api_batch_execute_statement(struct api_call *call);
+enum status api_transact_get_items(struct api_call *call);
+enum status api_transact_write_items(struct api_call *call);
 enum status api_create_table(struct api_call *call);
 enum status api_update_table(struct api_call *call);
 enum status api_describe_table(struct api_call *call);

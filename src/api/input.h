@@ -154,6 +154,44 @@ struct batch_execute_input {
     uint8_t return_consumed_capacity;
 };
 
+struct transact_get_one_input {
+    struct bytes table;
+    struct value key;
+    struct bytes projection_expression;
+    struct model_names names;
+};
+
+struct transact_get_item_input {
+    struct transact_get_one_input *get;
+};
+
+struct transact_get_input {
+    struct model_list items; /* of struct transact_get_item_input */
+    uint8_t return_consumed_capacity;
+};
+
+/* ConditionCheck, Put, Delete, Update. */
+struct transact_action_input {
+    struct bytes table;
+    struct value item; /* Put: the item; else the key */
+    struct bytes update_expression;
+    struct bytes condition_expression;
+    struct model_names names;
+    struct value values;
+    uint8_t return_values_on_failure;
+};
+
+struct transact_write_item_input {
+    struct transact_action_input *check, *put, *delete, *update;
+};
+
+struct transact_write_input {
+    struct model_list items; /* of struct transact_write_item_input */
+    struct bytes token;
+    uint8_t return_consumed_capacity;
+    uint8_t return_item_collection_metrics;
+};
+
 struct attribute_definition_input {
     struct bytes name;
     uint8_t type;

@@ -180,59 +180,80 @@ STRUCTURE(Condition, STORED(ComparisonOperator, ComparisonOperator, comparison, 
           STORED(AttributeValueList, AttributeValueList, values, 0));
 #undef INPUT
 
-UNSTORED_STRUCTURE(TransactGetItemsInput,
-                   UNSTORED(TransactItems, TransactGetItemList, MODEL_REQUIRED),
-                   UNSTORED(ReturnConsumedCapacity, ReturnConsumedCapacity, 0));
+#define INPUT struct transact_get_input
+STRUCTURE(TransactGetItemsInput, STORED(TransactItems, TransactGetItemList, items, MODEL_REQUIRED),
+          STORED(ReturnConsumedCapacity, ReturnConsumedCapacity, return_consumed_capacity, 0));
+#undef INPUT
 
-UNSTORED_STRUCTURE(TransactGetItem, UNSTORED(Get, Get, MODEL_REQUIRED));
+#define INPUT struct transact_get_item_input
+STRUCTURE(TransactGetItem, STORED(Get, Get, get, MODEL_REQUIRED));
+#undef INPUT
 
-UNSTORED_STRUCTURE(Get, UNSTORED(Key, Key, MODEL_REQUIRED),
-                   UNSTORED(TableName, TableArn, MODEL_REQUIRED),
-                   UNSTORED(ProjectionExpression, ProjectionExpression, MODEL_EXPRESSION),
-                   UNSTORED(ExpressionAttributeNames, ExpressionAttributeNameMap, 0));
+#define INPUT struct transact_get_one_input
+STRUCTURE(Get, STORED(Key, Key, key, MODEL_REQUIRED),
+          STORED(TableName, TableArn, table, MODEL_REQUIRED),
+          STORED(ProjectionExpression, ProjectionExpression, projection_expression,
+                 MODEL_EXPRESSION),
+          STORED(ExpressionAttributeNames, ExpressionAttributeNameMap, names, 0));
+#undef INPUT
 
-UNSTORED_STRUCTURE(TransactWriteItemsInput,
-                   UNSTORED(TransactItems, TransactWriteItemList, MODEL_REQUIRED),
-                   UNSTORED(ReturnConsumedCapacity, ReturnConsumedCapacity, 0),
-                   UNSTORED(ReturnItemCollectionMetrics, ReturnItemCollectionMetrics, 0),
-                   UNSTORED(ClientRequestToken, ClientRequestToken, 0));
+#define INPUT struct transact_write_input
+STRUCTURE(TransactWriteItemsInput,
+          STORED(TransactItems, TransactWriteItemList, items, MODEL_REQUIRED),
+          STORED(ReturnConsumedCapacity, ReturnConsumedCapacity, return_consumed_capacity, 0),
+          STORED(ReturnItemCollectionMetrics, ReturnItemCollectionMetrics,
+                 return_item_collection_metrics, 0),
+          STORED(ClientRequestToken, ClientRequestToken, token, 0));
+#undef INPUT
 
-UNSTORED_STRUCTURE(TransactWriteItem, UNSTORED(ConditionCheck, ConditionCheck, 0),
-                   UNSTORED(Put, Put, 0), UNSTORED(Delete, Delete, 0), UNSTORED(Update, Update, 0));
+#define INPUT struct transact_write_item_input
+STRUCTURE(TransactWriteItem, STORED(ConditionCheck, ConditionCheck, check, 0),
+          STORED(Put, Put, put, 0), STORED(Delete, Delete, delete, 0),
+          STORED(Update, Update, update, 0));
+#undef INPUT
 
-UNSTORED_STRUCTURE(ConditionCheck, UNSTORED(Key, Key, MODEL_REQUIRED),
-                   UNSTORED(TableName, TableArn, MODEL_REQUIRED),
-                   UNSTORED(ConditionExpression, ConditionExpression,
-                            MODEL_REQUIRED | MODEL_EXPRESSION),
-                   UNSTORED(ExpressionAttributeNames, ExpressionAttributeNameMap, 0),
-                   UNSTORED(ExpressionAttributeValues, ExpressionAttributeValueMap, 0),
-                   UNSTORED(ReturnValuesOnConditionCheckFailure,
-                            ReturnValuesOnConditionCheckFailure, 0));
+#define INPUT struct transact_action_input
+STRUCTURE(ConditionCheck, STORED(Key, Key, item, MODEL_REQUIRED),
+          STORED(TableName, TableArn, table, MODEL_REQUIRED),
+          STORED(ConditionExpression, ConditionExpression, condition_expression,
+                 MODEL_REQUIRED | MODEL_EXPRESSION),
+          STORED(ExpressionAttributeNames, ExpressionAttributeNameMap, names, 0),
+          STORED(ExpressionAttributeValues, ExpressionAttributeValueMap, values, 0),
+          STORED(ReturnValuesOnConditionCheckFailure, ReturnValuesOnConditionCheckFailure,
+                 return_values_on_failure, 0));
+#undef INPUT
 
-UNSTORED_STRUCTURE(Put, UNSTORED(Item, PutItemInputAttributeMap, MODEL_REQUIRED),
-                   UNSTORED(TableName, TableArn, MODEL_REQUIRED),
-                   UNSTORED(ConditionExpression, ConditionExpression, MODEL_EXPRESSION),
-                   UNSTORED(ExpressionAttributeNames, ExpressionAttributeNameMap, 0),
-                   UNSTORED(ExpressionAttributeValues, ExpressionAttributeValueMap, 0),
-                   UNSTORED(ReturnValuesOnConditionCheckFailure,
-                            ReturnValuesOnConditionCheckFailure, 0));
+#define INPUT struct transact_action_input
+STRUCTURE(Put, STORED(Item, PutItemInputAttributeMap, item, MODEL_REQUIRED),
+          STORED(TableName, TableArn, table, MODEL_REQUIRED),
+          STORED(ConditionExpression, ConditionExpression, condition_expression, MODEL_EXPRESSION),
+          STORED(ExpressionAttributeNames, ExpressionAttributeNameMap, names, 0),
+          STORED(ExpressionAttributeValues, ExpressionAttributeValueMap, values, 0),
+          STORED(ReturnValuesOnConditionCheckFailure, ReturnValuesOnConditionCheckFailure,
+                 return_values_on_failure, 0));
+#undef INPUT
 
-UNSTORED_STRUCTURE(Delete, UNSTORED(Key, Key, MODEL_REQUIRED),
-                   UNSTORED(TableName, TableArn, MODEL_REQUIRED),
-                   UNSTORED(ConditionExpression, ConditionExpression, MODEL_EXPRESSION),
-                   UNSTORED(ExpressionAttributeNames, ExpressionAttributeNameMap, 0),
-                   UNSTORED(ExpressionAttributeValues, ExpressionAttributeValueMap, 0),
-                   UNSTORED(ReturnValuesOnConditionCheckFailure,
-                            ReturnValuesOnConditionCheckFailure, 0));
+#define INPUT struct transact_action_input
+STRUCTURE(Delete, STORED(Key, Key, item, MODEL_REQUIRED),
+          STORED(TableName, TableArn, table, MODEL_REQUIRED),
+          STORED(ConditionExpression, ConditionExpression, condition_expression, MODEL_EXPRESSION),
+          STORED(ExpressionAttributeNames, ExpressionAttributeNameMap, names, 0),
+          STORED(ExpressionAttributeValues, ExpressionAttributeValueMap, values, 0),
+          STORED(ReturnValuesOnConditionCheckFailure, ReturnValuesOnConditionCheckFailure,
+                 return_values_on_failure, 0));
+#undef INPUT
 
-UNSTORED_STRUCTURE(Update, UNSTORED(Key, Key, MODEL_REQUIRED),
-                   UNSTORED(UpdateExpression, UpdateExpression, MODEL_REQUIRED | MODEL_EXPRESSION),
-                   UNSTORED(TableName, TableArn, MODEL_REQUIRED),
-                   UNSTORED(ConditionExpression, ConditionExpression, MODEL_EXPRESSION),
-                   UNSTORED(ExpressionAttributeNames, ExpressionAttributeNameMap, 0),
-                   UNSTORED(ExpressionAttributeValues, ExpressionAttributeValueMap, 0),
-                   UNSTORED(ReturnValuesOnConditionCheckFailure,
-                            ReturnValuesOnConditionCheckFailure, 0));
+#define INPUT struct transact_action_input
+STRUCTURE(Update, STORED(Key, Key, item, MODEL_REQUIRED),
+          STORED(UpdateExpression, UpdateExpression, update_expression,
+                 MODEL_REQUIRED | MODEL_EXPRESSION),
+          STORED(TableName, TableArn, table, MODEL_REQUIRED),
+          STORED(ConditionExpression, ConditionExpression, condition_expression, MODEL_EXPRESSION),
+          STORED(ExpressionAttributeNames, ExpressionAttributeNameMap, names, 0),
+          STORED(ExpressionAttributeValues, ExpressionAttributeValueMap, values, 0),
+          STORED(ReturnValuesOnConditionCheckFailure, ReturnValuesOnConditionCheckFailure,
+                 return_values_on_failure, 0));
+#undef INPUT
 
 #define INPUT struct execute_statement_input
 STRUCTURE(ExecuteStatementInput, STORED(Statement, PartiQLStatement, statement, MODEL_REQUIRED),

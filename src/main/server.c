@@ -182,6 +182,11 @@ static void on_tables_changed(void *owner)
     expiry_poke(s->expiry);
 }
 
+static void on_nudge(void *owner, struct txn_id id, uint64_t table_id, struct bytes item)
+{
+    router_nudge(owner, id, table_id, item);
+}
+
 static enum status open_router(struct context *ctx, struct server *s)
 {
     struct router_options options = {.service = node_service(s->node),
@@ -191,6 +196,10 @@ static enum status open_router(struct context *ctx, struct server *s)
                                      .on_tables_changed = on_tables_changed,
                                      .owner = s};
     enum status status = router_open(ctx, &options, &s->router);
+    if (status == STATUS_OK) {
+        struct node_nudger nudger = {.nudge = on_nudge, .owner = s->router};
+        node_set_nudger(s->node, &nudger);
+    }
     if (status == STATUS_OK && s->options.admin_testing)
         status = snapshots_open(s->env, s->router, &s->testing.snapshots);
     if (status == STATUS_OK)
@@ -351,6 +360,10 @@ static enum status close_all(struct context *ctx, struct server *s)
         expiry_close(ctx, s->expiry);
     s->expiry = NULL;
     testing_stop(ctx, &s->testing);
+    if (s->node != NULL)
+        node_set_nudger(s->node, &(struct node_nudger){0});
+    if (s->router != NULL)
+        router_drain(ctx, s->router);
     if (s->reconciler != NULL)
         reconciler_close(ctx, s->reconciler);
     s->reconciler = NULL;

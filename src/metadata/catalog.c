@@ -30,7 +30,7 @@ enum status catalog_open(struct catalog *catalog, struct heap *heap)
 {
     *catalog = (struct catalog){.heap = heap};
     TRY(make_system_table(catalog));
-    catalog->tables = heap_alloc(heap, TABLES_MAX * sizeof(struct table *));
+    catalog->tables = heap_alloc(heap, CATALOG_TABLES_MAX * sizeof(struct table *));
     if (catalog->tables == NULL) {
         table_drop(catalog->system);
         return STATUS_NO_MEMORY;
@@ -42,7 +42,7 @@ void catalog_close(struct catalog *catalog)
 {
     for (uint32_t i = 0; i < catalog->count; i++)
         table_drop(catalog->tables[i]);
-    heap_free(catalog->heap, catalog->tables, TABLES_MAX * sizeof(struct table *));
+    heap_free(catalog->heap, catalog->tables, CATALOG_TABLES_MAX * sizeof(struct table *));
     table_drop(catalog->system);
 }
 
@@ -71,12 +71,14 @@ static void count(struct catalog *catalog, const struct table *table)
 {
     catalog->partitions += table_partitions(table);
     catalog->unsettled += !table_is_settled(table);
+    catalog->internal += table_name_is_internal(table->name);
 }
 
 static void uncount(struct catalog *catalog, const struct table *table)
 {
     catalog->partitions -= table_partitions(table);
     catalog->unsettled -= !table_is_settled(table);
+    catalog->internal -= table_name_is_internal(table->name);
 }
 
 enum status catalog_publish(struct catalog *catalog, struct table *table)
@@ -95,7 +97,7 @@ enum status catalog_publish(struct catalog *catalog, struct table *table)
         table_drop(old);
         return STATUS_OK;
     }
-    if (catalog->count == TABLES_MAX)
+    if (catalog->count == CATALOG_TABLES_MAX)
         return STATUS_BUSY;
     memmove(&catalog->tables[at + 1], &catalog->tables[at],
             (catalog->count - at) * sizeof(struct table *));

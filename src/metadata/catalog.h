@@ -20,11 +20,14 @@
 #define SYSTEM_TABLE_ID UINT64_C(1)
 #define SYSTEM_GROUP_ID UINT64_C(1)
 
+#define CATALOG_TABLES_MAX (TABLES_MAX + 2u) /* those of clients, and the two of transactions */
+
 struct catalog {
     struct heap *heap;
     struct table *system;  /* the system table's own definition; always there */
     struct table **tables; /* sorted by name; one reference each */
     uint32_t count;
+    uint32_t internal;   /* of them, those that clients do not see */
     uint32_t partitions; /* of all tables and their global indexes */
     uint32_t unsettled;  /* tables that are not, or of which an index is not, ACTIVE */
 };
@@ -42,7 +45,7 @@ uint32_t catalog_position(const struct catalog *catalog, struct bytes name);
 
 /* Put `table` in place of what has its name; takes the caller's reference.  An older schema_version
  * than the one that is there is dropped: publications may come out of order.
- *   STATUS_BUSY  TABLES_MAX tables are there; the reference stays the caller's */
+ *   STATUS_BUSY  CATALOG_TABLES_MAX are there; the reference stays the caller's */
 MUST_USE enum status catalog_publish(struct catalog *catalog, struct table *table);
 
 /* Forget the table of this name; harmless when there is none. */

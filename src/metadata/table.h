@@ -123,6 +123,12 @@ struct table {
     size_t bytes;
 };
 
+/* Is it a table of the system's own, with a name that no client can give? */
+static inline bool table_name_is_internal(struct bytes name)
+{
+    return name.count > 0 && name.at[0] == '#';
+}
+
 /* The partition whose range holds `key`. */
 const struct partition *table_partition(const struct table *table, struct bytes key);
 const struct partition *table_index_partition(const struct table_index *index, struct bytes key);

@@ -10,7 +10,8 @@
  *
  * Collections 1 to 5 are the rows of the table's local indexes; their sort part is the escaped
  * index sort key, then the item's sort part.  Collection 202 is the size of the item collection,
- * kept for tables with local indexes; its sort part is empty.  Collections 204 and 205 belong to
+ * kept for tables with local indexes; its sort part is empty.  200 and 203 are of
+ * transactions.  Collections 204 and 205 belong to
  * global indexes (model/index_row.h): what was deleted from one, and how far a partition of the
  * table has brought one up to date.
  *
@@ -50,6 +51,7 @@
 #define KEY_COLLECTION_ITEM      0u   /* 1 to LOCAL_INDEXES_MAX: a local index */
 #define KEY_COLLECTION_TTL       201u /* behind all items: see key_encode_ttl */
 #define KEY_COLLECTION_SIZE      202u /* of the item collection */
+#define KEY_COLLECTION_MARK      203u /* of transactions in one round, see node/ */
 #define KEY_COLLECTION_TOMBSTONE 204u /* of a row of a global index */
 #define KEY_COLLECTION_CURSOR    205u /* of the propagation into a global index */
 #define LOCAL_INDEXES_MAX        5u

@@ -15,7 +15,8 @@ struct batch {
     size_t count;
     uint64_t last_slot;
     int64_t item_bytes; /* of all entries */
-    bool counted;       /* rows that are not items change: */
+    bool puts_intents;
+    bool counted; /* rows that are not items change, or what transactions go by: */
     struct {
         int64_t count, bytes;
     } indexes[LOCAL_INDEXES_MAX];
@@ -98,6 +99,7 @@ static void count_row(struct batch *batch, const struct version *version, uint8_
     batch->rows += version->row_change;
     if (collection > LOCAL_INDEXES_MAX) {
         batch->others += version->row_change;
+        batch->puts_intents |= collection == KEY_COLLECTION_INTENT && version->row.at != NULL;
     } else {
         batch->indexes[collection - 1].count += version->row_change;
         batch->indexes[collection - 1].bytes += version->size_change;
@@ -131,6 +133,7 @@ static enum status gather(struct context *ctx, const struct replica *replica, ui
         if (entries-- == 0)
             break;
         const struct log_entry *entry = LIST_ITEM(node, struct log_entry, link);
+        batch->counted |= entry->deletes_item || entry->absent_timestamp > 0;
         for (uint32_t i = 0; i < entry->version_count; i++) {
             const struct version *version = &entry->versions[i];
             if (UNLIKELY(version->is_mark))
@@ -206,6 +209,26 @@ static void count_ttl(struct replica *replica, const struct batch *batch)
     counts->ttl_slot = counts->rows_before = counts->rows_since = 0;
 }
 
+static void forget_intents(struct replica *replica, const struct log_entry *entry)
+{
+    for (uint32_t i = 0; i < entry->version_count; i++) {
+        struct key item;
+        if (entry->versions[i].row.at == NULL && intent_key_is(entry->versions[i].key, &item))
+            intents_applied(&replica->intents, key_bytes(&item), entry->slot);
+    }
+}
+
+/* What transactions go by, as of one entry more. */
+static void forget_transactions(struct replica *replica, const struct log_entry *entry)
+{
+    struct txn_effect effect = {.delete_item = entry->deletes_item,
+                                .raise_absent = entry->absent_timestamp > 0,
+                                .timestamp = entry->absent_timestamp};
+    txn_group_apply(&replica->txn_applied, &effect, entry->slot);
+    if (UNLIKELY(entry->has_intents))
+        forget_intents(replica, entry);
+}
+
 /* The tree has everything up to `slot`: the overlay and the entries are no longer needed. */
 static void forget(struct replica *replica, uint64_t slot)
 {
@@ -219,6 +242,7 @@ static void forget(struct replica *replica, uint64_t slot)
                 overlay_remove(&replica->overlay, &entry->versions[i]);
         }
         list_remove(&entry->link);
+        forget_transactions(replica, entry);
         replica->applied_ballot = entry->ballot;
         replica->overlay_bytes -= entry->bytes;
         node->stats.overlay_bytes -= entry->bytes;
@@ -238,6 +262,10 @@ static enum status apply_batch(struct context *ctx, struct replica *replica)
     arena_reset(&ctx->arena);
     TRY(gather(ctx, replica, slot_max, &batch));
     replica->apply_failed_slot = batch.last_slot;
+    if (UNLIKELY(batch.puts_intents)) {
+        replica->counts_saved = false;
+        TRY(replica_save(replica)); /* a start must find them: they are listed first */
+    }
     if (UNLIKELY(batch.ttl || replica->counts.ttl_slot > 0))
         TRY(begin_ttl(replica, &batch));
     if (BUG(ctx->env, BUG_CHANGES_BEHIND)) {

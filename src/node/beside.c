@@ -13,7 +13,7 @@ static enum status beside_key(const struct writing *w, struct key *key)
     return index_row_tombstone(key, of);
 }
 
-static enum status take(struct writing *w, struct bytes row)
+enum status writing_take_beside(struct writing *w, struct bytes row)
 {
     w->has_beside = false;
     w->beside = 0;
@@ -40,7 +40,7 @@ enum status writing_read_beside(struct context *ctx, struct writing *w,
             replica_read(ctx, replica, key_bytes(&key), UINT64_MAX, &row, &w->beside_slot);
         if (status != STATUS_OK && status != STATUS_NOT_FOUND)
             return status;
-        TRY(take(w, status == STATUS_OK ? row : (struct bytes){0}));
+        TRY(writing_take_beside(w, status == STATUS_OK ? row : (struct bytes){0}));
         uint64_t applied_slot = replica->applied_slot;
         if (key_collection(w->write->key) != KEY_COLLECTION_TOMBSTONE) /* else there is no item */
             TRY(read_item(ctx, w));
@@ -50,7 +50,7 @@ enum status writing_read_beside(struct context *ctx, struct writing *w,
             overlay_find(&replica->overlay, key_bytes(&key), UINT64_MAX);
         if (version != NULL) {
             w->beside_slot = version->slot;
-            return take(w, version->row);
+            return writing_take_beside(w, version->row);
         }
         if (LIKELY(replica->applied_slot == applied_slot))
             return STATUS_OK;

@@ -157,7 +157,7 @@ enum status changes_gather(struct context *ctx, const struct replica *replica,
             continue;
         }
         if ((header.flags & ENTRY_KEEPS_CHANGES) == 0 ||
-            key_collection(mutation.key) != KEY_COLLECTION_ITEM)
+            key_collection(mutation.key) != KEY_COLLECTION_ITEM || mutation.is_stamp)
             continue;
         struct change_record record = {.actor = header.actor, .key = mutation.key};
         TRY(image_of(mutation.before, &record.old));

@@ -6,8 +6,11 @@
 
 #define FLAG_BEFORE 1u
 #define FLAG_NEW    2u
+#define FLAG_STAMP  4u
+#define FLAGS_ALL   (FLAG_BEFORE | FLAG_NEW | FLAG_STAMP)
 
-#define FORMAT_OF_ONE 2u /* one mutation, and its size change behind the header */
+#define FORMAT_OF_ONE       2u /* one mutation, and its size change behind the header */
+#define HEADER_OF_ONE_BYTES 48u
 
 void entry_header_write(uint8_t *to, const struct entry_header *header)
 {
@@ -23,6 +26,8 @@ void entry_header_write(uint8_t *to, const struct entry_header *header)
     put_u64(to + 24, header->schema_version);
     put_u64(to + 32, header->request_id[0]);
     put_u64(to + 40, header->request_id[1]);
+    put_u64(to + 48, header->absent_timestamp);
+    put_u32(to + 56, (uint32_t)header->intents);
 }
 
 void mutation_set_row_bytes(uint8_t *mutation, size_t bytes)
@@ -41,7 +46,8 @@ static uint8_t *append(uint8_t *to, struct bytes bytes)
 uint8_t *mutation_write(uint8_t *to, const struct mutation *mutation)
 {
     to[0] = (uint8_t)mutation->kind;
-    to[1] = (uint8_t)((mutation->has_before ? FLAG_BEFORE : 0) | (mutation->is_new ? FLAG_NEW : 0));
+    to[1] = (uint8_t)((mutation->has_before ? FLAG_BEFORE : 0) | (mutation->is_new ? FLAG_NEW : 0) |
+                      (mutation->is_stamp ? FLAG_STAMP : 0));
     put_u16(to + 2, (uint16_t)mutation->key.count);
     put_u32(to + 4, (uint32_t)mutation->row.count);
     put_u32(to + 8, (uint32_t)mutation->before.count);
@@ -58,10 +64,15 @@ uint8_t *mutation_append_before(uint8_t *to, uint8_t *end, struct bytes before)
     return append(end, before);
 }
 
+static size_t header_bytes(uint8_t format)
+{
+    return LIKELY(format == ENTRY_FORMAT) ? ENTRY_HEADER_BYTES : HEADER_OF_ONE_BYTES;
+}
+
 struct mutation_walk mutation_walk_of(struct bytes payload)
 {
-    struct mutation_walk walk = {.reader = reader_of(bytes_after(payload, ENTRY_HEADER_BYTES)),
-                                 .format = payload.at[0]};
+    struct bytes rest = bytes_after(payload, header_bytes(payload.at[0]));
+    struct mutation_walk walk = {.reader = reader_of(rest), .format = payload.at[0]};
     if (UNLIKELY(walk.format == FORMAT_OF_ONE)) {
         int64_t change = (int64_t)read_u64(&walk.reader);
         if (change > ITEM_BYTES_MAX || change < -(int64_t)ITEM_BYTES_MAX)
@@ -70,6 +81,11 @@ struct mutation_walk mutation_walk_of(struct bytes payload)
             walk.size_change = (int32_t)change;
     }
     return walk;
+}
+
+struct mutation_walk mutation_walk_in(struct bytes mutations)
+{
+    return (struct mutation_walk){.reader = reader_of(mutations), .format = ENTRY_FORMAT};
 }
 
 bool mutation_next(struct mutation_walk *walk, struct mutation *mutation)
@@ -89,27 +105,24 @@ bool mutation_next(struct mutation_walk *walk, struct mutation *mutation)
     mutation->row = read_bytes(r, row_bytes);
     mutation->has_before = (flags & FLAG_BEFORE) != 0;
     mutation->is_new = (flags & FLAG_NEW) != 0;
+    mutation->is_stamp = (flags & FLAG_STAMP) != 0;
     mutation->before = read_bytes(r, before_bytes);
     bool mark = kind == MUTATION_MARK && key_bytes == 8 && (row_bytes == 0 || row_bytes == 8) &&
                 flags == 0 && mutation->size_change == 0;
-    bool sound = (kind == MUTATION_PUT || mark ||
-                  (kind == MUTATION_DELETE && row_bytes == 0 && !mutation->is_new)) &&
-                 flags <= (FLAG_BEFORE | FLAG_NEW) && key_bytes > 0 &&
-                 (before_bytes == 0 || mutation->has_before) &&
-                 mutation->size_change <= (int32_t)ITEM_BYTES_MAX &&
-                 mutation->size_change >= -(int32_t)ITEM_BYTES_MAX;
+    bool sound =
+        (kind == MUTATION_PUT || mark ||
+         (kind == MUTATION_DELETE && row_bytes == 0 && !mutation->is_new && !mutation->is_stamp)) &&
+        flags <= FLAGS_ALL && key_bytes > 0 && (before_bytes == 0 || mutation->has_before) &&
+        mutation->size_change <= (int32_t)ITEM_BYTES_MAX &&
+        mutation->size_change >= -(int32_t)ITEM_BYTES_MAX;
     if (!sound)
         r->failed = true;
     return !r->failed;
 }
 
-enum status entry_read(struct bytes payload, struct entry_header *header)
+void entry_header_read(struct bytes payload, struct entry_header *header)
 {
-    if (payload.count < ENTRY_HEADER_BYTES || payload.count > ENTRY_BYTES_MAX)
-        return STATUS_CORRUPT;
     const uint8_t *at = payload.at;
-    if (at[0] != ENTRY_FORMAT && at[0] != FORMAT_OF_ONE)
-        return STATUS_VERSION;
     *header = (struct entry_header){
         .actor = at[1],
         .origin_region = get_u16(at + 2),
@@ -121,9 +134,27 @@ enum status entry_read(struct bytes payload, struct entry_header *header)
         .schema_version = get_u64(at + 24),
         .request_id = {get_u64(at + 32), get_u64(at + 40)},
     };
+    if (LIKELY(at[0] == ENTRY_FORMAT)) {
+        header->absent_timestamp = get_u64(at + 48);
+        header->intents = (int32_t)get_u32(at + 56);
+    }
+}
+
+enum status entry_read(struct bytes payload, struct entry_header *header)
+{
+    const uint8_t *at = payload.at;
+    if (payload.count < HEADER_OF_ONE_BYTES || payload.count > ENTRY_BYTES_MAX)
+        return STATUS_CORRUPT;
+    if (at[0] != ENTRY_FORMAT && at[0] != FORMAT_OF_ONE)
+        return STATUS_VERSION;
+    if (payload.count < header_bytes(at[0]))
+        return STATUS_CORRUPT;
     if (at[6] == ENTRY_FOR_STREAM || at[6] > (ENTRY_FOR_STREAM | ENTRY_KEEPS_CHANGES) ||
         (at[7] != 0) != ((at[6] & ENTRY_FOR_STREAM) != 0))
         return STATUS_CORRUPT;
+    if (LIKELY(at[0] == ENTRY_FORMAT) && get_u32(at + 60) != 0)
+        return STATUS_CORRUPT;
+    entry_header_read(payload, header);
     struct mutation_walk walk = mutation_walk_of(payload);
     struct mutation mutation;
     uint32_t count = 0;

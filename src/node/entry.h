@@ -15,10 +15,14 @@
  *       16    8  table id
  *       24    8  schema version of the table when it was written
  *       32   16  request id
- *       48    -  mutations, one after the other:
+ *       48    8  absent timestamp: the group's becomes at least this; 0: no change
+ *       56    4  intents: what the entry adds to their number, signed
+ *       60    4  zero
+ *       64    -  mutations, one after the other:
  *                  0    1  kind: 1 put, 2 delete, 3 a mark of changes.h: the key is the
  *                          consumer's id, u64 big-endian, the row the slot, u64, or empty: it goes
- *                  1    1  flags: 1 = a before-image follows, 2 = the row was not there (put)
+ *                  1    1  flags: 1 = a before-image follows, 2 = the row was not there (put),
+ *                          4 = stamp: contents and version are as before (put)
  *                  2    2  bytes of the key
  *                  4    4  bytes of the row (put), 0 (delete)
  *                  8    4  bytes of the before-image, 0 without
@@ -26,8 +30,8 @@
  *                          as the service counts them; at most ITEM_BYTES_MAX
  *                 16    -  key, row, before-image
  *
- * Format 2, which is still read: one mutation without those last four bytes; they are the eight
- * behind the header, at offset 48.
+ * Format 2, which is still read: a header of 48 bytes, then what the mutation adds to the sizes
+ * (8), then one mutation without those last four bytes.
  *
  * Valid if and only if the counts and lengths fit exactly, kinds and flags are known, no key is
  * empty.
@@ -43,7 +47,7 @@
 #include "base/status.h"
 
 #define ENTRY_FORMAT         3u
-#define ENTRY_HEADER_BYTES   48u
+#define ENTRY_HEADER_BYTES   64u
 #define ENTRY_MUTATION_BYTES 16u
 #define ENTRY_BYTES_MAX      (8u * 1024u * 1024u)
 
@@ -62,6 +66,8 @@ struct entry_header {
     uint64_t table_id;
     uint64_t schema_version;
     uint64_t request_id[2];
+    uint64_t absent_timestamp;
+    int32_t intents;
 };
 
 struct mutation {
@@ -70,6 +76,7 @@ struct mutation {
     struct bytes row; /* PUT: header and item, see model/value.h */
     bool has_before;
     bool is_new;         /* PUT: there was no such row */
+    bool is_stamp;       /* PUT: only the timestamp differs from what was there */
     int32_t size_change; /* of its collection's rows */
     struct bytes before; /* the row that was there */
 };
@@ -87,6 +94,8 @@ void mutation_set_row_bytes(uint8_t *mutation, size_t bytes);
 
 /* Append the before-image of the mutation at `to`, whose end is `end`; returns the new end. */
 uint8_t *mutation_append_before(uint8_t *to, uint8_t *end, struct bytes before);
+/* The header of a payload that entry_read has checked, or entry_header_write has begun. */
+void entry_header_read(struct bytes payload, struct entry_header *header);
 
 /* Check a whole payload and read its header.
  *   STATUS_VERSION  a format this program does not know     STATUS_CORRUPT */
@@ -106,6 +115,9 @@ struct mutation_walk {
 };
 
 struct mutation_walk mutation_walk_of(struct bytes payload);
+
+/* The same over mutations alone, as mutation_write wrote them. */
+struct mutation_walk mutation_walk_in(struct bytes mutations);
 bool mutation_next(struct mutation_walk *walk, struct mutation *mutation);
 
 #endif

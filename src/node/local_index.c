@@ -27,7 +27,7 @@ static enum status add_size(struct context *ctx, struct writing *w, struct chang
         less = w->beside;
     uint64_t bytes = w->beside + (change > 0 ? (uint64_t)change : 0) - less;
     w->result->collection_bytes = bytes;
-    if (change > 0 && bytes > (most == 0 ? COLLECTION_BYTES_MAX : most))
+    if (!w->decided && change > 0 && bytes > (most == 0 ? COLLECTION_BYTES_MAX : most))
         return error_set(w->error, ERROR_COLLECTION_SIZE, "Collection size exceeded.");
     if (w->has_beside ? change == 0 : bytes == 0)
         return STATUS_OK;
@@ -197,7 +197,7 @@ static enum status add_local_indexes(struct context *ctx, struct writing *w, str
 enum status writing_add_indexes(struct context *ctx, struct writing *w, struct value item,
                                 struct changes *changes)
 {
-    if (w->write->request->kind == WRITE_UPDATE)
+    if (!w->decided && w->write->request->kind == WRITE_UPDATE)
         TRY(index_key_check(w->write->indexes, item, true, &ctx->arena, w->error));
     w->result->index_count = w->write->indexes.at[0];
     TRY(charge_globals(w, item));

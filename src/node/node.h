@@ -50,6 +50,16 @@ MUST_USE enum status node_close(struct context *ctx, struct node *node);
 /* The calls of the router. */
 struct replica_service *node_service(struct node *node);
 
+/* Whom to tell of intents that stay: that of `item` in a table belongs to transaction `id`, which
+ * has not come to its end for TXN_STALE_NS, or was found at the start.  Told again each time as
+ * long passes.  Does not wait. */
+struct node_nudger {
+    void (*nudge)(void *owner, struct txn_id id, uint64_t table_id, struct bytes item);
+    void *owner;
+};
+
+void node_set_nudger(struct node *node, const struct node_nudger *nudger);
+
 /* Can it take writes?  STATUS_OK, STATUS_NO_SPACE, STATUS_IO, ... */
 enum status node_writable(const struct node *node);
 
@@ -67,6 +77,8 @@ struct node_stats {
     uint64_t unknown_outcomes;
     uint64_t changes_kept;      /* change records made */
     uint64_t changes_trimmed;   /* and trimmed */
+    uint64_t intents;           /* now, all replicas */
+    uint64_t conflicts;         /* writes refused because of one, or for their timestamp */
     struct histogram commit_ns; /* from proposal to commit */
 };
 

@@ -7,6 +7,7 @@
 #include "base/hash_map.h"
 #include "node/changes.h"
 #include "node/entry.h"
+#include "node/intents.h"
 #include "node/node.h"
 #include "node/overlay.h"
 #include "paxos/paxos.h"
@@ -42,6 +43,9 @@ struct log_entry {
     struct wait_queue committed; /* who waits for its commit */
     size_t bytes;                /* of the allocation */
     struct bytes payload;        /* empty: a barrier */
+    uint64_t absent_timestamp;   /* as its header says */
+    bool has_intents;            /* it puts or removes some */
+    bool deletes_item;
     uint32_t version_count;
     uint8_t flags; /* enum entry_flags, of its payload */
     bool has_marks;
@@ -94,7 +98,11 @@ struct replica {
     uint64_t schema_version;      /* writes that know an older one are refused */
     struct replica_counts counts; /* as of the applied slot */
     struct change_log changes;    /* the same */
-    bool counts_saved;            /* the blob in the forest says the same of both */
+    struct txn_group txn;         /* as of the newest entry */
+    struct txn_group txn_applied; /* as of the applied slot */
+    struct intents intents;       /* as of the newest entry */
+    bool has_others;   /* since it was opened there have been rows of collections from 200 on */
+    bool counts_saved; /* the blob in the forest says counts, txn_applied and intents as they are */
     struct unsynced promise;
     struct ballot promised; /* recovered; the highest in the log */
     uint64_t recovered_last_slot;
@@ -119,6 +127,10 @@ struct replica {
 
 /* For an image, and for sorting it while it is made. */
 #define NODE_SCRATCH_BYTES_MAX (8u * ITEM_STORED_BYTES_MAX)
+
+/* For the mutations of a transaction's items in one partition: intents of 100 items whose binary
+ * form is the longest for its size. */
+#define NODE_CHANGES_BYTES_MAX (64u << 20)
 
 /* For what all local indexes hold of an image before and one after. */
 #define NODE_ROWS_BYTES_MAX ((2u * LOCAL_INDEXES_MAX + 2u) * ITEM_STORED_BYTES_MAX)
@@ -154,8 +166,12 @@ struct node {
     struct env_timer stall_timer;  /* runs while the log has no space */
     bool stalled; /* what is in the log's memory has waited for space so long that nobody is to wait
                    * for it: outcomes are unknown */
-    struct buffer scratch;                       /* for images; used without waiting */
-    struct buffer rows;                          /* for the rows of indexes, in the same way */
+    struct buffer scratch;        /* for images; used without waiting */
+    struct buffer rows;           /* for the rows of indexes, in the same way */
+    struct buffer several;        /* for the mutations of several items, in the same way */
+    struct env_timer nudge_timer; /* runs while there are intents */
+    bool nudge_set;
+    struct node_nudger nudger;
     struct token_bucket tokens[ADMISSION_KINDS]; /* that all replicas together may use */
     struct node_stats stats;
 };
@@ -201,6 +217,9 @@ struct replica_blob {
     struct replica_counts counts;
     uint64_t trimmed_slot; /* of its change records */
     struct changes_marks marks;
+    struct txn_group txn;
+    struct reader intents; /* for intents_read_list */
+    uint32_t intent_count;
 };
 
 /* STATUS_CORRUPT, STATUS_VERSION */
@@ -253,6 +272,20 @@ void stall_timer_fire(struct env_timer *timer);
 extern const struct wal_events node_wal_events; /* owner: the node; on_record is in open.c */
 enum status node_on_record(struct context *ctx, void *owner, const struct wal_record *record,
                            struct lsn lsn);
+
+/* ---- nudge.c: intents of a replica ---- */
+
+/* As intents_add; the node looks after it. */
+MUST_USE enum status replica_add_intent(struct replica *replica, struct bytes item,
+                                        const struct intent *intent, uint64_t nudge_ns);
+
+/* As intents_take_back. */
+void replica_take_back_intent(struct replica *replica, struct bytes item);
+
+/* At the start: read the rows of the intents that the blob listed. */
+MUST_USE enum status replica_read_intents(struct context *ctx, struct replica *replica);
+
+void nudge_timer_fire(struct env_timer *timer);
 
 /* ---- apply.c ---- */
 
@@ -338,6 +371,31 @@ MUST_USE enum status replica_walk(struct context *ctx, struct replica *replica, 
                                   struct bytes high,
                                   bool (*take)(void *argument, struct bytes key, struct bytes row),
                                   void *argument);
+/* ---- transact.c, transact_commit.c, transact_read.c: as replica_service.h says ---- */
+
+enum status node_prepare(struct context *ctx, struct replica_service *service,
+                         const struct replica_target *target, const struct replica_txn *txn,
+                         const struct replica_write *writes, uint32_t count,
+                         struct write_result *results, enum status *statuses, struct error *errors,
+                         uint64_t *seen);
+enum status node_transact(struct context *ctx, struct replica_service *service,
+                          const struct replica_target *target, const struct txn_id *mark,
+                          const struct replica_write *writes, uint32_t count,
+                          struct write_result *results, enum status *statuses,
+                          struct error *errors);
+enum status node_commit(struct context *ctx, struct replica_service *service,
+                        const struct replica_target *target, struct txn_id id,
+                        const struct replica_write *writes, uint32_t count);
+enum status node_cancel(struct context *ctx, struct replica_service *service,
+                        const struct replica_target *target, struct txn_id id,
+                        const struct replica_write *writes, uint32_t count);
+enum status node_mark(struct context *ctx, struct replica_service *service,
+                      const struct replica_target *target, struct bytes key, struct txn_id id,
+                      enum replica_mark_action action, enum txn_state *state);
+enum status node_read_version(struct context *ctx, struct replica_service *service,
+                              const struct replica_target *target, const struct bytes *keys,
+                              uint32_t count, bool want_items, struct version_result *results);
+
 /* ---- follow.c ---- */
 
 enum status node_follow(struct context *ctx, struct replica_service *service,

@@ -24,6 +24,22 @@ static enum status tree_is_gone(const struct node *node)
     return STATUS_CORRUPT;
 }
 
+/* The intents that an entry puts. */
+static enum status recover_intents(struct replica *replica, const struct log_entry *entry)
+{
+    struct mutation_walk walk = mutation_walk_of(entry->payload);
+    struct mutation mutation;
+    while (mutation_next(&walk, &mutation)) {
+        struct key item;
+        struct intent intent;
+        if (mutation.kind != MUTATION_PUT || !intent_key_is(mutation.key, &item))
+            continue;
+        TRY(intent_read(mutation.row, &intent));
+        TRY(replica_add_intent(replica, key_bytes(&item), &intent, 0));
+    }
+    return STATUS_OK;
+}
+
 static enum status recover_entry(struct node *node, const struct wal_record *record, struct lsn lsn)
 {
     struct replica *replica = node_replica(node, record->replica.group);
@@ -51,6 +67,11 @@ static enum status recover_entry(struct node *node, const struct wal_record *rec
     entry->slot = record->slot;
     entry->ballot = record->ballot;
     entry->lsn = lsn;
+    enum status status = header.intents != 0 ? recover_intents(replica, entry) : STATUS_OK;
+    if (status != STATUS_OK) {
+        log_entry_free(node, entry);
+        return status;
+    }
     replica_accept(replica, entry);
     replica->recovered_last_slot = record->slot;
     return STATUS_OK;
@@ -241,6 +262,9 @@ static enum status start_replicas(struct context *ctx, struct node *node)
     uint32_t position = 0;
     struct replica *replica;
     while ((replica = hash_map_next(&node->replicas, &position)) != NULL)
+        TRY(replica_read_intents(ctx, replica));
+    position = 0;
+    while ((replica = hash_map_next(&node->replicas, &position)) != NULL)
         replica_start(replica);
     position = 0;
     while ((replica = hash_map_next(&node->replicas, &position)) != NULL) {
@@ -280,11 +304,13 @@ static void free_node(struct node *node)
     struct replica *replica;
     env_timer_stop(node->env, &node->apply_timer);
     env_timer_stop(node->env, &node->stall_timer);
+    env_timer_stop(node->env, &node->nudge_timer);
     while ((replica = hash_map_next(&node->replicas, &position)) != NULL)
         replica_free(replica);
     hash_map_release(&node->replicas);
     buffer_release(&node->scratch);
     buffer_release(&node->rows);
+    buffer_release(&node->several);
     heap_free(node->env->heap, node, sizeof(*node));
 }
 
@@ -305,6 +331,12 @@ enum status node_open(struct context *ctx, const struct node_options *options, s
     *node = (struct node){.service = {.get = node_get,
                                       .prefetch = node_prefetch,
                                       .write = node_write,
+                                      .prepare = node_prepare,
+                                      .commit = node_commit,
+                                      .cancel = node_cancel,
+                                      .transact = node_transact,
+                                      .mark = node_mark,
+                                      .read_version = node_read_version,
                                       .range = node_range,
                                       .expire = node_expire,
                                       .changes = node_changes,
@@ -327,11 +359,13 @@ enum status node_open(struct context *ctx, const struct node_options *options, s
     node->apply_timer.fire = apply_timer_fire;
     node->changes_timer.fire = changes_timer_fire;
     node->stall_timer.fire = stall_timer_fire;
+    node->nudge_timer.fire = nudge_timer_fire;
     wait_queue_init(&node->apply_ready);
     wait_queue_init(&node->log_room);
     wait_queue_init(&node->fibers_ended);
     buffer_init(&node->scratch, ctx->env->heap, NODE_SCRATCH_BYTES_MAX);
     buffer_init(&node->rows, ctx->env->heap, NODE_ROWS_BYTES_MAX);
+    buffer_init(&node->several, ctx->env->heap, NODE_CHANGES_BYTES_MAX);
 
     enum status status = open_all(ctx, node);
     if (status != STATUS_OK) {

@@ -39,6 +39,25 @@ void log_entry_free(struct node *node, struct log_entry *entry)
     heap_free(node->env->heap, entry, entry->bytes);
 }
 
+/* What the entry changes of that which transactions go by.  Intents that it puts are in the index
+ * already. */
+static void note_transactions(struct replica *replica, const struct log_entry *entry)
+{
+    struct txn_effect effect = {.delete_item = entry->deletes_item,
+                                .raise_absent = entry->absent_timestamp > 0,
+                                .timestamp = entry->absent_timestamp};
+    txn_group_apply(&replica->txn, &effect, entry->slot);
+    if (LIKELY(!entry->has_intents))
+        return;
+    uint32_t before = replica->intents.live;
+    for (uint32_t i = 0; i < entry->version_count; i++) {
+        struct key item;
+        if (entry->versions[i].row.at == NULL && intent_key_is(entry->versions[i].key, &item))
+            intents_remove(&replica->intents, key_bytes(&item), entry->slot);
+    }
+    replica->node->stats.intents -= before - replica->intents.live;
+}
+
 void replica_accept(struct replica *replica, struct log_entry *entry)
 {
     list_push_back(&replica->entries, &entry->link);
@@ -47,6 +66,10 @@ void replica_accept(struct replica *replica, struct log_entry *entry)
     if (paxos_is_barrier(entry->payload))
         return;
     entry->flags = entry_flags(entry->payload);
+    struct entry_header header;
+    entry_header_read(entry->payload, &header);
+    entry->absent_timestamp = header.absent_timestamp;
+    entry->has_intents = header.intents != 0;
     struct mutation_walk walk = mutation_walk_of(entry->payload);
     struct mutation mutation;
     for (uint32_t i = 0; i < entry->version_count; i++) {
@@ -63,7 +86,12 @@ void replica_accept(struct replica *replica, struct log_entry *entry)
             version->row = mutation.row;
         version->row_change = mutation.kind == MUTATION_DELETE ? -1 : (int8_t)mutation.is_new;
         overlay_insert(&replica->overlay, version);
+        uint8_t collection = key_collection(mutation.key);
+        replica->has_others |= collection >= KEY_COLLECTION_INTENT;
+        entry->deletes_item |=
+            mutation.kind == MUTATION_DELETE && collection == KEY_COLLECTION_ITEM;
     }
+    note_transactions(replica, entry);
 }
 
 /* ---- Carrying out updates ---- */

@@ -239,7 +239,8 @@ static enum status walk_next_of_collection(struct walk *walk, struct bytes *row)
 {
     for (;;) {
         TRY(walk_next(walk, row));
-        if (!walk->range->mixed || key_collection(walk->last) == walk->range->collection)
+        bool mixed = walk->range->mixed || walk->replica->has_others;
+        if (LIKELY(!mixed) || key_collection(walk->last) == walk->range->collection)
             return STATUS_OK;
     }
 }

@@ -7,30 +7,35 @@
  *   u8 format: 2 | u64 table id | u64 HLC | ballot: u64 round, u64 added, u32 node
  *   | counts: for each collection of local indexes u64 rows, u64 bytes | u64 further rows
  *     | u64 rows that say when items expire, u64 slot, u64 rows before, u64 rows since
+ *     | u64 absent timestamp | u64 absent version
  *   | change records: u64 trimmed slot, u8 marks, u8 streams, for each mark u64 consumer, u64 slot,
  *     for each stream u8 number, u64 first, u64 last slot,
  *     u64 and u16 the last one trimmed
- *   | u16 bytes, low | u16 bytes, high | the encoded configuration
+ *   | u16 bytes, low | u16 bytes, high | u16 bytes, the encoded configuration
+ *   | the items with intents (intents.h)
  *
- * HLC, ballot, counts and marks, as long as they are as many, stand where they can be written over:
- * replica_save.  Format 1, which is still read, has no counts and marks: they are zero. */
+ * What comes before the bounds, marks as long as they are as many, stands where it can be written
+ * over: replica_save.  Format 1, which is still read, has neither counts nor what comes behind them
+ * but the bounds and, up to the end, the configuration. */
 #define BLOB_FORMAT           2u
 #define FORMAT_WITHOUT_COUNTS 1u
 #define BLOB_HLC_AT           9u
 #define BLOB_BALLOT_AT        17u
 #define BLOB_COUNTS_AT        (BLOB_BALLOT_AT + BALLOT_BYTES)
 
-#define BALLOT_BYTES    20u
-#define COUNTS_BYTES    (LOCAL_INDEXES_MAX * 16u + 40u)
-#define BLOB_CHANGES_AT (BLOB_COUNTS_AT + COUNTS_BYTES)
-#define CHANGES_BYTES   (8u + 2u)
-#define MARK_BYTES      16u
-#define SPAN_BYTES      27u
+#define BALLOT_BYTES     20u
+#define COUNTS_BYTES     (LOCAL_INDEXES_MAX * 16u + 56u)
+#define BLOB_CHANGES_AT  (BLOB_COUNTS_AT + COUNTS_BYTES)
+#define CHANGES_BYTES    (8u + 2u)
+#define MARK_BYTES       16u
+#define SPAN_BYTES       27u
+#define NO_INTENTS_BYTES 4u /* of their count */
 #define CHANGES_BYTES_MAX                                                                          \
     (CHANGES_BYTES + CHANGES_MARKS_MAX * MARK_BYTES + CHANGES_SPANS_MAX * SPAN_BYTES)
 
 _Static_assert(BLOB_CHANGES_AT + CHANGES_BYTES_MAX + 2 + KEY_ITEM_BYTES_MAX + 2 +
-                       KEY_ITEM_BYTES_MAX + PAXOS_CONFIGURATION_BYTES_MAX <=
+                       KEY_ITEM_BYTES_MAX + PAXOS_CONFIGURATION_BYTES_MAX + 2 +
+                       INTENTS_KEY_BYTES_MAX + INTENTS_MAX * 2 + NO_INTENTS_BYTES <=
                    FOREST_ROW_BLOB_BYTES_MAX,
                "a blob fits in the directory");
 
@@ -41,7 +46,8 @@ static void put_ballot(uint8_t *to, struct ballot ballot)
     put_u32(to + 16, ballot.replica.node);
 }
 
-static void put_counts(uint8_t *to, const struct replica_counts *counts)
+static void put_counts(uint8_t *to, const struct replica_counts *counts,
+                       const struct txn_group *txn)
 {
     for (uint32_t i = 0; i < LOCAL_INDEXES_MAX; i++) {
         put_u64(to + i * 16, counts->indexes[i].count);
@@ -53,9 +59,11 @@ static void put_counts(uint8_t *to, const struct replica_counts *counts)
     put_u64(to + 8, counts->ttl_slot);
     put_u64(to + 16, counts->rows_before);
     put_u64(to + 24, counts->rows_since);
+    put_u64(to + 32, txn->absent_timestamp);
+    put_u64(to + 40, txn->absent_version);
 }
 
-static void read_counts(struct reader *r, struct replica_counts *counts)
+static void read_counts(struct reader *r, struct replica_counts *counts, struct txn_group *txn)
 {
     for (uint32_t i = 0; i < LOCAL_INDEXES_MAX; i++) {
         counts->indexes[i].count = read_u64(r);
@@ -66,6 +74,8 @@ static void read_counts(struct reader *r, struct replica_counts *counts)
     counts->ttl_slot = read_u64(r);
     counts->rows_before = read_u64(r);
     counts->rows_since = read_u64(r);
+    txn->absent_timestamp = read_u64(r);
+    txn->absent_version = read_u64(r);
 }
 
 static uint32_t mark_count(const struct changes_marks *marks)
@@ -127,7 +137,7 @@ void replica_blob_write(const struct replica_blob *blob, struct buffer *to)
     put_u64(head + 1, blob->table_id);
     put_u64(head + BLOB_HLC_AT, blob->hlc);
     put_ballot(head + BLOB_BALLOT_AT, blob->ballot);
-    put_counts(head + BLOB_COUNTS_AT, &blob->counts);
+    put_counts(head + BLOB_COUNTS_AT, &blob->counts, &blob->txn);
     uint32_t changes = put_changes(head + BLOB_CHANGES_AT, blob->trimmed_slot, &blob->marks);
     buffer_append(to, head, BLOB_CHANGES_AT + changes);
     put_u16(number, (uint16_t)blob->low.count);
@@ -138,7 +148,11 @@ void replica_blob_write(const struct replica_blob *blob, struct buffer *to)
     buffer_append_bytes(to, blob->high);
     uint8_t configuration[PAXOS_CONFIGURATION_BYTES_MAX];
     uint32_t bytes = paxos_configuration_encode(&blob->configuration, configuration);
+    put_u16(number, (uint16_t)bytes);
+    buffer_append(to, number, 2);
     buffer_append(to, configuration, bytes);
+    put_u32(number, 0);
+    buffer_append(to, number, NO_INTENTS_BYTES);
 }
 
 enum status replica_blob_read(struct bytes bytes, struct replica_blob *blob)
@@ -150,20 +164,28 @@ enum status replica_blob_read(struct bytes bytes, struct replica_blob *blob)
     blob->counts = (struct replica_counts){0};
     blob->trimmed_slot = 0;
     blob->marks.count = blob->marks.span_count = 0;
+    blob->txn = (struct txn_group){0};
+    blob->intents = reader_of((struct bytes){0});
+    blob->intent_count = 0;
     blob->table_id = read_u64(&r);
     blob->hlc = read_u64(&r);
     blob->ballot.round = read_u64(&r);
     blob->ballot.replica.added = read_u64(&r);
     blob->ballot.replica.node = read_u32(&r);
     if (format == BLOB_FORMAT) {
-        read_counts(&r, &blob->counts);
+        read_counts(&r, &blob->counts, &blob->txn);
         read_changes(&r, blob);
     }
     blob->low = read_bytes(&r, read_u16(&r));
     blob->high = read_bytes(&r, read_u16(&r));
+    size_t configuration_bytes = format == BLOB_FORMAT ? read_u16(&r) : reader_left(&r);
+    struct bytes configuration = read_bytes(&r, configuration_bytes);
     if (r.failed)
         return STATUS_CORRUPT;
-    return paxos_configuration_decode(read_bytes(&r, reader_left(&r)), &blob->configuration);
+    if (format == BLOB_FORMAT)
+        TRY(intents_check_list(read_bytes(&r, reader_left(&r)), &blob->intent_count,
+                               &blob->intents));
+    return paxos_configuration_decode(configuration, &blob->configuration);
 }
 
 struct replica *node_replica(const struct node *node, uint64_t group_id)
@@ -199,6 +221,21 @@ static enum status remake_blob(struct replica *replica)
     return status;
 }
 
+/* The blob as it is here, with a list of the intents. */
+static enum status set_blob(struct replica *replica)
+{
+    if (LIKELY(replica->intents.by_item.live == 0))
+        return tree_set_blob(replica->tree, replica->blob);
+    struct buffer whole;
+    buffer_init(&whole, replica->node->env->heap, FOREST_ROW_BLOB_BYTES_MAX);
+    buffer_append(&whole, replica->blob.at, replica->blob.count - NO_INTENTS_BYTES);
+    intents_write_list(&replica->intents, &whole);
+    enum status status =
+        whole.failed ? STATUS_NO_MEMORY : tree_set_blob(replica->tree, buffer_bytes(&whole));
+    buffer_release(&whole);
+    return status;
+}
+
 enum status replica_save(struct replica *replica)
 {
     if (replica->hlc == replica->hlc_saved &&
@@ -212,8 +249,8 @@ enum status replica_save(struct replica *replica)
     (void)put_changes(blob + BLOB_CHANGES_AT, replica->changes.trimmed_slot, marks);
     put_u64(blob + BLOB_HLC_AT, replica->hlc);
     put_ballot(blob + BLOB_BALLOT_AT, replica->applied_ballot);
-    put_counts(blob + BLOB_COUNTS_AT, &replica->counts);
-    TRY(tree_set_blob(replica->tree, replica->blob));
+    put_counts(blob + BLOB_COUNTS_AT, &replica->counts, &replica->txn_applied);
+    TRY(set_blob(replica));
     replica->hlc_saved = replica->hlc;
     replica->ballot_saved = replica->applied_ballot;
     replica->counts_saved = true;
@@ -276,6 +313,10 @@ static enum status set_up(struct replica *replica, const struct replica_blob *bl
     replica->counts = blob->counts;
     TRY(changes_restore(replica, blob->trimmed_slot, &blob->marks));
     replica->counts_saved = true;
+    replica->has_others = blob->counts.others > 0;
+    replica->txn = replica->txn_applied = blob->txn;
+    TRY(intents_read_list(&replica->intents, blob->intents, blob->intent_count));
+    node->stats.intents += replica->intents.live;
     if (replica->applied_slot > 0)
         replica->recovered_last_ballot = replica->applied_ballot;
     return hash_map_insert(&node->replicas, bytes_of(&replica->group_id, sizeof(uint64_t)),
@@ -298,6 +339,7 @@ enum status replica_open(struct node *node, struct replica_id id, struct bytes b
                                 .state = REPLICA_STARTING};
     changes_init(replica);
     overlay_init(&replica->overlay, env_random_u64(node->env));
+    intents_init(&replica->intents, heap, env_random_u64(node->env));
     list_init(&replica->entries);
     list_init(&replica->promise.link);
     list_init(&replica->persisted_link);
@@ -334,6 +376,8 @@ void replica_free(struct replica *replica)
         node->stats.overlay_bytes -= entry->bytes;
         log_entry_free(node, entry);
     }
+    node->stats.intents -= MIN(node->stats.intents, (uint64_t)replica->intents.live);
+    intents_release(&replica->intents);
     list_remove(&replica->promise.link);
     list_remove(&replica->persisted_link);
     list_remove(&replica->apply_link);

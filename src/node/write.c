@@ -27,9 +27,7 @@ _Static_assert((int)KEEP_CHANGES == (int)ENTRY_KEEPS_CHANGES &&
                    (int)KEEP_CHANGES_FOR_STREAM == (ENTRY_KEEPS_CHANGES | ENTRY_FOR_STREAM),
                "what a table keeps is what its entries say");
 
-/* Wait until the overlay takes more, unless that would be for a disk that is full.  Ends with the
- * replica serving. */
-static enum status wait_for_room(struct context *ctx, struct replica *replica)
+enum status replica_wait_for_room(struct context *ctx, struct replica *replica)
 {
     for (;;) {
         TRY(replica_serves(replica));
@@ -93,8 +91,8 @@ static enum status keep_attributes(struct context *ctx, struct writing *w, struc
     return STATUS_OK;
 }
 
-static enum status check_condition(struct context *ctx, struct writing *w,
-                                   const struct pause *pause)
+enum status writing_check_condition(struct context *ctx, struct writing *w,
+                                    const struct pause *pause)
 {
     const struct write_request *request = w->write->request;
     if (request->condition.code.count == 0)
@@ -115,11 +113,14 @@ static enum status check_condition(struct context *ctx, struct writing *w,
     return STATUS_CONDITION_FAILED;
 }
 
-/* The item after the write; VALUE_ABSENT for a delete.  In the request, or in `scratch`. */
-static enum status make_new_item(struct context *ctx, struct writing *w, struct buffer *scratch,
-                                 const struct pause *pause, struct value *item)
+enum status writing_make_item(struct context *ctx, struct writing *w, struct buffer *scratch,
+                              const struct pause *pause, struct value *item)
 {
     const struct write_request *request = w->write->request;
+    if (request->kind == WRITE_CHECK) {
+        *item = w->old.item;
+        return STATUS_OK;
+    }
     if (request->kind == WRITE_PUT) {
         *item = request->item;
         return STATUS_OK;
@@ -161,20 +162,33 @@ static enum status make_new_item(struct context *ctx, struct writing *w, struct 
     return status;
 }
 
+enum status writing_check_intent(struct writing *w)
+{
+    if (intents_find(&w->replica->intents, w->write->key) == NULL)
+        return STATUS_OK;
+    w->replica->node->stats.conflicts++;
+    return error_set(w->error, ERROR_TRANSACTION_CONFLICT, TRANSACTION_ONGOING);
+}
+
 static size_t row_bytes(const struct change *change)
 {
     return value_type(change->item) != VALUE_NONE ? ROW_HEADER_BYTES + change->item.bytes
                                                   : change->row.count;
 }
 
-/* `before`: the item's row from before, when it is kept. */
-static uint8_t *write_change(uint8_t *to, const struct change *change, const struct row *header,
-                             struct bytes before)
+size_t change_bytes(const struct change *change)
+{
+    return ENTRY_MUTATION_BYTES + change->key.count + row_bytes(change);
+}
+
+uint8_t *change_write(uint8_t *to, const struct change *change, const struct row *header,
+                      struct bytes before)
 {
     struct mutation mutation = {.kind = change->is_delete ? MUTATION_DELETE : MUTATION_PUT,
                                 .key = change->key,
                                 .row = change->row,
                                 .is_new = change->is_new,
+                                .is_stamp = change->is_stamp,
                                 .size_change = change->size_change};
     uint8_t *row = mutation_write(to, &mutation);
     if (value_type(change->item) != VALUE_NONE) {
@@ -197,7 +211,7 @@ enum status writing_propose(struct context *ctx, struct writing *w, const struct
     }
     size_t bytes = ENTRY_HEADER_BYTES;
     for (uint32_t i = 0; i < changes->count; i++)
-        bytes += ENTRY_MUTATION_BYTES + changes->at[i].key.count + row_bytes(&changes->at[i]);
+        bytes += change_bytes(&changes->at[i]);
     /* A consumer may have come after the write was sent. */
     uint8_t keeps = w->rows_only ? KEEP_NO_CHANGES : w->target->keeps_changes;
     const struct changes_marks *marks = replica->changes.marks;
@@ -221,14 +235,17 @@ enum status writing_propose(struct context *ctx, struct writing *w, const struct
         .schema_version = w->target->schema_version,
         .request_id = {ctx->trace_id[0], ctx->trace_id[1]},
     };
+    uint64_t above = MAX(w->old.timestamp, replica->txn.absent_timestamp) + 1;
     struct row stored = {.version = w->write->version != 0 ? w->write->version
                                                            : replica->paxos.last_slot + 1,
-                         .timestamp = MAX(hlc, w->old.timestamp + 1)};
+                         .timestamp = MAX(hlc, above)};
+    if (changes->at[0].is_delete)
+        header.absent_timestamp = stored.timestamp;
     uint8_t *to = log_entry_payload(entry);
     entry_header_write(to, &header);
     to += ENTRY_HEADER_BYTES;
     for (uint32_t i = 0; i < changes->count; i++)
-        to = write_change(to, &changes->at[i], &stored, i == 0 ? before : (struct bytes){0});
+        to = change_write(to, &changes->at[i], &stored, i == 0 ? before : (struct bytes){0});
     /* Deletes may use the reserve of a full disk: it is how space comes back. */
     TRY(replica_propose(replica, entry, urgent && wal_state(node->wal) == WAL_NO_SPACE));
     ASSERT(entry->slot == replica->paxos.last_slot);
@@ -242,8 +259,8 @@ static enum status evaluate(struct context *ctx, struct writing *w, struct buffe
                             const struct pause *pause, struct value *item)
 {
     w->result->old_bytes = value_type(w->old.item) == VALUE_NONE ? 0 : item_size(w->old.item);
-    TRY(check_condition(ctx, w, pause));
-    TRY(make_new_item(ctx, w, scratch, pause, item));
+    TRY(writing_check_condition(ctx, w, pause));
+    TRY(writing_make_item(ctx, w, scratch, pause, item));
     w->result->new_bytes = value_type(*item) == VALUE_NONE ? 0 : item_size(*item);
     return STATUS_OK;
 }
@@ -312,6 +329,8 @@ static enum status decide(struct context *ctx, struct writing *w)
         if (!ordinary)
             return status;
     }
+    if (UNLIKELY(w->replica->intents.live > 0))
+        TRY(writing_check_intent(w));
     if (LIKELY(!take_ahead(w, &item, &status)))
         status = evaluate(ctx, w, &w->replica->node->scratch, NULL, &item);
     if (status == STATUS_CONDITION_FAILED)
@@ -356,10 +375,20 @@ static enum status read_image(struct context *ctx, struct writing *w)
                                          : writing_read_beside(ctx, w, read_item);
 }
 
+void node_release_scratch(struct node *node)
+{
+    if (UNLIKELY(node->scratch.capacity > SCRATCH_BYTES_KEEP))
+        buffer_release(&node->scratch);
+    if (UNLIKELY(node->rows.capacity > SCRATCH_BYTES_KEEP))
+        buffer_release(&node->rows);
+    if (UNLIKELY(node->several.capacity > SCRATCH_BYTES_KEEP))
+        buffer_release(&node->several);
+}
+
 enum status writing_execute(struct context *ctx, struct writing *w)
 {
     for (;;) {
-        TRY(wait_for_room(ctx, w->replica));
+        TRY(replica_wait_for_room(ctx, w->replica));
         TRY(read_image(ctx, w));
         TRY(replica_serves(w->replica));
         if (UNLIKELY(w->replica->overlay_bytes >= REPLICA_OVERLAY_BYTES_MAX))
@@ -377,10 +406,7 @@ enum status writing_execute(struct context *ctx, struct writing *w)
         enum status status =
             LIKELY(w->write->version == 0) ? decide(ctx, w) : writing_decide_row(ctx, w);
         fiber_no_wait_end(ctx);
-        if (UNLIKELY(w->replica->node->scratch.capacity > SCRATCH_BYTES_KEEP))
-            buffer_release(&w->replica->node->scratch);
-        if (UNLIKELY(w->replica->node->rows.capacity > SCRATCH_BYTES_KEEP))
-            buffer_release(&w->replica->node->rows);
+        node_release_scratch(w->replica->node);
         if (LIKELY(status != STATUS_BUSY))
             return status;
         TRY(node_log_refused(w->replica->node));

@@ -37,6 +37,7 @@ struct writing {
     uint32_t ahead_tries;
     struct outcome ahead;
     struct buffer made; /* the new item that was evaluated ahead */
+    bool decided; /* it is a transaction's, which has committed: nothing refuses it any more */
 };
 
 #define BESIDE_BYTES 9u /* of such a row: u8 format: 1 | u64, little-endian */
@@ -47,7 +48,7 @@ struct change {
     struct value item; /* of a row with a header; else VALUE_ABSENT */
     struct bytes row;  /* of a row without one */
     int32_t size_change;
-    bool is_delete, is_new;
+    bool is_delete, is_new, is_stamp;
 };
 
 /* The item, for each local index a row that goes and one that comes, the collection's size, and
@@ -68,6 +69,36 @@ _Static_assert(ENTRY_HEADER_BYTES + (LOCAL_INDEXES_MAX + 2) * (size_t)ITEM_STORE
 
 /* ---- write.c ---- */
 
+#define TRANSACTION_ONGOING "Transaction is ongoing for the item"
+
+/* Wait until the overlay takes more, unless that would be for a disk that is full.  Ends with the
+ * replica serving. */
+MUST_USE enum status replica_wait_for_room(struct context *ctx, struct replica *replica);
+
+/* What became large in a stretch without waits is given back. */
+void node_release_scratch(struct node *node);
+
+/*   STATUS_INVALID  *error: a transaction is prepared on the item */
+MUST_USE enum status writing_check_intent(struct writing *w);
+
+/* Does the condition hold for the old image?
+ *   STATUS_CONDITION_FAILED, STATUS_INVALID  *error */
+MUST_USE enum status writing_check_condition(struct context *ctx, struct writing *w,
+                                             const struct pause *pause);
+
+/* The item after the write; VALUE_ABSENT for a delete.  In the request, the old image, or
+ * `scratch`.
+ *   STATUS_INVALID  *error */
+MUST_USE enum status writing_make_item(struct context *ctx, struct writing *w,
+                                       struct buffer *scratch, const struct pause *pause,
+                                       struct value *item);
+
+/* The bytes of the mutation, but for the image from before; and the mutation.  `header` is that of
+ * rows with one; `before` the item's row from before, when it is kept. */
+size_t change_bytes(const struct change *change);
+uint8_t *change_write(uint8_t *to, const struct change *change, const struct row *header,
+                      struct bytes before);
+
 /* Everything up to the proposal; waits only before the image is read. */
 MUST_USE enum status writing_execute(struct context *ctx, struct writing *w);
 
@@ -86,6 +117,10 @@ MUST_USE enum status writing_add_ttl(struct context *ctx, const struct writing *
 MUST_USE enum status writing_decide_step(struct context *ctx, struct writing *w, bool *ordinary);
 
 /* ---- beside.c ---- */
+
+/* What the row beside the item says, as it was read; at NULL: there is none.
+ *   STATUS_CORRUPT, STATUS_VERSION */
+MUST_USE enum status writing_take_beside(struct writing *w, struct bytes row);
 
 /* Read the item by `read_item`, and the row beside it, so that both are the newest when this
  * returns. */

@@ -184,6 +184,10 @@ static void write_node(const struct node *node, struct buffer *to)
     struct collection_size changes = node_changes_size(node);
     gauge(to, "change_record_rows", "Rows that records of changes take.", changes.count);
     gauge(to, "change_record_bytes", "Bytes of those rows.", changes.bytes);
+    gauge(to, "intents", "Items that a transaction is prepared on, now.", stats->intents);
+    counter(to, "transaction_conflicts_total",
+            "Writes and transactions refused because a transaction was under way on their item.",
+            stats->conflicts);
     counter(to, "unknown_outcomes_total", "Writes that ended without a known outcome.",
             stats->unknown_outcomes);
     one_histogram(to, "commit_seconds", "Time from a proposal to its commit.", &stats->commit_ns,

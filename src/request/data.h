@@ -49,12 +49,13 @@ struct get_result {
     uint32_t item_bytes; /* as the service counts them; 0 when absent */
 };
 
-enum write_kind { WRITE_PUT, WRITE_UPDATE, WRITE_DELETE };
+/* WRITE_CHECK is of transactions only: the item stays as it is. */
+enum write_kind { WRITE_PUT, WRITE_UPDATE, WRITE_DELETE, WRITE_CHECK };
 
 struct write_request {
     enum write_kind kind;
     struct bytes table;
-    struct value item;             /* PUT: the whole item; UPDATE, DELETE: the key; a map */
+    struct value item;             /* PUT: the whole item; else the key; a map */
     struct expr_program condition; /* empty: none */
     struct expr_program update;    /* UPDATE; may be empty */
     bool own;                      /* the server's: not held to what its table may consume */

@@ -41,6 +41,12 @@
     X(DUPLICATE_ITEM, "DuplicateItemException", ERROR_PREFIX_DYNAMODB, 400, "message")             \
     X(THROUGHPUT_EXCEEDED, "ProvisionedThroughputExceededException", ERROR_PREFIX_DYNAMODB, 400,   \
       "message")                                                                                   \
+    X(TRANSACTION_CONFLICT, "TransactionConflictException", ERROR_PREFIX_DYNAMODB, 400, "message") \
+    X(TRANSACTION_CANCELED, "TransactionCanceledException", ERROR_PREFIX_DYNAMODB, 400, "Message") \
+    X(TRANSACTION_IN_PROGRESS, "TransactionInProgressException", ERROR_PREFIX_DYNAMODB, 400,       \
+      "Message")                                                                                   \
+    X(IDEMPOTENT_MISMATCH, "IdempotentParameterMismatchException", ERROR_PREFIX_DYNAMODB, 400,     \
+      "Message")                                                                                   \
     X(REQUEST_LIMIT, "RequestLimitExceeded", ERROR_PREFIX_DYNAMODB, 400, "message")                \
     X(THROTTLING, "ThrottlingException", ERROR_PREFIX_SERVICE, 400, "message")                     \
     X(INTERNAL, "InternalServerError", ERROR_PREFIX_DYNAMODB, 500, "message")                      \
@@ -60,6 +66,9 @@ struct error {
     const char *throttle_reason; /* of what was throttled: "TableReadKeyRangeThroughputExceeded" */
     struct bytes throttled;      /* which table or index: "NAME", "NAME/index/INDEX"; as message */
     struct value item; /* CONDITION_FAILED with ReturnValuesOnConditionCheckFailure; in the arena */
+    const struct error *reasons; /* TRANSACTION_CANCELED: one of each action, in their order, in the
+                                  * arena; ERROR_NONE: it did not refuse */
+    uint32_t reason_count;
 };
 
 /* How an exception looks on the wire. */

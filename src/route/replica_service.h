@@ -20,6 +20,7 @@
 #include "request/change.h"
 #include "request/data.h"
 #include "request/error.h"
+#include "txn/txn.h"
 
 /* Which replica, and what it needs to know of the table. */
 struct replica_target {
@@ -57,6 +58,27 @@ struct replica_write {
                        * write is done, or is old; 0: this is no such row */
     bool urgent; /* small, and it leads to space or ends what was begun: like a delete it may use
                   * what is kept of a full disk */
+};
+
+/* Of a transaction that is to be prepared. */
+struct replica_txn {
+    struct txn_id id;
+    uint64_t timestamp;
+};
+
+/* What to do about the mark of a transaction in one round (docs/transactions.md). */
+enum replica_mark_action {
+    MARK_READ,
+    MARK_CANCEL, /* put one that says CANCELLED, if there is none */
+    MARK_REMOVE,
+};
+
+/* An item, and what says that it is still the same. */
+struct version_result {
+    struct value item;   /* as asked for; VALUE_ABSENT: there is none.  In the caller's arena */
+    uint32_t item_bytes; /* as the service counts them; 0 when absent */
+    uint64_t version;    /* equal only when nothing wrote the item in between */
+    bool in_flight;      /* a transaction is prepared on it */
 };
 
 struct replica_range {
@@ -179,6 +201,54 @@ struct replica_service {
                   const struct replica_target *target, const struct replica_write *writes,
                   uint32_t count, struct write_result *results, enum status *statuses,
                   struct error *errors);
+
+    /* The calls of transactions (docs/transactions.md); each is for items of one group.  `writes`
+     * are as for `write`, of any kind.
+     *
+     * prepare: evaluate all of `writes`, and write intents if none is refused.  It may come again.
+     *   STATUS_OK  statuses[i] is STATUS_OK for all, and the intents are in the log; or for some it
+     *              is STATUS_CONDITION_FAILED or STATUS_INVALID, errors[i] says why, and nothing
+     *              was written.  *seen: a timestamp that refused one; 0: none did
+     *   STATUS_UNKNOWN_OUTCOME and others  some intents may have been written */
+    enum status (*prepare)(struct context *ctx, struct replica_service *service,
+                           const struct replica_target *target, const struct replica_txn *txn,
+                           const struct replica_write *writes, uint32_t count,
+                           struct write_result *results, enum status *statuses,
+                           struct error *errors, uint64_t *seen);
+
+    /* Carry out what the transaction's intents on these items say, or remove them.  Only the keys,
+     * indexes and schemas of `writes` are looked at.  They may come again.
+     *   STATUS_OK       they have had their effect, which is committed
+     *   STATUS_CORRUPT  an intent does not fit its item: nothing was done about that one */
+    enum status (*commit)(struct context *ctx, struct replica_service *service,
+                          const struct replica_target *target, struct txn_id id,
+                          const struct replica_write *writes, uint32_t count);
+    enum status (*cancel)(struct context *ctx, struct replica_service *service,
+                          const struct replica_target *target, struct txn_id id,
+                          const struct replica_write *writes, uint32_t count);
+
+    /* A whole transaction, in one entry; with `mark` not NULL it leaves a mark with that id.
+     *   STATUS_OK         as prepare: all of it was done, or nothing
+     *   STATUS_TOO_LARGE  nothing was done: it does not fit in an entry
+     *   STATUS_EXISTS     nothing was done: the mark is there
+     *   STATUS_UNKNOWN_OUTCOME */
+    enum status (*transact)(struct context *ctx, struct replica_service *service,
+                            const struct replica_target *target, const struct txn_id *mark,
+                            const struct replica_write *writes, uint32_t count,
+                            struct write_result *results, enum status *statuses,
+                            struct error *errors);
+
+    /* The mark beside the item at `key`: *state is what it says now, TXN_STATE_NONE: there is none.
+     */
+    enum status (*mark)(struct context *ctx, struct replica_service *service,
+                        const struct replica_target *target, struct bytes key, struct txn_id id,
+                        enum replica_mark_action action, enum txn_state *state);
+
+    /* Read items, at most TXN_ITEMS_MAX, all at one moment; strongly consistent.  Without
+     * `want_items` only their versions. */
+    enum status (*read_version)(struct context *ctx, struct replica_service *service,
+                                const struct replica_target *target, const struct bytes *keys,
+                                uint32_t count, bool want_items, struct version_result *results);
 
     enum status (*range)(struct context *ctx, struct replica_service *service,
                          const struct replica_target *target, const struct replica_range *range,

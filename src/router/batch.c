@@ -145,7 +145,9 @@ static void end_write(struct batch *batch, uint32_t index, enum status status,
 {
     batch->results[index] = *result;
     batch->done[index] = status == STATUS_OK;
-    if (status == STATUS_INVALID && index < batch->refused) {
+    /* An item that a transaction is under way on is left for the client to try again. */
+    bool ongoing = error->code == ERROR_TRANSACTION_CONFLICT;
+    if (status == STATUS_INVALID && !ongoing && index < batch->refused) {
         batch->refused = index;
         batch->refusal = *error;
     }
@@ -165,7 +167,7 @@ static void write_part(struct context *ctx, struct batch_part *part)
     struct replica_write writes[BATCH_WRITE_MAX];
     struct write_result results[BATCH_WRITE_MAX] = {0};
     enum status statuses[BATCH_WRITE_MAX];
-    struct error errors[BATCH_WRITE_MAX];
+    struct error errors[BATCH_WRITE_MAX] = {0};
     spend(part);
     if (part->count == 0)
         return;

@@ -15,6 +15,8 @@ enum status router_open(struct context *ctx, const struct router_options *option
         return STATUS_NO_MEMORY;
     *router = (struct router){.env = ctx->env, .options = *options, .service = options->service};
     table_budgets_init(&router->budgets, ctx->env);
+    list_init(&router->transactions.all);
+    wait_queue_init(&router->transactions.ended);
     enum status status = catalog_open(&router->catalog, ctx->env->heap);
     if (status != STATUS_OK) {
         heap_free(ctx->env->heap, router, sizeof(*router));
@@ -27,12 +29,20 @@ enum status router_open(struct context *ctx, const struct router_options *option
         router_close(router);
         return status;
     }
+    recovery_begin(router);
     *opened = router;
     return STATUS_OK;
 }
 
+void router_drain(struct context *ctx, struct router *router)
+{
+    recovery_end(ctx, router);
+}
+
 void router_close(struct router *router)
 {
+    ASSERT(router->transactions.count == 0 && !router->transactions.sweeping);
+    ledger_release(router);
     catalog_close(&router->catalog);
     table_budgets_release(&router->budgets, router->env);
     heap_free(router->env->heap, router, sizeof(*router));
@@ -120,8 +130,7 @@ enum status router_get(struct context *ctx, struct router *router,
     return router_replica_error(error, status);
 }
 
-/* The write's encoded key, checked against the table. */
-static enum status check_write(const struct table *table, const struct write_request *request,
+enum status router_check_write(const struct table *table, const struct write_request *request,
                                struct arena *arena, struct key *key, struct error *error)
 {
     if (request->kind == WRITE_PUT)
@@ -148,7 +157,7 @@ enum status router_write(struct context *ctx, struct router *router,
         const struct table *table = NULL;
         struct key key;
         TRY(router_table(router, request->table, &table, error));
-        TRY(check_write(table, request, &ctx->arena, &key, error));
+        TRY(router_check_write(table, request, &ctx->arena, &key, error));
         uint64_t budget = 0;
         struct replica_target target = router_target(table, key_bytes(&key));
         if (LIKELY(!request->own)) {

@@ -14,6 +14,7 @@
 #include "request/data.h"
 #include "request/error.h"
 #include "route/replica_service.h"
+#include "txn/txn.h"
 
 struct router;
 
@@ -54,6 +55,10 @@ struct router_options {
  *   STATUS_CORRUPT, STATUS_VERSION, STATUS_NO_MEMORY, ... */
 MUST_USE enum status router_open(struct context *ctx, const struct router_options *options,
                                  struct router **router);
+
+/* Before the close, when no request is running any more: transactions that run end, or are left to
+ * a recovery at the next start. */
+void router_drain(struct context *ctx, struct router *router);
 void router_close(struct router *router);
 
 /* From now on. */
@@ -117,6 +122,49 @@ MUST_USE enum status router_write_batch(struct context *ctx, struct router *rout
                                         const struct write_request *requests, uint32_t count,
                                         struct write_result *results, bool *done,
                                         struct error *error);
+
+/* ---- Transactions (docs/transactions.md) ---- */
+
+/* A TransactWriteItems, validated but for what needs tables and items. */
+struct transact_request {
+    const struct write_request *writes;
+    uint32_t count;     /* 1 to TXN_ITEMS_MAX */
+    struct bytes token; /* ClientRequestToken; empty: none */
+};
+
+struct transact_result {
+    struct write_result *writes; /* of each; in the arena */
+    bool replayed; /* it was done before, under its token: old_bytes are of the items as they are */
+};
+
+/* Do all of it, or nothing.  *error besides what the tables and keys are refused for:
+ * TRANSACTION_CANCELED with reasons, TRANSACTION_IN_PROGRESS, IDEMPOTENT_MISMATCH, THROTTLING. */
+MUST_USE enum status router_transact_write(struct context *ctx, struct router *router,
+                                           const struct transact_request *request,
+                                           struct transact_result *result, struct error *error);
+
+/* Read all items as they are at one moment; items are in the arena.  At most TXN_ITEMS_MAX. */
+MUST_USE enum status router_transact_get(struct context *ctx, struct router *router,
+                                         struct get_request *requests, uint32_t count,
+                                         struct get_result *results, struct error *error);
+
+/* The Code of a cancellation reason: "ConditionalCheckFailed", ... */
+struct bytes router_reason_code(enum error_code code);
+
+/* An intent has stayed too long: finish its transaction.  Does not wait. */
+void router_nudge(struct router *router, struct txn_id id, uint64_t table_id, struct bytes item);
+
+struct transaction_stats {
+    uint64_t running;   /* now, recoveries included */
+    uint64_t one_round; /* committed by one partition alone */
+    uint64_t two_phase; /* committed by several */
+    uint64_t cancelled;
+    uint64_t unknown;    /* answered without knowing */
+    uint64_t replayed;   /* answered by their token */
+    uint64_t recoveries; /* begun */
+};
+
+struct transaction_stats router_transaction_stats(const struct router *router);
 
 /* ---- Control plane: writes the catalog; admin/ makes it so ---- */
 

@@ -6,6 +6,29 @@
 #include "route/replica_service.h"
 #include "router/router.h"
 #include "router/throughput.h"
+#include "txn/txn.h"
+
+#define LEDGER_PROGRAMS 11u
+
+/* ledger.h */
+struct ledger {
+    bool compiled;
+    struct arena arena; /* of the programs */
+    struct expr_program programs[LEDGER_PROGRAMS];
+};
+
+/* transaction.h, recovery.c */
+struct transactions {
+    struct list all; /* struct transaction */
+    uint32_t count;
+    uint32_t finders; /* fibers that look for one to be recovered */
+    struct txn_clock clock;
+    bool closing;
+    bool sweeping; /* the sweeper's fiber runs */
+    struct context *sweeper;
+    struct wait_queue ended;
+    struct transaction_stats stats;
+};
 
 #define MOVES_MAX 3u /* how often one call is tried anew after STATUS_MOVED */
 
@@ -20,7 +43,9 @@ struct router {
      * row. */
     uint32_t tables_coming, partitions_coming;
     uint32_t changes_coming; /* the same of all flows that are about to write a row */
-    bool doubtful;           /* a row's write has an unknown outcome: the cache may be behind */
+    struct ledger ledger;
+    struct transactions transactions;
+    bool doubtful; /* a row's write has an unknown outcome: the cache may be behind */
     struct propagator *propagator; /* NULL: none runs (yet, or any more) */
 };
 
@@ -111,6 +136,32 @@ MUST_USE enum status router_discard_table(struct context *ctx, struct router *ro
  * and partitions. */
 MUST_USE enum status router_recreate_table(struct context *ctx, struct router *router,
                                            const struct table *model, struct error *error);
+/* Check a write of one item, but for what needs the item, and encode its key. */
+MUST_USE enum status router_check_write(const struct table *table,
+                                        const struct write_request *request, struct arena *arena,
+                                        struct key *key, struct error *error);
+
+/* ---- transact.c ---- */
+
+/* TransactionCanceledException with the reasons, which are copied; returns its status. */
+enum status router_cancelled(struct error *error, struct arena *arena, const struct error *reasons,
+                             uint32_t count);
+
+/* Is a refusal of a key one of the whole request?  Else it is one action's reason. */
+bool router_refuses_request(const struct error *error);
+
+#define MULTIPLE_OPERATIONS   "Transaction request cannot include multiple operations on one item"
+#define TRANSACTION_TOO_LARGE "Collective size of items in transaction exceeds the limit of 4 MB"
+
+/* ---- ledger.c, recovery.c ---- */
+
+void ledger_release(struct router *router);
+
+/* The sweeper runs from the first transaction on, or from the start when there are the tables. */
+void recovery_begin(struct router *router);
+
+/* Nothing begins any more; returns when everything has ended. */
+void recovery_end(struct context *ctx, struct router *router);
 
 /* ---- tables.c ---- */
 

@@ -73,6 +73,9 @@ enum status router_list_tables(struct context *ctx, struct router *router, struc
     if (at < catalog->count && start.count > 0 && bytes_equal(catalog->tables[at]->name, start))
         at++;
     *count = 0;
+    /* Those that clients do not see come first. */
+    while (at < catalog->count && table_name_is_internal(catalog->tables[at]->name))
+        at++;
     while (at < catalog->count && *count < limit) {
         names[*count] = arena_copy(&ctx->arena, catalog->tables[at++]->name);
         if (names[(*count)++].at == NULL)
@@ -130,11 +133,12 @@ static enum status refuse_partitions(struct context *ctx, struct error *error)
 }
 
 /* May a table be created that has so many partitions, with its indexes? */
-static enum status check_tables(struct context *ctx, const struct router *router,
+static enum status check_tables(struct context *ctx, const struct router *router, struct bytes name,
                                 uint32_t partitions, struct error *error)
 {
     const struct catalog *catalog = &router->catalog;
-    if (catalog->count + router->tables_coming >= TABLES_MAX)
+    if (!table_name_is_internal(name) &&
+        catalog->count - catalog->internal + router->tables_coming >= TABLES_MAX)
         return error_format(
             error, &ctx->arena, ERROR_LIMIT_EXCEEDED,
             "Subscriber limit exceeded: There is a limit of %u tables per subscriber", TABLES_MAX);
@@ -238,7 +242,7 @@ enum status router_create_table(struct context *ctx, struct router *router,
     uint32_t partitions =
         router_partitions_for(router, request->billing, request->read_units, request->write_units);
     uint32_t all = partitions + indexes_partitions(router, request);
-    TRY(check_tables(ctx, router, all, error));
+    TRY(check_tables(ctx, router, request->name, all, error));
     router->changes_coming++;
     router->tables_coming++;
     router->partitions_coming += all;
@@ -260,7 +264,7 @@ enum status router_recreate_table(struct context *ctx, struct router *router,
 {
     struct table table = *model; /* its seed too: items keep their order */
     uint32_t partitions = table_partitions(model);
-    TRY(check_tables(ctx, router, partitions, error));
+    TRY(check_tables(ctx, router, model->name, partitions, error));
     table.created_ms = now_ms(router);
     const struct table_stream *stream = table_stream(model);
     table.stream_count = 0; /* a new table begins a new one */

@@ -49,7 +49,7 @@
 #define FOREST_PAGE_BYTES         8192u
 #define FOREST_CACHE_BYTES_MIN    (256u * FOREST_PAGE_BYTES) /* 2 MiB */
 #define FOREST_CACHE_BYTES_MAX    (UINT64_C(1) << 40)
-#define FOREST_ROW_BLOB_BYTES_MAX 8192u /* what the owner keeps with a tree */
+#define FOREST_ROW_BLOB_BYTES_MAX (320u * 1024u) /* what the owner keeps with a tree */
 
 struct forest;
 struct tree;

@@ -18,7 +18,7 @@
 #define TXN_LIFE_NS   UINT64_C(10000000000)  /* a coordinator acts no longer */
 #define TXN_STALE_NS  UINT64_C(15000000000)  /* then a recovery takes over */
 #define TXN_TOKEN_NS  UINT64_C(600000000000) /* a token is good for ten minutes */
-#define TXN_LEDGER_NS (UINT64_C(86400) * UINT64_C(1000000000)) /* rows stay a day */
+#define TXN_LEDGER_NS UINT64_C(900000000000) /* completed rows of the ledger stay */
 
 _Static_assert(TXN_LIFE_NS < TXN_STALE_NS, "a recovery does not race a healthy coordinator");
 _Static_assert(TXN_STALE_NS + TXN_TOKEN_NS < TXN_LEDGER_NS,

@@ -202,6 +202,28 @@ def test_every_kind_of_write(server, streams, make_streamed):
     assert events[5:] == [("REMOVE", "b0"), ("INSERT", "p"), ("MODIFY", "p"), ("REMOVE", "p"), ("INSERT", "u")]
 
 
+def test_transactions_are_ordinary_writes(server, streams, make_streamed, table):
+    """In one partition and over two, with one record of each item that changes and none of a check."""
+    name, arn = make_streamed()
+    server.call("PutItem", TableName=name, Item={"pk": {"S": "checked"}})
+    for extra in [], [{"Put": {"TableName": table, "Item": key("x")}}]:
+        tag = f"t{len(extra)}"
+        put_one = {"Put": {"TableName": name, "Item": {"pk": {"S": tag}, "v": {"N": "1"}}}}
+        check = {"ConditionCheck": {"TableName": name, "Key": key("checked"), "ConditionExpression": "attribute_exists(pk)"}}
+        add = {"Update": {"TableName": name, "Key": key(tag), "UpdateExpression": "ADD v :one",
+                          "ExpressionAttributeValues": {":one": {"N": "1"}}}}
+        for actions in [put_one, check], [add, check], [put_one, {"Delete": {"TableName": name, "Key": key("none")}}], \
+                [{"Delete": {"TableName": name, "Key": key(tag)}}]:
+            server.call("TransactWriteItems", TransactItems=actions + extra)
+    records = [(r["eventName"], r["dynamodb"]["Keys"]["pk"]["S"], r["dynamodb"].get("OldImage", {}).get("v"),
+                r["dynamodb"].get("NewImage", {}).get("v")) for r in read_all(streams, arn, 9)]
+    one, two = {"N": "1"}, {"N": "2"}
+    expected = [("INSERT", "checked", None, None)]
+    for tag in "t0", "t1":
+        expected += [("INSERT", tag, None, one), ("MODIFY", tag, one, two), ("MODIFY", tag, two, one), ("REMOVE", tag, one, None)]
+    assert records == expected
+
+
 def test_pages_of_records(server, streams, make_streamed, refused):
     name, arn = make_streamed()
     for first in range(0, 1100, 25):

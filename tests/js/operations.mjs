@@ -96,6 +96,15 @@ for (let Segment = 0; Segment < 3; Segment++) {
 used.add("Scan");
 assert.equal(scanned, 25);
 
+// ---- Transactions ----
+
+await send("TransactWriteItems", { TransactItems: [{ Put: { TableName, Item: key("t", 1) } }, { Delete: { TableName, Key: key("t", 2) } }] });
+assert.deepEqual((await send("TransactGetItems", { TransactItems: [{ Get: { TableName, Key: key("t", 1) } }] })).Responses,
+  [{ Item: key("t", 1) }]);
+await assert.rejects(send("TransactWriteItems", { TransactItems: [{ Put: { TableName, Item: key("t", 1),
+  ConditionExpression: "attribute_not_exists(pk)" } }] }), (error) => error instanceof dynamodb.TransactionCanceledException &&
+  error.CancellationReasons[0].Code === "ConditionalCheckFailed");
+
 // ---- Tags and descriptions ----
 
 await send("TagResource", { ResourceArn, Tags: [{ Key: "stage", Value: "test" }] });
@@ -119,7 +128,6 @@ assert((await send("UpdateContinuousBackups", { TableName, PointInTimeRecoverySp
 // ---- What is not built says so, by the newest names too ----
 
 for (const [operation, input, name] of [
-  ["TransactWriteItems", { TransactItems: [{ Put: { TableName, Item: key("t", 1) } }] }, "UnknownOperationException"],
   ["ExecuteTransaction", { TransactStatements: [{ Statement: `SELECT * FROM "${TableName}"` }] }, "UnknownOperationException"],
   ["ListBackups", { TableName }, "UnknownOperationException"]]) {
   await assert.rejects(client.send(new dynamodb[`${operation}Command`](input)), (error) => error.name === name);

@@ -9,7 +9,9 @@ static size_t build(uint8_t *payload, bool with_before)
                                   .hlc = 0x1122334455667788,
                                   .table_id = 7,
                                   .schema_version = 9,
-                                  .request_id = {1, 2}};
+                                  .request_id = {1, 2},
+                                  .absent_timestamp = 11,
+                                  .intents = -3};
     struct mutation put = {.kind = MUTATION_PUT,
                            .key = BYTES("key-1"),
                            .row = BYTES("row"),
@@ -44,6 +46,7 @@ static void reads_what_it_wrote(void **state)
     assert_int_equal(header.origin_region, 3);
     assert_true(header.hlc == 0x1122334455667788 && header.table_id == 7);
     assert_true(header.schema_version == 9 && header.request_id[1] == 2);
+    assert_true(header.absent_timestamp == 11 && header.intents == -3);
 
     struct mutation_walk walk = mutation_walk_of(bytes_of(payload, bytes));
     struct mutation mutation;
@@ -156,7 +159,7 @@ static void refuses_what_it_does_not_know(void **state)
     payload[ENTRY_HEADER_BYTES] = 3; /* a kind of mutation */
     assert_int_equal(entry_read(bytes_of(payload, bytes), &header), STATUS_CORRUPT);
     bytes = build(payload, false);
-    payload[ENTRY_HEADER_BYTES + 1] = 4; /* a flag */
+    payload[ENTRY_HEADER_BYTES + 1] = 8; /* a flag */
     assert_int_equal(entry_read(bytes_of(payload, bytes), &header), STATUS_CORRUPT);
     bytes = build(payload, false);
     put_u32(payload + 4, 3); /* the count */

@@ -1,0 +1,94 @@
+/* nudge.c - intents that stay are reported, so that somebody finishes their transactions. */
+#include "node/node_private.h"
+
+#define LOOK_NS (TXN_STALE_NS / 4) /* between two looks */
+
+void node_set_nudger(struct node *node, const struct node_nudger *nudger)
+{
+    node->nudger = *nudger;
+}
+
+static void set_timer(struct node *node, uint64_t delay_ns)
+{
+    if (node->nudge_set)
+        return;
+    node->nudge_set = true;
+    env_timer_start(node->env, &node->nudge_timer, delay_ns);
+}
+
+enum status replica_add_intent(struct replica *replica, struct bytes item,
+                               const struct intent *intent, uint64_t nudge_ns)
+{
+    struct node *node = replica->node;
+    uint32_t before = replica->intents.live;
+    TRY(intents_add(&replica->intents, item, intent, nudge_ns));
+    node->stats.intents += replica->intents.live - before;
+    set_timer(node, LOOK_NS);
+    return STATUS_OK;
+}
+
+void replica_take_back_intent(struct replica *replica, struct bytes item)
+{
+    intents_take_back(&replica->intents, item);
+    replica->node->stats.intents--;
+}
+
+static void nudge_replica(struct node *node, struct replica *replica, uint64_t now_ns)
+{
+    uint32_t position = 0;
+    struct held_intent *held;
+    while ((held = hash_map_next(&replica->intents.by_item, &position)) != NULL) {
+        if (held->is_gone || !held->is_read || held->nudge_ns > now_ns)
+            continue;
+        held->nudge_ns = now_ns + TXN_STALE_NS;
+        node->nudger.nudge(node->nudger.owner, held->id, replica->table_id, held->item);
+    }
+}
+
+void nudge_timer_fire(struct env_timer *timer)
+{
+    struct node *node = CONTAINER_OF(timer, struct node, nudge_timer);
+    uint64_t now_ns = env_now_ns(node->env);
+    uint32_t position = 0;
+    struct replica *replica;
+    node->nudge_set = false;
+    if (node->stats.intents == 0 || node->closing)
+        return;
+    set_timer(node, LOOK_NS);
+    if (node->nudger.nudge == NULL)
+        return;
+    while ((replica = hash_map_next(&node->replicas, &position)) != NULL) {
+        if (replica->intents.live > 0 && replica->state == REPLICA_SERVING)
+            nudge_replica(node, replica, now_ns);
+    }
+}
+
+/* The row of one intent; it may have been applied away while the blob still listed it. */
+static enum status read_row(struct context *ctx, struct replica *replica, struct held_intent *held)
+{
+    struct key key;
+    struct bytes row;
+    struct intent intent;
+    TRY(intent_key(held->item, &key));
+    enum status status = tree_get(ctx, replica->tree, key_bytes(&key), &row);
+    if (status == STATUS_NOT_FOUND) {
+        intents_remove(&replica->intents, held->item, 0);
+        intents_applied(&replica->intents, held->item, 0);
+        replica->node->stats.intents--;
+        return STATUS_OK;
+    }
+    TRY(status);
+    TRY(intent_read(row, &intent));
+    return replica_add_intent(replica, held->item, &intent, 0);
+}
+
+enum status replica_read_intents(struct context *ctx, struct replica *replica)
+{
+    uint32_t position = 0;
+    struct held_intent *held;
+    while ((held = hash_map_next(&replica->intents.by_item, &position)) != NULL) {
+        if (!held->is_read && !held->is_gone)
+            TRY(read_row(ctx, replica, held));
+    }
+    return STATUS_OK;
+}

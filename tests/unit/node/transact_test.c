@@ -1,0 +1,337 @@
+/* Transactions at a partition: intents, their outcomes when they come twice, late or after crashes;
+ * one round; versions; nudges. */
+#include "unit/node/node_fixture.h"
+
+#define ITEMS 4u
+
+static struct bytes keys[ITEMS]; /* of items of one table: hash, length, "a".., collection 0 */
+static uint8_t key_memory[ITEMS][16];
+
+static void make_keys(void)
+{
+    for (uint32_t i = 0; i < ITEMS; i++) {
+        uint8_t *at = key_memory[i];
+        memset(at, 0, sizeof(key_memory[i]));
+        at[0] = (uint8_t)(10 * i);
+        at[9] = 1;
+        at[10] = (uint8_t)('a' + i);
+        keys[i] = bytes_of(at, 12);
+    }
+}
+
+static struct txn_id id_of(uint8_t n)
+{
+    return (struct txn_id){{n, 1, 2, 3}};
+}
+
+struct call {
+    struct write_request requests[ITEMS];
+    struct replica_write writes[ITEMS];
+    struct write_result results[ITEMS];
+    enum status statuses[ITEMS];
+    struct error errors[ITEMS];
+    uint64_t seen;
+    uint32_t count;
+};
+
+static void add(struct context *ctx, struct call *call, enum write_kind kind, uint32_t item,
+                uint64_t number)
+{
+    uint32_t i = call->count++;
+    struct bytes name = bytes_of(keys[item].at + 10, 1);
+    call->requests[i] =
+        (struct write_request){.kind = kind, .item = make_item(ctx, name, number, 0)};
+    call->writes[i] = (struct replica_write){
+        .key = keys[item], .key_attributes = call->requests[i].item, .request = &call->requests[i]};
+}
+
+static struct replica_target target_for(const struct fixture *f)
+{
+    struct replica_target target = target_of(GROUP);
+    target.keeps_changes = f->keeps_changes;
+    return target;
+}
+
+static enum status prepare(struct context *ctx, struct fixture *f, struct call *call, uint8_t id,
+                           uint64_t timestamp)
+{
+    struct replica_target target = target_for(f);
+    struct replica_txn txn = {id_of(id), timestamp};
+    return f->service->prepare(ctx, f->service, &target, &txn, call->writes, call->count,
+                               call->results, call->statuses, call->errors, &call->seen);
+}
+
+static enum status transact(struct context *ctx, struct fixture *f, struct call *call,
+                            const struct txn_id *mark)
+{
+    struct replica_target target = target_for(f);
+    return f->service->transact(ctx, f->service, &target, mark, call->writes, call->count,
+                                call->results, call->statuses, call->errors);
+}
+
+static enum status end(struct context *ctx, struct fixture *f, struct call *call, uint8_t id,
+                       bool commits)
+{
+    struct replica_target target = target_for(f);
+    return (commits ? f->service->commit : f->service->cancel)(ctx, f->service, &target, id_of(id),
+                                                               call->writes, call->count);
+}
+
+static uint64_t number_of(struct context *ctx, struct fixture *f, uint32_t item)
+{
+    uint64_t number = 0;
+    CHECK(f, get(ctx, f, GROUP, keys[item], &number) == STATUS_OK);
+    return number;
+}
+
+static struct version_result version_of(struct context *ctx, struct fixture *f, uint32_t item)
+{
+    struct replica_target target = target_for(f);
+    struct version_result result = {0};
+    CHECK(f, f->service->read_version(ctx, f->service, &target, &keys[item], 1, true, &result) ==
+                 STATUS_OK);
+    return result;
+}
+
+static uint64_t later(struct fixture *f, uint64_t ns)
+{
+    return env_wall_ns(sim_node_env(f->machine)) + ns;
+}
+
+/* Puts on items 0 and 1, a check of 2, which is there, and of 3, which is not. */
+static void all_kinds(struct context *ctx, struct call *call, uint64_t number)
+{
+    *call = (struct call){0};
+    add(ctx, call, WRITE_PUT, 0, number);
+    add(ctx, call, WRITE_DELETE, 1, 0);
+    add(ctx, call, WRITE_CHECK, 2, 0);
+    add(ctx, call, WRITE_CHECK, 3, 0);
+}
+
+static void two_phases(struct context *ctx, struct fixture *f)
+{
+    struct call call, other = {0};
+    CHECK(f, put(ctx, f, GROUP, keys[1], 5, 0) == STATUS_OK);
+    CHECK(f, put(ctx, f, GROUP, keys[2], 6, 0) == STATUS_OK);
+    uint64_t version = version_of(ctx, f, 2).version, timestamp = later(f, SECOND);
+    all_kinds(ctx, &call, 9);
+    CHECK(f, prepare(ctx, f, &call, 1, timestamp) == STATUS_OK);
+    for (uint32_t i = 0; i < ITEMS; i++)
+        CHECK(f, call.statuses[i] == STATUS_OK);
+    CHECK(f, node_stats(f->node)->intents == ITEMS);
+    CHECK(f, number_of(ctx, f, 0) == 0 && number_of(ctx, f, 1) == 5); /* nothing is to be seen */
+    CHECK(f, version_of(ctx, f, 0).in_flight && version_of(ctx, f, 3).in_flight);
+    CHECK(f, prepare(ctx, f, &call, 1, timestamp) == STATUS_OK); /* the message comes again */
+    CHECK(f, call.statuses[0] == STATUS_OK && node_stats(f->node)->intents == ITEMS);
+
+    add(ctx, &other, WRITE_PUT, 0, 10);
+    CHECK(f, prepare(ctx, f, &other, 2, timestamp + 1) == STATUS_OK);
+    CHECK(f, other.statuses[0] == STATUS_INVALID &&
+                 other.errors[0].code == ERROR_TRANSACTION_CONFLICT);
+    CHECK(f, transact(ctx, f, &other, NULL) == STATUS_OK);
+    CHECK(f, other.errors[0].code == ERROR_TRANSACTION_CONFLICT);
+    CHECK(f, put(ctx, f, GROUP, keys[0], 1, 0) == STATUS_INVALID);
+    CHECK(f, end(ctx, f, &other, 2, true) == STATUS_OK); /* another's outcome changes nothing */
+    CHECK(f, node_stats(f->node)->intents == ITEMS);
+
+    CHECK(f, end(ctx, f, &call, 1, true) == STATUS_OK);
+    CHECK(f, number_of(ctx, f, 0) == 9 && number_of(ctx, f, 1) == 0 && number_of(ctx, f, 2) == 6);
+    CHECK(f, version_of(ctx, f, 2).version == version); /* a check writes nothing */
+    CHECK(f, !version_of(ctx, f, 0).in_flight && node_stats(f->node)->intents == 0);
+    CHECK(f, end(ctx, f, &call, 1, true) == STATUS_OK); /* again */
+    CHECK(f, number_of(ctx, f, 0) == 9);
+    CHECK(f, prepare(ctx, f, &call, 1, timestamp) == STATUS_OK); /* late: all have that timestamp */
+    for (uint32_t i = 0; i < ITEMS; i++)
+        CHECK(f, call.errors[i].code == ERROR_TRANSACTION_CONFLICT);
+    CHECK(f, call.seen == timestamp);
+}
+
+static void commits_what_it_prepared(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed < 6; seed++) {
+        struct fixture *f = fixture_create_open(seed);
+        f->keeps_changes = seed % 2 == 0 ? KEEP_CHANGES : 0;
+        assert_true(fixture_run(f, two_phases));
+        fixture_close(f);
+        fixture_free(f);
+    }
+}
+
+static void cancel_body(struct context *ctx, struct fixture *f)
+{
+    struct call call;
+    CHECK(f, put(ctx, f, GROUP, keys[1], 5, 0) == STATUS_OK);
+    CHECK(f, put(ctx, f, GROUP, keys[2], 6, 0) == STATUS_OK);
+    all_kinds(ctx, &call, 9);
+    CHECK(f, prepare(ctx, f, &call, 1, later(f, SECOND)) == STATUS_OK);
+    CHECK(f, end(ctx, f, &call, 1, false) == STATUS_OK);
+    CHECK(f, end(ctx, f, &call, 1, false) == STATUS_OK);
+    CHECK(f, node_stats(f->node)->intents == 0);
+    CHECK(f, number_of(ctx, f, 0) == 0 && number_of(ctx, f, 1) == 5);
+    CHECK(f, put(ctx, f, GROUP, keys[0], 1, 0) == STATUS_OK);
+}
+
+static void cancels_what_it_prepared(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_create_open(7);
+    assert_true(fixture_run(f, cancel_body));
+    fixture_close(f);
+    fixture_free(f);
+}
+
+/* ---- Crashes ---- */
+
+static uint64_t prepared_at;
+
+static void prepare_body(struct context *ctx, struct fixture *f)
+{
+    struct call call;
+    CHECK(f, put(ctx, f, GROUP, keys[1], 5, 0) == STATUS_OK);
+    CHECK(f, put(ctx, f, GROUP, keys[2], 6, 0) == STATUS_OK);
+    all_kinds(ctx, &call, 9);
+    prepared_at = later(f, SECOND);
+    CHECK(f, prepare(ctx, f, &call, 1, prepared_at) == STATUS_OK);
+}
+
+static void found_body(struct context *ctx, struct fixture *f)
+{
+    struct call call;
+    struct replica_size size;
+    f->service->size(f->service, GROUP, &size);
+    CHECK(f, size.items.count == 2); /* intents are no items */
+    CHECK(f, node_stats(f->node)->intents == ITEMS);
+    CHECK(f, version_of(ctx, f, 1).in_flight);
+    CHECK(f, put(ctx, f, GROUP, keys[3], 1, 0) == STATUS_INVALID);
+    all_kinds(ctx, &call, 9);
+    CHECK(f, end(ctx, f, &call, 1, true) == STATUS_OK);
+    CHECK(f, number_of(ctx, f, 0) == 9 && number_of(ctx, f, 1) == 0);
+    CHECK(f, prepare(ctx, f, &call, 1, prepared_at) == STATUS_OK);
+    CHECK(f, call.errors[3].code == ERROR_TRANSACTION_CONFLICT); /* absent, and stamped */
+}
+
+/* From the log alone, or from a checkpoint, whose blob lists them. */
+static void finds_its_intents_after_a_stop(void **state)
+{
+    (void)state;
+    for (unsigned how = 0; how < 3; how++) {
+        struct fixture *f = fixture_create_open(20 + how);
+        assert_true(fixture_run(f, prepare_body));
+        if (how == 0) {
+            fixture_close(f);
+            fiber_pool_close(sim_node_env(f->machine));
+            sim_node_stop(f->machine);
+            fixture_start(f);
+        } else {
+            fixture_crash(f, how == 1 ? SIM_CRASH_KILL : SIM_CRASH_POWER);
+        }
+        fixture_open(f);
+        assert_true(fixture_run(f, found_body));
+        fixture_crash(f, SIM_CRASH_POWER);
+        fixture_open(f);
+        assert_int_equal(node_stats(f->node)->intents, 0);
+        fixture_close(f);
+        fixture_free(f);
+    }
+}
+
+/* ---- One round ---- */
+
+static void one_round(struct context *ctx, struct fixture *f)
+{
+    struct call call, refused = {0};
+    struct txn_id mark = id_of(3);
+    struct replica_target target = target_for(f);
+    enum txn_state state;
+    struct replica_size size;
+    CHECK(f, put(ctx, f, GROUP, keys[1], 5, 0) == STATUS_OK);
+    CHECK(f, put(ctx, f, GROUP, keys[2], 6, 0) == STATUS_OK);
+    uint64_t absent = version_of(ctx, f, 3).version;
+    all_kinds(ctx, &call, 9);
+    CHECK(f, transact(ctx, f, &call, &mark) == STATUS_OK);
+    CHECK(f, number_of(ctx, f, 0) == 9 && number_of(ctx, f, 1) == 0 && number_of(ctx, f, 2) == 6);
+    CHECK(f, version_of(ctx, f, 3).version > absent); /* an item was deleted */
+    CHECK(f, f->service->mark(ctx, f->service, &target, keys[0], mark, MARK_READ, &state) ==
+                     STATUS_OK &&
+                 state == TXN_STATE_COMMITTED);
+    CHECK(f, transact(ctx, f, &call, &mark) == STATUS_EXISTS);
+    f->service->size(f->service, GROUP, &size);
+    CHECK(f, size.items.count <= 3);
+
+    add(ctx, &refused, WRITE_PUT, 1, 7);
+    add(ctx, &refused, WRITE_CHECK, 0, 0);
+    refused.requests[1].condition = compile(ctx, EXPR_CONDITION, "n = :v", 8);
+    CHECK(f, transact(ctx, f, &refused, NULL) == STATUS_OK);
+    CHECK(f, refused.statuses[0] == STATUS_OK && refused.statuses[1] == STATUS_CONDITION_FAILED);
+    CHECK(f, number_of(ctx, f, 1) == 0);
+
+    struct txn_id late = id_of(4);
+    CHECK(f, f->service->mark(ctx, f->service, &target, keys[0], late, MARK_CANCEL, &state) ==
+                     STATUS_OK &&
+                 state == TXN_STATE_CANCELLED);
+    CHECK(f, transact(ctx, f, &call, &late) == STATUS_EXISTS); /* it was given up */
+    CHECK(f, f->service->mark(ctx, f->service, &target, keys[0], mark, MARK_REMOVE, &state) ==
+                 STATUS_OK);
+    CHECK(f, f->service->mark(ctx, f->service, &target, keys[0], mark, MARK_READ, &state) ==
+                     STATUS_OK &&
+                 state == TXN_STATE_NONE);
+}
+
+static void does_it_in_one_round(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 30; seed < 34; seed++) {
+        struct fixture *f = fixture_create_open(seed);
+        assert_true(fixture_run(f, one_round));
+        fixture_close(f);
+        fixture_free(f);
+    }
+}
+
+/* ---- Nudges ---- */
+
+static uint32_t nudges;
+
+static void on_nudge(void *owner, struct txn_id id, uint64_t table_id, struct bytes item)
+{
+    (void)owner;
+    assert_true(txn_id_equal(id, id_of(1)) && table_id == 70 && item.count == 12);
+    nudges++;
+}
+
+static void sleep_body(struct context *ctx, struct fixture *f)
+{
+    CHECK(f, context_sleep(ctx, 60 * SECOND) == STATUS_OK);
+}
+
+static void tells_of_intents_that_stay(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_create_open(40);
+    struct node_nudger nudger = {.nudge = on_nudge};
+    node_set_nudger(f->node, &nudger);
+    assert_true(fixture_run(f, prepare_body));
+    assert_int_equal(nudges, 0);
+    assert_true(fixture_run(f, sleep_body));
+    assert_in_range(nudges, 2 * ITEMS, 4 * ITEMS); /* after 15 s, and each 15 s again */
+    assert_true(fixture_run(f, found_body));
+    nudges = 0;
+    assert_true(fixture_run(f, sleep_body));
+    assert_int_equal(nudges, 0);
+    fixture_close(f);
+    fixture_free(f);
+}
+
+int main(void)
+{
+    make_keys();
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(commits_what_it_prepared),
+        cmocka_unit_test(cancels_what_it_prepared),
+        cmocka_unit_test(finds_its_intents_after_a_stop),
+        cmocka_unit_test(does_it_in_one_round),
+        cmocka_unit_test(tells_of_intents_that_stay),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
