@@ -18,7 +18,7 @@
 #define EXIT_STUCK 3
 #define EXIT_USAGE 64
 
-#define BUG_SEEDS_MAX 600u
+#define BUG_RUNS_MAX 800u
 
 struct options {
     const struct scenario *scenario;
@@ -276,16 +276,18 @@ static int find_seeded_bugs(void)
         BUG_MAP(BUG_NAME)
 #undef BUG_NAME
     };
-    static const char *const scenarios[] = {"single_node", "damage", "storage"};
+    static const char *const scenarios[] = {"single_node", "damage", "storage", "transactions"};
+    const uint64_t count = ARRAY_COUNT(scenarios);
     uint64_t first = (uint64_t)time(NULL) * 1000;
     int found = 0, missed = 0;
     for (int bug = 0; bug < BUG_COUNT; bug++) {
         printf("%s, seeds from %" PRIu64 "\n", names[bug], first);
         bool seen = false;
         uint64_t tried = 0;
-        for (; tried < BUG_SEEDS_MAX && !seen; tried++) {
-            struct options o = {.scenario = find_scenario(scenarios[tried % 3]), .bugs = 1u << bug};
-            seen = run_apart(&o, first + tried / 3) == EXIT_WRONG;
+        for (; tried < BUG_RUNS_MAX && !seen; tried++) {
+            struct options o = {.scenario = find_scenario(scenarios[tried % count]),
+                                .bugs = 1u << bug};
+            seen = run_apart(&o, first + tried / count) == EXIT_WRONG;
         }
         printf("  %s in %" PRIu64 " runs\n", seen ? "found" : "NOT FOUND", tried);
         found += seen;

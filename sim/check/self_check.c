@@ -2,6 +2,7 @@
 
 #include "base/compiler.h"
 #include "sim/check/history.h"
+#include "sim/check/serial.h"
 
 #define KEY 0u
 
@@ -237,7 +238,131 @@ static const struct {
     {"an unknown write happens after its server died", unknown_after_it_was_settled, false},
 };
 
-bool self_check(struct heap *heap, size_t index, const char **name, bool *last)
+/* ---- Of transactions ---- */
+
+#define KEYS 2u
+
+static uint64_t begin_op(struct serial *s, uint64_t begin_ns, struct serial_access one,
+                         struct serial_access other)
+{
+    struct serial_op op = {.access_count = 2, .accesses = {one, other}};
+    return serial_begin(s, &op, begin_ns);
+}
+
+static struct serial_access reads(uint32_t key)
+{
+    return (struct serial_access){.key = key, .kind = SERIAL_READ};
+}
+
+static struct serial_access appends(uint32_t key)
+{
+    return (struct serial_access){.key = key, .kind = SERIAL_APPEND};
+}
+
+/* A check that the last token is this. */
+static struct serial_access checks(uint32_t key, uint64_t token)
+{
+    return (struct serial_access){.key = key, .kind = SERIAL_READ, .seen = token};
+}
+
+static void done(struct serial *s, uint64_t token, uint64_t end_ns)
+{
+    serial_end(s, token, SERIAL_DONE, end_ns);
+}
+
+/* Both items are read, with these lists. */
+static void look(struct serial *s, uint64_t begin_ns, uint64_t end_ns, const uint64_t *zero,
+                 size_t zero_count, const uint64_t *one, size_t one_count)
+{
+    uint64_t token = begin_op(s, begin_ns, reads(0), reads(1));
+    serial_saw(s, token, 0, zero, zero_count);
+    serial_saw(s, token, 1, one, one_count);
+    done(s, token, end_ns);
+}
+
+/* Two that overlap write both items; `crossed`: one in another order than the other. */
+static void write_both(struct serial *s, bool crossed)
+{
+    uint64_t a = begin_op(s, 1, appends(0), appends(1)), b = begin_op(s, 2, appends(0), appends(1));
+    done(s, a, 5);
+    done(s, b, 6);
+    uint64_t lists[2][2] = {{a, b}, {a, b}};
+    if (crossed) {
+        lists[1][0] = b;
+        lists[1][1] = a;
+    }
+    look(s, 7, 8, lists[0], 2, lists[1], 2);
+}
+
+static void transactions_in_order(struct serial *s)
+{
+    write_both(s, false);
+}
+
+static void writes_that_cross(struct serial *s)
+{
+    write_both(s, true);
+}
+
+/* Each checks what the other writes: both held on the state before, so neither can be first. */
+static void checks_that_cross(struct serial *s)
+{
+    uint64_t first = begin_op(s, 1, appends(0), appends(1));
+    done(s, first, 2);
+    uint64_t a = begin_op(s, 3, checks(0, first), appends(1));
+    uint64_t b = begin_op(s, 4, checks(1, first), appends(0));
+    done(s, a, 5);
+    done(s, b, 6);
+    look(s, 7, 8, (uint64_t[]){first, b}, 2, (uint64_t[]){first, a}, 2);
+}
+
+static void read_between_two_writes(struct serial *s)
+{
+    uint64_t a = begin_op(s, 1, appends(0), appends(1));
+    look(s, 2, 6, &a, 1, NULL, 0);
+    done(s, a, 7);
+    look(s, 8, 9, &a, 1, &a, 1);
+}
+
+/* It would be in order, were it not for the time. */
+static void transaction_seen_and_then_not(struct serial *s)
+{
+    uint64_t a = begin_op(s, 1, appends(0), appends(1));
+    look(s, 2, 3, &a, 1, &a, 1);
+    look(s, 4, 5, NULL, 0, NULL, 0);
+    done(s, a, 9);
+    look(s, 10, 11, &a, 1, &a, 1);
+}
+
+static void half_of_one_of_unknown_outcome(struct serial *s)
+{
+    uint64_t a = begin_op(s, 1, appends(0), appends(1));
+    serial_end(s, a, SERIAL_UNKNOWN, 2);
+    look(s, 3, 4, &a, 1, NULL, 0);
+}
+
+static void one_that_was_cancelled(struct serial *s)
+{
+    uint64_t a = begin_op(s, 1, appends(0), appends(1));
+    serial_end(s, a, SERIAL_CANCELLED, 2);
+    look(s, 3, 4, &a, 1, &a, 1);
+}
+
+static const struct {
+    const char *name;
+    void (*make)(struct serial *serial);
+    bool good;
+} serial_cases[] = {
+    {"transactions that overlap, one after the other", transactions_in_order, true},
+    {"two transactions write two items in different orders", writes_that_cross, false},
+    {"two transactions check what the other one writes", checks_that_cross, false},
+    {"a transaction reads half of another", read_between_two_writes, false},
+    {"a transaction is seen and later not", transaction_seen_and_then_not, false},
+    {"half of a transaction of unknown outcome is there", half_of_one_of_unknown_outcome, false},
+    {"a transaction that was cancelled is seen", one_that_was_cancelled, false},
+};
+
+static bool check_history(struct heap *heap, size_t index, const char **name)
 {
     struct history history;
     history_init(&history, heap, 1);
@@ -245,6 +370,24 @@ bool self_check(struct heap *heap, size_t index, const char **name, bool *last)
     bool accepted = history_check(&history);
     history_release(&history);
     *name = cases[index].name;
-    *last = index + 1 == ARRAY_COUNT(cases);
     return accepted == cases[index].good;
+}
+
+static bool check_serial(struct heap *heap, size_t index, const char **name)
+{
+    struct serial serial;
+    serial_init(&serial, heap, KEYS);
+    serial_cases[index].make(&serial);
+    bool accepted = serial_check(&serial);
+    serial_release(&serial);
+    *name = serial_cases[index].name;
+    return accepted == serial_cases[index].good;
+}
+
+bool self_check(struct heap *heap, size_t index, const char **name, bool *last)
+{
+    size_t histories = ARRAY_COUNT(cases);
+    *last = index + 1 == histories + ARRAY_COUNT(serial_cases);
+    return index < histories ? check_history(heap, index, name)
+                             : check_serial(heap, index - histories, name);
 }

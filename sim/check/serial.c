@@ -321,27 +321,28 @@ static bool is_acyclic(const struct serial *serial, struct graph *graph, uint32_
     return taken == graph->nodes;
 }
 
-/* Follow edges among what is left until a node comes again: a cycle, as text. */
-static void describe_cycle(struct serial *serial, struct graph *graph, uint32_t start)
+/* Of what is left each node has one before it that is left too: going back from any leads into a
+ * cycle.  `before` is room for a number of each node. */
+static void describe_cycle(struct serial *serial, const struct graph *graph, uint32_t *before,
+                           uint32_t start)
 {
     char text[400] = "";
     size_t used = 0;
-    uint32_t node = start - 1;
-    for (uint32_t steps = 0; steps < graph->nodes + 12; steps++) {
-        uint32_t next = node;
-        for (uint32_t e = graph->first[node]; e != 0; e = graph->edges[e - 1].next) {
-            if (graph->in[graph->edges[e - 1].to] > 0)
-                next = graph->edges[e - 1].to;
-        }
-        /* Only nodes that have a way on are left behind a cycle; the last steps are on one. */
-        if (steps >= graph->nodes && node < serial->count && used + 24 < sizeof(text))
-            used += (size_t)snprintf(text + used, sizeof(text) - used, " %u", node + 1);
-        if (next == node)
-            break;
-        node = next;
+    for (uint32_t node = 0; node < graph->nodes; node++) {
+        for (uint32_t e = graph->first[node]; graph->in[node] > 0 && e != 0;
+             e = graph->edges[e - 1].next)
+            before[graph->edges[e - 1].to] = node;
     }
-    serial_violation(serial, "no order explains the transactions, from %u on; near a cycle:%s",
-                     start, text);
+    uint32_t node = start - 1;
+    for (uint32_t steps = 0; steps < graph->nodes; steps++)
+        node = before[node];
+    uint32_t first = node;
+    do {
+        if (node < serial->count && used + 24 < sizeof(text))
+            used += (size_t)snprintf(text + used, sizeof(text) - used, " %u", node + 1);
+        node = before[node];
+    } while (node != first);
+    serial_violation(serial, "no order explains the transactions: a cycle, last first:%s", text);
 }
 
 static void find_cycle(struct serial *serial)
@@ -364,7 +365,7 @@ static void find_cycle(struct serial *serial)
     add_times(serial, &graph, moments);
     uint32_t left;
     if (!is_acyclic(serial, &graph, stack, &left))
-        describe_cycle(serial, &graph, left);
+        describe_cycle(serial, &graph, stack, left);
     heap_free(heap, graph.first, bytes);
     heap_free(heap, graph.in, bytes);
     heap_free(heap, stack, bytes);

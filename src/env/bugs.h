@@ -20,7 +20,9 @@
     X(REPLAY_PAST_TORN, "replay-past-torn",                                                        \
       "recovery skips a torn log record and goes on behind it")                                    \
     X(CHANGES_BEHIND, "changes-behind",                                                            \
-      "records of changes come into their tree behind the items, in a step of their own")
+      "records of changes come into their tree behind the items, in a step of their own")          \
+    X(CHECK_UNLOCKED, "check-unlocked",                                                            \
+      "a transaction's check leaves no intent: nobody knows of it until the commit")
 
 enum bug_index {
 #define BUG_ENUM(name, option, text) BUG_INDEX_##name,

@@ -2,6 +2,7 @@
  * of one that has no others. */
 #include "admission/units.h"
 #include "base/assert.h"
+#include "env/bugs.h"
 #include "node/several.h"
 
 #define CHUNK_BYTES (4u << 20) /* of intents in one entry, about */
@@ -139,7 +140,8 @@ static enum status prepare_one(struct prepare *p, struct item_op *op)
     TRY(evaluate(p->s.ctx, &op->w, &kind, &image));
     if (op->w.write->indexes.count > 0 && kind != TXN_CHECK)
         TRY(make_changes(p->s.ctx, &op->w, image, &changes)); /* for its checks and its cost */
-    if (!already)
+    bool passed_by = kind == TXN_CHECK && BUG(p->s.ctx->env, BUG_CHECK_UNLOCKED);
+    if (!already && !passed_by)
         add_intent(p, op, kind, image);
     return STATUS_OK;
 }

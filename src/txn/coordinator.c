@@ -103,8 +103,7 @@ static void follow(struct txn_coordinator *txn, enum txn_state found, struct txn
          * that none can be inserted any more. */
         put(txn, txn->failed ? TXN_LEDGER_CANCEL : TXN_LEDGER_COMMIT, update);
     } else {
-        REACHED("a transaction's row was purged while its coordinator lived");
-        end(txn, update);
+        end(txn, update); /* the row was purged while its coordinator lived */
     }
 }
 
@@ -134,7 +133,6 @@ static void step_prepare(struct txn_coordinator *txn, const struct txn_input *in
     uint32_t from = input->participant;
     if (txn->phase == TXN_CARRYING && !txn->commits && input->result != TXN_RESULT_REFUSED) {
         /* It may have been prepared after it was told to cancel. */
-        REACHED("a prepare is answered after the cancel");
         set_add(&txn->asked, from);
         set_add(&update->cancel, from);
         return;
@@ -240,8 +238,7 @@ static void step_timeout(struct txn_coordinator *txn, uint64_t now_ns, struct tx
     if (now_ns < txn->wait_ns)
         return;
     if (txn->phase != TXN_ASKING && now_ns - txn->begun_ns >= TXN_LIFE_NS) {
-        REACHED("a coordinator leaves a transaction to recovery");
-        end(txn, update);
+        end(txn, update); /* the rest is left to a recovery */
         return;
     }
     switch (txn->phase) {
