@@ -59,6 +59,7 @@ struct write_request {
     struct expr_program condition; /* empty: none */
     struct expr_program update;    /* UPDATE; may be empty */
     bool own;                      /* the server's: not held to what its table may consume */
+    bool urgent;                   /* as a replica_write's */
     enum return_values return_values;
     bool return_on_failure; /* ReturnValuesOnConditionCheckFailure = ALL_OLD: error.item */
 };

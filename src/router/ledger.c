@@ -293,6 +293,7 @@ enum status ledger_put(struct context *ctx, struct router *router, struct txn_id
             change = (struct ledger_change){IF_CANCELLING, SET_CANCELLED};
         r.request.condition = programs[change.condition];
         r.request.update = programs[change.update];
+        r.request.urgent = true; /* intents wait for it, which take space */
         status = send(&r, WRITE_UPDATE);
     }
     if (status == STATUS_CONDITION_FAILED)
@@ -329,7 +330,7 @@ enum status ledger_read(struct context *ctx, struct router *router, struct txn_i
                         enum txn_state *found, struct bytes *record)
 {
     struct get_request get = {.table = LEDGER_TABLE, .consistent = true};
-    struct get_result result;
+    struct get_result result = {0};
     struct error error = {0};
     struct bytes seen;
     TRY(make_key(ctx, BYTES("id"), bytes_of(id.at, sizeof(id.at)), VALUE_B, &get.key));

@@ -165,8 +165,10 @@ enum status router_write(struct context *ctx, struct router *router,
                              &budget, error));
             router_rates(router, table, target.rates);
         }
-        struct replica_write write = {
-            .key = key_bytes(&key), .key_attributes = request->item, .request = request};
+        struct replica_write write = {.key = key_bytes(&key),
+                                      .key_attributes = request->item,
+                                      .request = request,
+                                      .urgent = request->urgent};
         bool derived = router_has_derived(table);
         if (derived) {
             router_write_indexed(table, &write);

@@ -10,7 +10,8 @@ void router_rates(const struct router *router, const struct table *table,
     enum throttling throttling = router->options.throttling;
     rates[ADMISSION_READ] = rates[ADMISSION_WRITE] = (struct partition_rate){0};
     if (LIKELY(table->billing == BILLING_ON_DEMAND && throttling != THROTTLING_ALL) ||
-        throttling == THROTTLING_NONE || table->id == SYSTEM_TABLE_ID)
+        throttling == THROTTLING_NONE || table->id == SYSTEM_TABLE_ID ||
+        table_name_is_internal(table->name))
         return;
     if (table->billing == BILLING_ON_DEMAND) {
         rates[ADMISSION_READ].maximum = 2 * PARTITION_READ_UNITS_MAX;

@@ -160,6 +160,50 @@ def test_deletes_on_a_full_disk(start, disk):
     assert not set(acknowledged[:50]) & set(items) and set(acknowledged[50:]) <= set(items)
 
 
+def transact(server, key, *tables):
+    server.call("TransactWriteItems", TransactItems=[
+        {"Put": {"TableName": table, "Item": {"pk": {"S": key}, "v": {"S": key + "x" * 5000}}}} for table in tables])
+
+
+@pytest.mark.parametrize("end", ["none", "kill"])
+def test_transactions_on_a_full_disk(start, disk, end):
+    """Those that are under way when the disk is full come to an end: what they decide and release may use the reserve."""
+    path = disk(40)
+    server = start("--data", path / "data", "--admin", "0")
+    server.create("one")
+    server.create("two")
+    acknowledged, unknown = [], []
+
+    def write(writer):
+        since, n = None, 0
+        while since is None or time.monotonic() < since + REFUSED_SECONDS:
+            key, n = f"k{writer}-{n}", n + 1
+            try:
+                transact(server, key, "one", "two")
+                acknowledged.append(key)
+                since = None
+            except Refused as refused:
+                assert refused.status in (500, 503), refused
+                unknown.append(key)
+                since = since or time.monotonic()
+                time.sleep(0.02)
+    threads = [threading.Thread(target=write, args=(w,)) for w in range(12)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(acknowledged) > 200 and unknown
+    assert server.admin("/ready")[0] == 503
+    assert server.metrics()['transactions_total{end="unknown"}'] == 0
+    if end == "kill":
+        server.kill()
+        server = start("--data", path / "data", "--admin", "0")
+    eventually(lambda: server.metrics()["intents"] == 0, lambda: f"{server.metrics()['intents']} items stay prepared")
+    items = server.scan("one")
+    assert items == server.scan("two")
+    assert set(acknowledged) <= set(items) <= set(acknowledged) | set(unknown)
+
+
 def gone(server, table):
     try:
         server.call("DescribeTable", TableName=table)

@@ -231,6 +231,77 @@ static void a_start_serves_reads_and_refuses_writes(void **state)
     }
 }
 
+/* ---- Transactions ---- */
+
+#define INTENTS 6u
+
+/* A put of `number`, or the end of the transaction `number`, in OTHER. */
+static enum status transact(struct context *ctx, struct fixture *f, uint64_t number, bool prepares,
+                            bool commits)
+{
+    static uint8_t keys[INTENTS][12];
+    uint8_t *at = keys[number % INTENTS];
+    memset(at, 0, sizeof(keys[0])); /* the key of an item: hash, length, text, collection */
+    at[9] = 1;
+    at[10] = (uint8_t)('a' + number);
+    struct bytes key = bytes_of(at, sizeof(keys[0]));
+    struct write_request request = {.kind = WRITE_PUT,
+                                    .item = make_item(ctx, BYTES("i"), number + 1, VALUE_PAD)};
+    struct replica_write write = {.key = key, .key_attributes = request.item, .request = &request};
+    struct replica_target target = target_of(OTHER);
+    struct txn_id id = {{(uint8_t)(number + 1)}};
+    if (!prepares)
+        return (commits ? f->service->commit : f->service->cancel)(ctx, f->service, &target, id,
+                                                                   &write, 1);
+    struct replica_txn txn = {id, env_wall_ns(ctx->env) + SECOND};
+    struct write_result result;
+    enum status each = STATUS_OK;
+    struct error error;
+    uint64_t seen;
+    enum status status = f->service->prepare(ctx, f->service, &target, &txn, &write, 1, &result,
+                                             &each, &error, &seen);
+    return status == STATUS_OK ? each : status;
+}
+
+static void prepare_body(struct context *ctx, struct fixture *f)
+{
+    for (uint64_t i = 0; i + 1 < INTENTS; i++)
+        CHECK(f, transact(ctx, f, i, true, false) == STATUS_OK);
+}
+
+static void refuses_to_prepare_body(struct context *ctx, struct fixture *f)
+{
+    CHECK(f, transact(ctx, f, INTENTS - 1, true, false) == STATUS_NO_SPACE);
+}
+
+/* Every second is committed, the others are cancelled. */
+static void end_body(struct context *ctx, struct fixture *f)
+{
+    for (uint64_t i = 0; i + 1 < INTENTS; i++)
+        CHECK(f, transact(ctx, f, i, false, i % 2 == 0) == STATUS_OK);
+    CHECK(f, node_stats(f->node)->intents == 0);
+}
+
+static void transactions_end_on_a_full_disk(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= 4; seed++) {
+        struct fixture *f = fixture_create_open(seed);
+        sim_set_disk_bytes_max(f->sim, DISK_BYTES);
+        assert_true(fixture_run(f, other_body));
+        assert_true(fixture_run(f, prepare_body));
+        assert_true(fixture_run(f, fill_body));
+        assert_true(fixture_run(f, refuses_to_prepare_body));
+        if (seed % 2 == 0) {
+            fixture_crash(f, SIM_CRASH_KILL);
+            fixture_open(f);
+        }
+        assert_int_equal(node_stats(f->node)->intents, INTENTS - 1);
+        assert_true(fixture_run(f, end_body));
+        close_with_space(f);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -238,6 +309,7 @@ int main(void)
         cmocka_unit_test(a_replica_is_made_on_a_full_disk),
         cmocka_unit_test(deletes_make_space),
         cmocka_unit_test(a_start_serves_reads_and_refuses_writes),
+        cmocka_unit_test(transactions_end_on_a_full_disk),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
