@@ -232,6 +232,30 @@ static void write_throttling(const struct router *router, const struct node *nod
     }
 }
 
+static void write_transactions(const struct router *router, struct buffer *to)
+{
+    struct transaction_stats stats = router_transaction_stats(router);
+    const struct {
+        const char *end;
+        uint64_t count;
+    } ends[] = {{"one_round", stats.one_round},
+                {"two_phases", stats.two_phase},
+                {"replayed", stats.replayed},
+                {"cancelled", stats.cancelled},
+                {"unknown", stats.unknown}};
+    gauge(to, "transactions", "Transactions of several partitions, and recoveries, that run now.",
+          stats.running);
+    describe(to, "transactions_total", "counter",
+             "TransactWriteItems, by how they ended: committed by one partition alone or by "
+             "several, answered by their token, cancelled, or answered without knowing.");
+    for (size_t i = 0; i < ARRAY_COUNT(ends); i++)
+        buffer_append_format(to, "trine_transactions_total{end=\"%s\"} %llu\n", ends[i].end,
+                             (unsigned long long)ends[i].count);
+    counter(to, "transaction_recoveries_total",
+            "Transactions that were taken up because their coordinator did not end them.",
+            stats.recoveries);
+}
+
 static void write_indexes(const struct propagator *propagator, struct buffer *to)
 {
     const struct propagator_stats *stats = propagator_stats(propagator);
@@ -298,6 +322,8 @@ void ops_write_metrics(const struct ops *ops, struct buffer *to)
         write_operations(ops->api, to);
     if (ops->router != NULL)
         write_throttling(ops->router, ops->node, to);
+    if (ops->router != NULL)
+        write_transactions(ops->router, to);
     if (ops->node != NULL)
         write_node(ops->node, to);
     if (ops->propagator != NULL)

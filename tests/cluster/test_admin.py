@@ -571,6 +571,48 @@ def test_change_records(start):
     seen(server, "change_record_rows", lambda value: value == 0)
 
 
+def transact(server, key, *tables, **more):
+    server.call("TransactWriteItems", **more, TransactItems=[
+        {"Put": {"TableName": table, "Item": {"pk": {"S": key}}, "ConditionExpression": "attribute_not_exists(pk)"}}
+        for table in tables])
+
+
+def test_transactions(start):
+    """Each end is counted; one whose coordinator dies is taken up at the next start."""
+    server = start("--admin", "0")
+    server.create("one")
+    server.create("two")
+    with Moves(server, 'transactions_total{end="one_round"}'):
+        transact(server, "a", "one")
+    with Moves(server, 'transactions_total{end="two_phases"}', 'transactions_total{end="replayed"}'):
+        for _ in range(2):
+            transact(server, "b", "one", "two", ClientRequestToken="again")
+    with Moves(server, 'transactions_total{end="cancelled"}'), pytest.raises(Refused):
+        transact(server, "b", "one", "two")
+    server.stop()
+    server = start("--admin", "0", prefix=injected("fdatasync", "delay_enter=400000"))
+    threading.Thread(target=lost, args=(transact, server, "c", "one", "two"), daemon=True).start()
+    seen(server, "intents", lambda value: value == 2)
+    seen(server, "transactions", lambda value: value == 1)
+    with Moves(server, "transaction_conflicts_total", "log_syncs_total"), pytest.raises(Refused) as refused:
+        server.put("one", "c")
+    assert refused.value.type == "TransactionConflictException"
+    server.kill()
+    server = start("--admin", "0")
+    seen(server, "transaction_recoveries_total", lambda value: value >= 1)
+    seen(server, "intents", lambda value: value == 0)
+    seen(server, "transactions", lambda value: value == 0)
+    assert server.get("one", "c") == server.get("two", "c")
+
+
+def lost(work, *arguments):
+    """Its answer may never come."""
+    try:
+        work(*arguments)
+    except (OSError, http.client.HTTPException):
+        pass
+
+
 def test_every_metric_is_moved_by_a_test(start, request):
     """Runs last, and can tell only when the whole file ran."""
     here = [item for item in request.session.items if item.path == request.path]
