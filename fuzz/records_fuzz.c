@@ -1,11 +1,13 @@
 /* Records that the node, the catalog and transactions keep: log entries, tables, intents, the
- * ledger's lists of items.  The first byte says which. */
+ * ledger's lists of items, marks, a replica's list of items with intents.  The first byte says
+ * which. */
 #include <stdint.h>
 #include <stdlib.h>
 
 #include "base/assert.h"
 #include "metadata/table.h"
 #include "node/entry.h"
+#include "node/several.h"
 #include "txn/record.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t count);
@@ -81,12 +83,39 @@ static void read_ledger(struct bytes record)
     ASSERT(heap.bytes_used == 0);
 }
 
+static void read_mark(struct bytes row)
+{
+    enum txn_state state;
+    if (mark_read(row, &state) == STATUS_OK)
+        ASSERT(state == TXN_STATE_COMMITTED || state == TXN_STATE_CANCELLED);
+}
+
+/* A list that was checked is taken whole, and each of its keys found. */
+static void read_intents_list(struct bytes list)
+{
+    struct heap heap;
+    struct intents intents;
+    struct reader keys;
+    uint32_t count;
+    if (intents_check_list(list, &count, &keys) != STATUS_OK)
+        return;
+    heap_init(&heap, false);
+    intents_init(&intents, &heap, 1);
+    if (intents_read_list(&intents, keys, count) == STATUS_OK) {
+        for (uint32_t i = 0; i < count; i++)
+            ASSERT(intents_find(&intents, read_bytes(&keys, read_u16(&keys))) != NULL);
+        ASSERT(reader_left(&keys) == 0 && intents.live <= count);
+    }
+    intents_release(&intents);
+    ASSERT(heap.bytes_used == 0);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t count)
 {
     if (count == 0)
         return 0;
     struct bytes rest = bytes_of(data + 1, count - 1);
-    switch (data[0] % 4) {
+    switch (data[0] % 6) {
     case 0:
         read_entry(rest);
         break;
@@ -95,6 +124,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t count)
         break;
     case 2:
         read_intent(rest);
+        break;
+    case 4:
+        read_mark(rest);
+        break;
+    case 5:
+        read_intents_list(rest);
         break;
     default:
         read_ledger(rest);

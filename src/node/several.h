@@ -114,6 +114,10 @@ MUST_USE enum status mark_key(struct arena *arena, struct bytes item, struct txn
 void mark_add(struct entry_maker *maker, struct bytes key, enum txn_state state,
               uint64_t created_ns);
 
+/* What a mark says.
+ *   STATUS_VERSION, STATUS_CORRUPT */
+MUST_USE enum status mark_read(struct bytes row, enum txn_state *state);
+
 /* Wait until what was proposed, or seen, is committed. */
 MUST_USE enum status several_wait_commit(struct several *s);
 

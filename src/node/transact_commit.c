@@ -203,7 +203,7 @@ void mark_add(struct entry_maker *maker, struct bytes key, enum txn_state state,
     entry_add(maker, &change, NULL, (struct bytes){0});
 }
 
-static enum status mark_read(struct bytes row, enum txn_state *state)
+enum status mark_read(struct bytes row, enum txn_state *state)
 {
     if (row.count < 1)
         return STATUS_CORRUPT;
