@@ -203,7 +203,7 @@ def test_every_kind_of_write(server, streams, make_streamed):
 
 
 def test_transactions_are_ordinary_writes(server, streams, make_streamed, table):
-    """In one partition and over two, with one record of each item that changes and none of a check."""
+    """In one partition and over two, with one record of each item that changes, and none of a check or a write of the same."""
     name, arn = make_streamed()
     server.call("PutItem", TableName=name, Item={"pk": {"S": "checked"}})
     for extra in [], [{"Put": {"TableName": table, "Item": key("x")}}]:
@@ -213,7 +213,7 @@ def test_transactions_are_ordinary_writes(server, streams, make_streamed, table)
         add = {"Update": {"TableName": name, "Key": key(tag), "UpdateExpression": "ADD v :one",
                           "ExpressionAttributeValues": {":one": {"N": "1"}}}}
         for actions in [put_one, check], [add, check], [put_one, {"Delete": {"TableName": name, "Key": key("none")}}], \
-                [{"Delete": {"TableName": name, "Key": key(tag)}}]:
+                [put_one, check], [{"Delete": {"TableName": name, "Key": key(tag)}}]:
             server.call("TransactWriteItems", TransactItems=actions + extra)
     records = [(r["eventName"], r["dynamodb"]["Keys"]["pk"]["S"], r["dynamodb"].get("OldImage", {}).get("v"),
                 r["dynamodb"].get("NewImage", {}).get("v")) for r in read_all(streams, arn, 9)]

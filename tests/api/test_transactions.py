@@ -294,6 +294,52 @@ def test_capacity(server, tables):
     assert "ConsumedCapacity" not in write(server, put(one, key("small")), ReturnConsumedCapacity="NONE").json
 
 
+def test_capacity_of_indexes(server, table):
+    """A transaction costs the table twice, and its indexes what any write costs them."""
+    name = new_name()
+    made = definition(
+        name, "pk:S sk:N",
+        LocalSecondaryIndexes=[{"IndexName": "local", "Projection": {"ProjectionType": "ALL"}, "KeySchema": [
+            {"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "v", "KeyType": "RANGE"}]}],
+        GlobalSecondaryIndexes=[{"IndexName": "global", "Projection": {"ProjectionType": "KEYS_ONLY"}, "KeySchema": [
+            {"AttributeName": "v", "KeyType": "HASH"}]}])
+    made["AttributeDefinitions"].append({"AttributeName": "v", "AttributeType": "N"})
+    server.call("CreateTable", made)
+    server.wait_active(name)
+    pad = {"pad": {"S": "x" * 1500}}
+    plain = server.call("PutItem", TableName=name, Item={**key("plain", 1), "v": {"N": "1"}, **pad},
+                        ReturnConsumedCapacity="INDEXES")["ConsumedCapacity"]
+    assert plain["Table"] == {"CapacityUnits": 2.0} and plain["LocalSecondaryIndexes"] == {"local": {"CapacityUnits": 2.0}}
+    assert plain["GlobalSecondaryIndexes"] == {"global": {"CapacityUnits": 1.0}}
+    for n, extra in enumerate(([], [put(table, key("x"))])):
+        answer = write(server, put(name, {**key("t", n), "v": {"N": "1"}, **pad}), *extra, ReturnConsumedCapacity="INDEXES").json
+        of = next(c for c in answer["ConsumedCapacity"] if c["TableName"] == name)
+        assert (of["CapacityUnits"], of["Table"]["CapacityUnits"]) == (7.0, 4.0)
+        assert of["LocalSecondaryIndexes"]["local"]["CapacityUnits"] == 2.0
+        assert of["GlobalSecondaryIndexes"]["global"]["CapacityUnits"] == 1.0
+    server.call("DeleteTable", TableName=name)
+
+
+def test_maximums_are_held_to(server, table):
+    """Of an on-demand table that has them."""
+    name = new_name()
+    server.call("CreateTable", definition(name, OnDemandThroughput={"MaxReadRequestUnits": 1, "MaxWriteRequestUnits": 1}))
+    server.wait_active(name)
+    for extra in [], [put(table, key("x"))]:
+        for _ in range(10):
+            answer = write(server, put(name, {**key("a"), "pad": {"S": "x" * 100_000}}), *extra)
+            if answer.status != 200:
+                break
+        assert [(r["Code"], r["Message"][:35]) for r in reasons(answer)[:1]] == [("ThrottlingError", "Throughput exceeds the maximum OnDe")]
+        assert reasons(answer)[1:] == [NONE][:len(extra)]
+    for _ in range(50):
+        answer = server.signed("TransactGetItems", {"TransactItems": [get(name, key("a")), get(table, key("a"))]})
+        if answer.status != 200:
+            break
+    assert [r["Code"] for r in reasons(answer)] == ["ThrottlingError", "None"]
+    server.call("DeleteTable", TableName=name)
+
+
 def test_throughput_is_held_to():
     running = Server("--in-memory")
     slow, other = new_name(), new_name()

@@ -289,6 +289,59 @@ static void does_it_in_one_round(void **state)
     }
 }
 
+/* ---- Items that expire ---- */
+
+static void add_expiring(struct context *ctx, struct call *call, uint64_t expires_s)
+{
+    *call = (struct call){0};
+    add(ctx, call, WRITE_PUT, 0, expires_s);
+    call->writes[0].ttl = BYTES("n");
+}
+
+static struct replica_expire_result expire(struct context *ctx, struct fixture *f, uint64_t now_s)
+{
+    struct replica_target target = target_for(f);
+    struct replica_expire_result result;
+    struct replica_expire expire = {.step = EXPIRE_DELETE,
+                                    .after_s = 1,
+                                    .now_s = now_s,
+                                    .limit = 10,
+                                    .write = {.ttl = BYTES("n")}};
+    CHECK(f, f->service->expire(ctx, f->service, &target, &expire, &result) == STATUS_OK);
+    return result;
+}
+
+static void expire_body(struct context *ctx, struct fixture *f)
+{
+    struct call call;
+    add_expiring(ctx, &call, 50);
+    CHECK(f, transact(ctx, f, &call, NULL) == STATUS_OK);
+    add_expiring(ctx, &call, 500);
+    CHECK(f, prepare(ctx, f, &call, 1, later(f, SECOND)) == STATUS_OK);
+    struct replica_expire_result result = expire(ctx, f, 100);
+    CHECK(f, result.looked_at == 1 && result.deleted == 0 && number_of(ctx, f, 0) == 50);
+    CHECK(f, end(ctx, f, &call, 1, true) == STATUS_OK);
+    result = expire(ctx, f, 100); /* the row that said 50 went with the commit */
+    CHECK(f, result.looked_at == 0 && number_of(ctx, f, 0) == 500);
+
+    add_expiring(ctx, &call, 5000);
+    CHECK(f, prepare(ctx, f, &call, 2, later(f, 2 * SECOND)) == STATUS_OK);
+    CHECK(f, expire(ctx, f, 1000).deleted == 0 && number_of(ctx, f, 0) == 500);
+    CHECK(f, end(ctx, f, &call, 2, false) == STATUS_OK);
+    CHECK(f, expire(ctx, f, 1000).deleted == 1 && number_of(ctx, f, 0) == 0);
+}
+
+static void leaves_to_a_transaction_what_has_expired(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 50; seed < 53; seed++) {
+        struct fixture *f = fixture_create_open(seed);
+        assert_true(fixture_run(f, expire_body));
+        fixture_close(f);
+        fixture_free(f);
+    }
+}
+
 /* ---- Nudges ---- */
 
 static uint32_t nudges;
@@ -331,6 +384,7 @@ int main(void)
         cmocka_unit_test(cancels_what_it_prepared),
         cmocka_unit_test(finds_its_intents_after_a_stop),
         cmocka_unit_test(does_it_in_one_round),
+        cmocka_unit_test(leaves_to_a_transaction_what_has_expired),
         cmocka_unit_test(tells_of_intents_that_stay),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
