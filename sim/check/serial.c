@@ -134,8 +134,10 @@ void serial_saw(struct serial *serial, uint64_t token, uint32_t index, const uin
     }
 }
 
-/* ---- The graph: operations, then one node for each moment at which something began or ended ----
- * */
+/* ---- The graph: operations, then nodes for the moments at which something began or ended: one for
+ * each, and for each item one more ---- */
+
+#define NODES_OF_ONE (1u + 2u + SERIAL_ACCESSES_MAX + 1u) /* at most */
 
 struct edge {
     uint32_t to;
@@ -271,7 +273,33 @@ static int compare_moments(const void *a, const void *b)
     return x->is_end - y->is_end; /* at one moment begins come first: they overlap */
 }
 
-/* A chain of moments: an operation's end leads into it, and it leads to what begins later. */
+/* A chain of moments: an operation's end leads into it, and it leads to what begins later.
+ * `first`: of the nodes for it; returns the next one. */
+static uint32_t add_chain(struct graph *graph, struct moment *moments, size_t count, uint32_t first)
+{
+    qsort(moments, count, sizeof(*moments), compare_moments);
+    for (size_t i = 0; i < count; i++) {
+        uint32_t node = first + (uint32_t)i;
+        if (i + 1 < count)
+            add_edge(graph, node, node + 1);
+        if (moments[i].is_end)
+            add_edge(graph, moments[i].op, node);
+        else
+            add_edge(graph, node, moments[i].op);
+    }
+    return first + (uint32_t)count;
+}
+
+static bool accesses_key(const struct serial_op *op, uint32_t key)
+{
+    for (uint32_t i = 0; i < op->access_count; i++) {
+        if (op->accesses[i].key == key)
+            return true;
+    }
+    return false;
+}
+
+/* The ends of reads that are alone count among the operations on their item only. */
 static void add_times(struct serial *serial, struct graph *graph, struct moment *moments)
 {
     size_t count = 0;
@@ -280,19 +308,23 @@ static void add_times(struct serial *serial, struct graph *graph, struct moment 
         if (!happened(op))
             continue;
         moments[count++] = (struct moment){op->begin_ns, i, false};
-        if (op->end_ns != UINT64_MAX)
+        if (op->end_ns != UINT64_MAX && !op->alone)
             moments[count++] = (struct moment){op->end_ns, i, true};
     }
-    qsort(moments, count, sizeof(*moments), compare_moments);
-    for (size_t i = 0; i < count; i++) {
-        uint32_t node = (uint32_t)(serial->count + i);
-        if (i + 1 < count)
-            add_edge(graph, node, node + 1);
-        if (moments[i].is_end)
-            add_edge(graph, moments[i].op, node);
-        else
-            add_edge(graph, node, moments[i].op);
+    uint32_t next = add_chain(graph, moments, count, (uint32_t)serial->count);
+    for (uint32_t key = 0; key < serial->key_count; key++) {
+        count = 0;
+        for (uint32_t i = 0; i < serial->count; i++) {
+            const struct serial_op *op = &serial->ops[i];
+            if (!happened(op) || !accesses_key(op, key))
+                continue;
+            moments[count++] = (struct moment){op->begin_ns, i, false};
+            if (op->end_ns != UINT64_MAX && op->alone)
+                moments[count++] = (struct moment){op->end_ns, i, true};
+        }
+        next = add_chain(graph, moments, count, next);
     }
+    ASSERT(next <= graph->nodes);
 }
 
 /* Take away what nothing comes before, until nothing is left, or only cycles and what is behind
@@ -348,7 +380,7 @@ static void describe_cycle(struct serial *serial, const struct graph *graph, uin
 static void find_cycle(struct serial *serial)
 {
     struct heap *heap = serial->heap;
-    uint32_t nodes = (uint32_t)(serial->count * 3);
+    uint32_t nodes = (uint32_t)(serial->count * NODES_OF_ONE);
     struct graph graph = {.nodes = nodes, .heap = heap};
     size_t bytes = (nodes + (size_t)1) * sizeof(uint32_t);
     size_t moments_bytes = (serial->count * 2 + 1) * sizeof(struct moment);

@@ -9,6 +9,10 @@
  * next; one that ended before another began comes before it.  They can be put in one order, so that
  * all took place at once and each in its time, if and only if there is no cycle.
  *
+ * A read that is no transaction does not wait for one that is being carried out, item by item.  So
+ * what comes behind it in time counts only if it is on the same item: two such reads of two items,
+ * one after the other, may see a transaction on the first and not yet on the second.
+ *
  * Besides: no operation that was cancelled is ever seen, none is seen twice, and one that is seen
  * on one item is on all that it wrote.
  */
@@ -50,6 +54,7 @@ struct serial_op {
     enum serial_outcome outcome;
     uint32_t access_count;
     struct serial_access accesses[SERIAL_ACCESSES_MAX];
+    bool alone;     /* a read of one item that is no transaction */
     bool witnessed; /* its token was read */
 };
 

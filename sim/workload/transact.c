@@ -233,6 +233,7 @@ static void ask_single(struct transact_actor *actor, bool reads)
     if (!reads && access->kind != SERIAL_APPEND)
         *access = (struct serial_access){.key = access->key, .kind = SERIAL_APPEND};
     actor->kind = reads ? ASK_SINGLE_READ : ASK_SINGLE_WRITE;
+    actor->op.alone = reads;
     actor->with_token = false;
     begin_op(actor);
     buffer_clear(body);

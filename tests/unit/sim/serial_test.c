@@ -143,6 +143,33 @@ static void sees_torn_reads(void **state)
     judge(&m, "no order");
 }
 
+/* A read by itself may see one item of a transaction before another one misses the other; it may
+ * not go back on its item, and none goes back once the transaction is acknowledged. */
+static void lets_single_reads_come_between(void **state)
+{
+    (void)state;
+    for (unsigned how = 0; how < 3; how++) {
+        struct made m;
+        set_up(&m, 2);
+        uint64_t a = WRITE(&m, APPEND(0), APPEND(1));
+        if (how == 2)
+            done(&m, a);
+        uint64_t first = WRITE(&m, READ(0));
+        m.serial.ops[first - 1].alone = true;
+        saw(&m, first, 0, 1, &a);
+        done(&m, first);
+        uint64_t second = WRITE(&m, READ(how == 1 ? 0 : 1));
+        m.serial.ops[second - 1].alone = true;
+        saw(&m, second, 0, 0, NULL);
+        done(&m, second);
+        if (how != 2)
+            done(&m, a);
+        look(&m, 0, 1, &a);
+        look(&m, 1, 1, &a);
+        judge(&m, how == 0 ? NULL : "no order");
+    }
+}
+
 static void sees_crossed_writes_and_skew(void **state)
 {
     (void)state;
@@ -258,6 +285,7 @@ int main(void)
         cmocka_unit_test(misses_nothing_acknowledged),
         cmocka_unit_test(sees_what_was_cancelled_or_doubled),
         cmocka_unit_test(sees_torn_reads),
+        cmocka_unit_test(lets_single_reads_come_between),
         cmocka_unit_test(sees_crossed_writes_and_skew),
         cmocka_unit_test(sees_the_past),
         cmocka_unit_test(sees_through_deletes),
