@@ -150,7 +150,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         partiql_parse(&world.arena, bytes_of(data, size), world.parameters, 2, &statement, &error);
     if (status != STATUS_OK)
         ASSERT(status == STATUS_INVALID && error.message.count > 0);
-    else if (statement.kind == PARTIQL_SELECT || statement.kind == PARTIQL_EXISTS)
+    else if (statement.kind == PARTIQL_SELECT)
         run_select(&world, &statement);
     else
         run_write(&world, &statement);

@@ -320,6 +320,7 @@ enum status api_scan(struct api_call *call);
 enum status api_batch_get_item(struct api_call *call);
 enum status api_batch_write_item(struct api_call *call);
 enum status api_execute_statement(struct api_call *call);
+enum status api_execute_transaction(struct api_call *call);
 enum status api_batch_execute_statement(struct api_call *call);
 enum status api_transact_get_items(struct api_call *call);
 enum status api_transact_write_items(struct api_call *call);

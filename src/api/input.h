@@ -149,6 +149,18 @@ struct batch_statement_input {
     uint8_t return_values_on_failure;
 };
 
+struct parameterized_statement_input {
+    struct bytes statement;
+    struct model_list parameters; /* of struct value */
+    uint8_t return_values_on_failure;
+};
+
+struct execute_transaction_input {
+    struct model_list statements; /* of struct parameterized_statement_input */
+    struct bytes token;
+    uint8_t return_consumed_capacity;
+};
+
 struct batch_execute_input {
     struct model_list statements; /* of struct batch_statement_input */
     uint8_t return_consumed_capacity;

@@ -280,15 +280,19 @@ STRUCTURE(BatchStatementRequest, STORED(Statement, PartiQLStatement, statement, 
                  return_values_on_failure, 0));
 #undef INPUT
 
-UNSTORED_STRUCTURE(ExecuteTransactionInput,
-                   UNSTORED(TransactStatements, ParameterizedStatements, MODEL_REQUIRED),
-                   UNSTORED(ClientRequestToken, ClientRequestToken, 0),
-                   UNSTORED(ReturnConsumedCapacity, ReturnConsumedCapacity, 0));
+#define INPUT struct execute_transaction_input
+STRUCTURE(ExecuteTransactionInput,
+          STORED(TransactStatements, ParameterizedStatements, statements, MODEL_REQUIRED),
+          STORED(ClientRequestToken, ClientRequestToken, token, 0),
+          STORED(ReturnConsumedCapacity, ReturnConsumedCapacity, return_consumed_capacity, 0));
+#undef INPUT
 
-UNSTORED_STRUCTURE(ParameterizedStatement, UNSTORED(Statement, PartiQLStatement, MODEL_REQUIRED),
-                   UNSTORED(Parameters, PreparedStatementParameters, 0),
-                   UNSTORED(ReturnValuesOnConditionCheckFailure,
-                            ReturnValuesOnConditionCheckFailure, 0));
+#define INPUT struct parameterized_statement_input
+STRUCTURE(ParameterizedStatement, STORED(Statement, PartiQLStatement, statement, MODEL_REQUIRED),
+          STORED(Parameters, PreparedStatementParameters, parameters, 0),
+          STORED(ReturnValuesOnConditionCheckFailure, ReturnValuesOnConditionCheckFailure,
+                 return_values_on_failure, 0));
+#undef INPUT
 
 UNSTORED_STRUCTURE(SearchVectorsInput, UNSTORED(TableName, String, MODEL_REQUIRED),
                    UNSTORED(IndexName, String, MODEL_REQUIRED),

@@ -42,7 +42,7 @@ const struct api_operation api_operations[API_OPERATION_COUNT] = {
     NOT_BUILT(DisableKinesisStreamingDestination, KinesisStreamingDestinationInput),
     NOT_BUILT(EnableKinesisStreamingDestination, KinesisStreamingDestinationInput),
     BUILT(ExecuteStatement, ExecuteStatementInput, api_execute_statement),
-    NOT_BUILT(ExecuteTransaction, ExecuteTransactionInput),
+    BUILT(ExecuteTransaction, ExecuteTransactionInput, api_execute_transaction),
     NOT_BUILT(ExportTableToPointInTime, ExportTableToPointInTimeInput),
     READS(GetItem, GetItemInput, api_get_item),
     BUILT(GetResourcePolicy, GetResourcePolicyInput, api_get_resource_policy),

@@ -1,19 +1,14 @@
 /* transact.c - TransactWriteItems and TransactGetItems. */
 #include "admission/units.h"
-#include "api/api_private.h"
+#include "api/transact_private.h"
 #include "base/assert.h"
 
 #define ONLY_ONE "TransactItems can only contain one of Check, Put, Update or Delete"
 
-/* ---- What both share: tables, each once, in the order of the request ---- */
+/* ---- What they share ---- */
 
-struct tables {
-    struct consumed consumed[TXN_ITEMS_MAX];
-    uint32_t count;
-};
-
-static struct consumed *table_of(struct tables *tables, struct bytes shown, struct bytes name,
-                                 const char *units)
+static struct consumed *table_of(struct transact_tables *tables, struct bytes shown,
+                                 struct bytes name, const char *units)
 {
     for (uint32_t i = 0; i < tables->count; i++) {
         if (bytes_equal(tables->consumed[i].table, name))
@@ -25,7 +20,38 @@ static struct consumed *table_of(struct tables *tables, struct bytes shown, stru
     return added;
 }
 
-static void write_capacities(struct api_call *call, uint8_t asked, const struct tables *tables)
+/* Twice what the plain operation costs for the table, checks too; the rows of indexes as outside.
+ * A replay has read the items. */
+void transact_consume_write(struct api_call *call, struct transact_tables *tables,
+                            struct bytes shown, const struct write_request *request,
+                            const struct transact_result *result, uint32_t i)
+{
+    const struct write_result *write = &result->writes[i];
+    const char *units = result->replayed ? "ReadCapacityUnits" : "WriteCapacityUnits";
+    struct consumed *consumed = table_of(tables, shown, request->table, units);
+    if (result->replayed) {
+        uint64_t half_units = 2 * units_read_halves(write->old_bytes, true);
+        consumed->half_units += half_units;
+        call->read_half_units += half_units;
+        return;
+    }
+    uint64_t before = consumed_total(consumed);
+    consume_write(consumed, write);
+    consumed->half_units += units_write_halves(write->old_bytes, write->new_bytes);
+    call->write_half_units += consumed_total(consumed) - before;
+}
+
+void transact_consume_read(struct api_call *call, struct transact_tables *tables,
+                           struct bytes shown, const struct get_request *request,
+                           const struct get_result *result)
+{
+    uint64_t half_units = 2 * units_read_halves(result->item_bytes, true);
+    table_of(tables, shown, request->table, "ReadCapacityUnits")->half_units += half_units;
+    call->read_half_units += half_units;
+}
+
+void transact_write_capacities(struct api_call *call, uint8_t asked,
+                               const struct transact_tables *tables)
 {
     if (asked != CAPACITY_TOTAL && asked != CAPACITY_INDEXES)
         return;
@@ -42,7 +68,7 @@ struct transact_write {
     const struct transact_write_input *input;
     const struct transact_action_input **actions;
     struct write_request *requests;
-    struct tables tables;
+    struct transact_tables tables;
 };
 
 static enum status choose_action(struct api_call *call,
@@ -96,27 +122,11 @@ static enum status collect_writes(struct api_call *call, struct transact_write *
     return STATUS_OK;
 }
 
-/* Twice what the plain operation costs for the table, checks too; the rows of indexes as outside.
- * A replay has read the items. */
 static void consume(struct api_call *call, struct transact_write *t,
                     const struct transact_result *result)
 {
-    for (uint32_t i = 0; i < t->input->items.count; i++) {
-        const struct write_result *write = &result->writes[i];
-        const char *units = result->replayed ? "ReadCapacityUnits" : "WriteCapacityUnits";
-        struct consumed *consumed =
-            table_of(&t->tables, t->actions[i]->table, t->requests[i].table, units);
-        if (result->replayed) {
-            uint64_t half_units = 2 * units_read_halves(write->old_bytes, true);
-            consumed->half_units += half_units;
-            call->read_half_units += half_units;
-            continue;
-        }
-        uint64_t before = consumed_total(consumed);
-        consume_write(consumed, write);
-        consumed->half_units += units_write_halves(write->old_bytes, write->new_bytes);
-        call->write_half_units += consumed_total(consumed) - before;
-    }
+    for (uint32_t i = 0; i < t->input->items.count; i++)
+        transact_consume_write(call, &t->tables, t->actions[i]->table, &t->requests[i], result, i);
 }
 
 static bool same_collection(const struct table *table, const struct write_request *a,
@@ -192,7 +202,7 @@ enum status api_transact_write_items(struct api_call *call)
     TRY(router_transact_write(call->ctx, call_router(call), &request, &result, &call->error));
     consume(call, t, &result);
     json_write_object_begin(&call->json);
-    write_capacities(call, t->input->return_consumed_capacity, &t->tables);
+    transact_write_capacities(call, t->input->return_consumed_capacity, &t->tables);
     write_metrics(call, t, &result);
     json_write_object_end(&call->json);
     return STATUS_OK;
@@ -205,7 +215,7 @@ struct transact_get {
     struct get_request *requests;
     struct get_result *results;
     struct expr_program *projections;
-    struct tables tables;
+    struct transact_tables tables;
 };
 
 static enum status collect_gets(struct api_call *call, struct transact_get *t)
@@ -231,10 +241,8 @@ static enum status write_responses(struct api_call *call, struct transact_get *t
     write_name(&call->json, "Responses");
     json_write_array_begin(&call->json);
     for (uint32_t i = 0; i < t->input->items.count; i++) {
-        uint64_t half_units = 2 * units_read_halves(t->results[i].item_bytes, true);
-        table_of(&t->tables, items[i].get->table, t->requests[i].table, "ReadCapacityUnits")
-            ->half_units += half_units;
-        call->read_half_units += half_units;
+        transact_consume_read(call, &t->tables, items[i].get->table, &t->requests[i],
+                              &t->results[i]);
         json_write_object_begin(&call->json);
         if (value_type(t->results[i].item) != VALUE_NONE) {
             write_name(&call->json, "Item");
@@ -265,7 +273,7 @@ enum status api_transact_get_items(struct api_call *call)
                             &call->error));
     json_write_object_begin(&call->json);
     TRY(write_responses(call, t));
-    write_capacities(call, t->input->return_consumed_capacity, &t->tables);
+    transact_write_capacities(call, t->input->return_consumed_capacity, &t->tables);
     json_write_object_end(&call->json);
     return STATUS_OK;
 }

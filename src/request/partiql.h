@@ -76,8 +76,9 @@ MUST_USE enum status partiql_parse(struct arena *arena, struct bytes text,
 
 /* ---- Plans: with the schema of the table (or of the index) ---- */
 
-/* The write that an INSERT, UPDATE or DELETE is; table and return_on_failure are the caller's.  Of
- * an INSERT a condition that fails means that the item is there already.
+/* The write that an INSERT, UPDATE or DELETE is, the check that an EXISTS is; table and
+ * return_on_failure are the caller's.  Of an INSERT a condition that fails means that the item is
+ * there already.
  *   STATUS_INVALID  *error: no whole key, wrong types, ...     STATUS_NO_MEMORY */
 MUST_USE enum status partiql_plan_write(struct arena *arena,
                                         const struct partiql_statement *statement,

@@ -183,21 +183,22 @@ static enum status take_rest(struct arena *arena, const struct expr_term *where,
     return STATUS_OK;
 }
 
-/* An UPDATE changes an item that is there; a DELETE of one that is not succeeds, whatever else it
- * asks for (paritysuite/dynamodb-conformance, executeStatement). */
-static enum status write_condition(struct arena *arena, bool update, const struct expr_term *where,
+/* An UPDATE changes an item that is there, and an EXISTS finds one (`present`); a DELETE of one
+ * that is not succeeds, whatever else it asks for (paritysuite/dynamodb-conformance,
+ * executeStatement). */
+static enum status write_condition(struct arena *arena, bool present, const struct expr_term *where,
                                    const struct key_schema *schema, const struct key_terms *key,
                                    struct expr_program *condition, struct error *error)
 {
     struct expr_term *path = plan_attribute(arena, &schema->partition);
-    struct expr_term *there = plan_term(arena, update ? TERM_EXISTS : TERM_NOT_EXISTS, path);
+    struct expr_term *there = plan_term(arena, present ? TERM_EXISTS : TERM_NOT_EXISTS, path);
     struct expr_term head = {0}, *whole;
     bool none;
     if (path == NULL || there == NULL || take_rest(arena, where, key, &head, &none) != STATUS_OK)
         return error_internal(error, STATUS_NO_MEMORY);
-    if (none && !update)
+    if (none && !present)
         return STATUS_OK;
-    if (update) {
+    if (present) {
         there->next = head.next;
         whole = plan_term(arena, TERM_AND, there);
     } else {
@@ -226,16 +227,19 @@ enum status partiql_plan_write(struct arena *arena, const struct partiql_stateme
 {
     struct key_terms key;
     struct expr_fault fault = {0};
-    bool update = statement->kind == PARTIQL_UPDATE;
+    enum write_kind kind = statement->kind == PARTIQL_UPDATE   ? WRITE_UPDATE
+                           : statement->kind == PARTIQL_EXISTS ? WRITE_CHECK
+                                                               : WRITE_DELETE;
     if (statement->kind == PARTIQL_INSERT)
         return plan_insert(arena, statement, schema, request, error);
     if (!find_key(statement->where, schema, &key))
         return error_set(error, ERROR_VALIDATION, NO_KEY);
-    request->kind = update ? WRITE_UPDATE : WRITE_DELETE;
+    request->kind = kind;
     request->return_values = statement->returned;
     TRY(make_key(arena, schema, &key, &request->item, error));
-    TRY(write_condition(arena, update, statement->where, schema, &key, &request->condition, error));
-    if (!update)
+    TRY(write_condition(arena, kind != WRITE_DELETE, statement->where, schema, &key,
+                        &request->condition, error));
+    if (kind != WRITE_UPDATE)
         return STATUS_OK;
     enum status status = expr_build_update(arena, statement->assignments,
                                            statement->assignment_count, &request->update, &fault);

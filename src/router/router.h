@@ -148,6 +148,10 @@ MUST_USE enum status router_transact_get(struct context *ctx, struct router *rou
                                          struct get_request *requests, uint32_t count,
                                          struct get_result *results, struct error *error);
 
+/* TransactionCanceledException with the reasons, which are copied; returns its status. */
+enum status router_cancelled(struct error *error, struct arena *arena, const struct error *reasons,
+                             uint32_t count);
+
 /* The Code of a cancellation reason: "ConditionalCheckFailed", ... */
 struct bytes router_reason_code(enum error_code code);
 

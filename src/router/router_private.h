@@ -143,10 +143,6 @@ MUST_USE enum status router_check_write(const struct table *table,
 
 /* ---- transact.c ---- */
 
-/* TransactionCanceledException with the reasons, which are copied; returns its status. */
-enum status router_cancelled(struct error *error, struct arena *arena, const struct error *reasons,
-                             uint32_t count);
-
 /* Is a refusal of a key one of the whole request?  Else it is one action's reason. */
 bool router_refuses_request(const struct error *error);
 

@@ -36,6 +36,8 @@ struct bytes router_reason_code(enum error_code code)
         return BYTES("None");
     case ERROR_CONDITION_FAILED:
         return BYTES("ConditionalCheckFailed");
+    case ERROR_DUPLICATE_ITEM:
+        return BYTES("DuplicateItem");
     case ERROR_TRANSACTION_CONFLICT:
         return BYTES("TransactionConflict");
     case ERROR_COLLECTION_SIZE:

@@ -433,10 +433,6 @@ def test_no_functions_as_columns(server, table):
         assert refused(server, f"SELECT {column} FROM \"{table}\"") == (VALIDATION, f"Unexpected path component at {place}")
 
 
-def test_transactions_are_not_there(server):
-    assert server.error("ExecuteTransaction", TransactStatements=[{"Statement": "x"}])[0] == "UnknownOperationException"
-
-
 def test_boto(boto, table):
     boto.execute_statement(Statement=f"INSERT INTO \"{table}\" VALUE {{'pk': ?}}", Parameters=[{"S": "a"}])
     assert boto.execute_statement(Statement=f"SELECT * FROM \"{table}\"")["Items"] == [{"pk": {"S": "a"}}]
@@ -496,4 +492,84 @@ def test_batch_as_a_whole(server, table):
     select, insert = f"SELECT * FROM \"{table}\" WHERE pk = 'a'", f"INSERT INTO \"{table}\" VALUE {{'pk': 'a'}}"
     for statements in ([select, insert], [select, select], [insert, f"DELETE FROM \"{table}\" WHERE pk = 'a'"], [], [insert] * 26):
         assert server.error("BatchExecuteStatement", Statements=[{"Statement": s} for s in statements])[0] == VALIDATION
+    assert stored(server, table, key("a")) is None
+
+
+# ---- ExecuteTransaction ----
+
+def transact(server, *statements, **more):
+    return server.call("ExecuteTransaction", TransactStatements=[s if isinstance(s, dict) else {"Statement": s} for s in statements], **more)
+
+
+def cancelled(server, *statements):
+    answer = server.signed("ExecuteTransaction", {"TransactStatements": [s if isinstance(s, dict) else {"Statement": s} for s in statements]})
+    name, message = answer.error
+    assert name == "TransactionCanceledException"
+    codes = [reason["Code"] for reason in answer.json["CancellationReasons"]]
+    assert message == f"Transaction cancelled, please refer cancellation reasons for specific reasons [{', '.join(codes)}]"
+    return answer.json["CancellationReasons"]
+
+
+def test_a_transaction_of_writes(server, table, sorted_table):
+    server.call("PutItem", TableName=table, Item={**key("u"), "v": {"N": "1"}})
+    server.call("PutItem", TableName=table, Item={**key("e"), "v": {"N": "1"}})
+    server.call("PutItem", TableName=sorted_table, Item=key("d", 1))
+    got = transact(server, {"Statement": f"INSERT INTO \"{table}\" VALUE {{'pk': ?, 'v': 0}}", "Parameters": [{"S": "i"}]},
+                   f"UPDATE \"{table}\" SET v = v + 1 WHERE pk = 'u' AND v = 1", f"DELETE FROM \"{sorted_table}\" WHERE pk = 'd' AND sk = 1",
+                   f"EXISTS(SELECT * FROM \"{table}\" WHERE pk = 'e' AND v = 1 AND w IS MISSING)", ReturnConsumedCapacity="TOTAL")
+    assert got["Responses"] == [{}, {}, {}, {}]
+    assert [(c["TableName"], c["CapacityUnits"], c["WriteCapacityUnits"]) for c in got["ConsumedCapacity"]] == [(table, 6.0, 6.0), (sorted_table, 2.0, 2.0)]
+    assert stored(server, table, key("i"))["v"] == {"N": "0"}
+    assert stored(server, table, key("u"))["v"] == {"N": "2"}
+    assert stored(server, sorted_table, key("d", 1)) is None
+
+
+def test_a_transaction_that_is_cancelled(server, table):
+    server.call("PutItem", TableName=table, Item={**key("a"), "v": {"N": "1"}})
+    insert = f"INSERT INTO \"{table}\" VALUE {{'pk': 'new'}}"
+    reasons = cancelled(server, insert, {"Statement": f"INSERT INTO \"{table}\" VALUE {{'pk': 'a'}}", "ReturnValuesOnConditionCheckFailure": "ALL_OLD"},
+                        f"UPDATE \"{table}\" SET v = 2 WHERE pk = 'none'", f"EXISTS(SELECT * FROM \"{table}\" WHERE pk = 'gone')")
+    assert reasons == [{"Code": "None"}, {"Code": "DuplicateItem", "Message": "Duplicate primary key exists in table", "Item": {**key("a"), "v": {"N": "1"}}},
+                       *[{"Code": "ConditionalCheckFailed", "Message": "The conditional request failed"}] * 2]
+    assert [r["Code"] for r in cancelled(server, f"EXISTS(SELECT * FROM \"{table}\" WHERE pk = 'a' AND v = 2)", insert)] == ["ConditionalCheckFailed", "None"]
+    assert [r["Code"] for r in cancelled(server, insert, f"DELETE FROM \"{table}\" WHERE pk = 'a' AND v = 2")] == ["None", "ConditionalCheckFailed"]
+    assert stored(server, table, key("new")) is None
+    transact(server, insert, f"DELETE FROM \"{table}\" WHERE pk = 'absent' AND v = 2", f"EXISTS(SELECT * FROM \"{table}\" WHERE pk = 'a')")
+    assert stored(server, table, key("new")) == key("new")
+
+
+def test_a_transaction_of_reads(server, table, sorted_table):
+    server.call("PutItem", TableName=table, Item={**key("a"), "v": {"N": "1"}, "w": {"N": "2"}})
+    server.call("PutItem", TableName=sorted_table, Item=key("a", 1))
+    got = transact(server, f"SELECT w FROM \"{table}\" WHERE pk = 'a'", {"Statement": f"SELECT * FROM \"{sorted_table}\" WHERE pk = ? AND sk = ?", "Parameters": [{"S": "a"}, {"N": "1"}]},
+                   f"SELECT * FROM \"{table}\" WHERE pk = 'absent'", ReturnConsumedCapacity="TOTAL")
+    assert got["Responses"] == [{"Item": {"w": {"N": "2"}}}, {"Item": key("a", 1)}, {}]
+    assert [(c["TableName"], c["CapacityUnits"], c["ReadCapacityUnits"]) for c in got["ConsumedCapacity"]] == [(table, 4.0, 4.0), (sorted_table, 2.0, 2.0)]
+
+
+def test_a_transaction_with_a_token(server, table):
+    once = f"UPDATE \"{table}\" SET v = v + 1 WHERE pk = 'a'"
+    server.call("PutItem", TableName=table, Item={**key("a"), "v": {"N": "1"}})
+    for _ in range(2):
+        transact(server, once, ClientRequestToken=f"{table}-token")
+    assert stored(server, table, key("a"))["v"] == {"N": "2"}
+    assert server.error("ExecuteTransaction", TransactStatements=[{"Statement": once.replace("+ 1", "+ 2")}], ClientRequestToken=f"{table}-token")[0] == \
+        "IdempotentParameterMismatchException"
+
+
+def test_refusals_of_transactions(server, table, sorted_table, indexed):
+    select, insert = f"SELECT * FROM \"{table}\" WHERE pk = 'a'", f"INSERT INTO \"{table}\" VALUE {{'pk': 'a'}}"
+    by_key = "Select statements within ExecuteTransaction must specify the primary key in the where clause."
+    for statements, message in (
+            ([select, insert], "ExecuteTransaction API does not support both read and write operations in the same request."),
+            ([select, f"EXISTS({select})"], "ExecuteTransaction API does not support both read and write operations in the same request."),
+            ([insert, f"DELETE FROM \"{table}\" WHERE pk = 'b' RETURNING ALL OLD *"], "RETURNING is not supported in ExecuteTransaction"),
+            ([f"SELECT * FROM \"{sorted_table}\" WHERE pk = 'a'"], by_key), ([f"SELECT * FROM \"{indexed}\".\"all\" WHERE pk = 'a' AND sk = 1"], by_key),
+            ([f"EXISTS(SELECT * FROM \"{indexed}\".\"all\" WHERE pk = 'a' AND sk = 1)"], "This operation is not supported on an index"),
+            ([f"EXISTS(SELECT * FROM \"{sorted_table}\" WHERE pk = 'a')"], NO_KEY), ([insert, "ELECT"], MALFORMED + "Expected data manipulation"),
+            ([insert, f"DELETE FROM \"{table}\" WHERE pk = 'a'"], "Transaction request cannot include multiple operations on one item")):
+        assert server.error("ExecuteTransaction", TransactStatements=[{"Statement": s} for s in statements]) == (VALIDATION, message)
+    assert server.error("ExecuteTransaction", TransactStatements=[{"Statement": insert}, {"Statement": "DELETE FROM \"no-such-table\" WHERE pk = 'a'"}])[0] == \
+        "ResourceNotFoundException"
+    assert server.error("ExecuteTransaction", TransactStatements=[])[0] == VALIDATION
     assert stored(server, table, key("a")) is None

@@ -450,6 +450,9 @@ static void test_conditions(void **state)
         {"DELETE FROM t WHERE pk = 'k'", "111"},
         {"DELETE FROM t WHERE pk = 'k' AND v = 1", "110"},
         {"DELETE FROM t WHERE pk = 'k' AND attribute_exists(w)", "100"},
+        {"EXISTS(SELECT * FROM t WHERE pk = 'k')", "011"},
+        {"EXISTS(SELECT * FROM t WHERE pk = 'k' AND v = 1)", "010"},
+        {"EXISTS(SELECT * FROM t WHERE pk = 'k' AND w IS MISSING)", "011"},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         struct partiql_statement statement;
