@@ -70,6 +70,19 @@ await eventually(async () => {
 assert.equal((await Order.query("customer").eq("2").count().exec()).count, 25);
 assert.equal((await Order.scan().all().limit(10).exec()).length, 26);
 
+// Transact.
+const transact = () => dynamoose.transaction([
+  Order.transaction.update(key, { $ADD: { total: 100 } }, { condition: new dynamoose.Condition().where("total").lt(100) }),
+  Order.transaction.create({ customer: "3", number: "001", total: 3 }),
+  Order.transaction.condition({ customer: "2", number: "000" }, new dynamoose.Condition().where("total").exists()),
+]);
+await transact();
+await assert.rejects(transact(), (error) => error.name === "TransactionCanceledException" &&
+  error.CancellationReasons.map(({ Code }) => Code).join() === "ConditionalCheckFailed,ConditionalCheckFailed,None");
+const together = await dynamoose.transaction([Order.transaction.get(key), Order.transaction.get({ customer: "3", number: "001" })]);
+assert.deepEqual(together.map(({ total }) => total), [115, 3]);
+await Order.delete({ customer: "3", number: "001" });
+
 // Delete.
 await Order.delete(key);
 assert.equal(await Order.get(key), undefined);

@@ -83,6 +83,18 @@ await Customer.put({ customer: "1", name: "Ada" }).go();
 const { data: account } = await shop.collections.account({ customer: "1" }).go();
 assert.deepEqual([account.Order.length, account.Customer], [1, [{ customer: "1", name: "Ada" }]]);
 
+// Transact.
+const transact = () => shop.transaction.write(({ Order, Customer }) => [
+  Order.patch(key).add({ total: 100 }).where(({ total }, { lt }) => lt(total, 100)).commit({ response: "all_old" }),
+  Customer.create({ customer: "2", name: "Bob" }).commit(),
+]).go();
+assert.equal((await transact()).canceled, false);
+const cancelled = await transact();
+assert.equal(cancelled.canceled, true);
+assert.deepEqual(cancelled.data.map(({ rejected, code }) => [rejected, code]), [[true, "ConditionalCheckFailed"], [true, "ConditionalCheckFailed"]]);
+const { data: together } = await shop.transaction.get(({ Order, Customer }) => [Order.get(key).commit(), Customer.get({ customer: "2" }).commit()]).go();
+assert.deepEqual([together[0].item.total, together[1].item.name], [120, "Bob"]);
+
 // Delete.
 assert.equal((await Order.remove(key).go()).data.order, "001");
 assert.equal((await Order.get(key).go()).data, null);

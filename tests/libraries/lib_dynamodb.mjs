@@ -2,8 +2,8 @@
 
 import * as dynamodb from "@aws-sdk/client-dynamodb";
 import {
-  BatchExecuteStatementCommand, BatchGetCommand, BatchWriteCommand, DeleteCommand, DynamoDBDocumentClient, ExecuteStatementCommand, GetCommand,
-  NumberValue, PutCommand, QueryCommand, ScanCommand, UpdateCommand, paginateQuery, paginateScan,
+  BatchExecuteStatementCommand, BatchGetCommand, BatchWriteCommand, DeleteCommand, DynamoDBDocumentClient, ExecuteStatementCommand, ExecuteTransactionCommand, GetCommand,
+  NumberValue, PutCommand, QueryCommand, ScanCommand, TransactGetCommand, TransactWriteCommand, UpdateCommand, paginateQuery, paginateScan,
 } from "@aws-sdk/lib-dynamodb";
 import { assert, client, eventually, newClient, tableDefinition, tableName } from "./common.mjs";
 
@@ -88,6 +88,30 @@ const batched = await documents.send(new BatchExecuteStatementCommand({
   Statements: [{ Statement: `SELECT total FROM "${TableName}" WHERE pk = ? AND sk = ?`, Parameters: ["customer#2", "order#004"] }],
 }));
 assert.deepEqual(batched.Responses[0].Item, { total: 4 });
+
+// Transact.
+const [first, second] = orders.map(({ pk, sk }) => ({ pk, sk }));
+const move = (amount) => documents.send(new TransactWriteCommand({
+  TransactItems: [
+    { Update: {
+      TableName, Key: first, UpdateExpression: "SET #total = #total + :amount", ConditionExpression: "#total < :bound",
+      ExpressionAttributeNames: { "#total": "total" }, ExpressionAttributeValues: { ":amount": amount, ":bound": 10 }, ReturnValuesOnConditionCheckFailure: "ALL_OLD",
+    } },
+    { Put: { TableName, Item: { pk: "moves", sk: `${amount}`, tags: new Set(["x"]) }, ConditionExpression: "attribute_not_exists(pk)" } },
+    { ConditionCheck: { TableName, Key: second, ConditionExpression: "attribute_exists(pk)" } },
+  ],
+}));
+await move(20);
+await assert.rejects(move(30), (error) => error instanceof dynamodb.TransactionCanceledException && error.CancellationReasons[0].Item.total.N === "20" &&
+  error.message === "Transaction cancelled, please refer cancellation reasons for specific reasons [ConditionalCheckFailed, None, None]");
+const together = await documents.send(new TransactGetCommand({ TransactItems: [first, { pk: "moves", sk: "20" }, { pk: "moves", sk: "30" }].map((Key) => ({ Get: { TableName, Key } })) }));
+assert.deepEqual(together.Responses.map(({ Item }) => Item?.total ?? Item?.tags), [20, new Set(["x"]), undefined]);
+await documents.send(new ExecuteTransactionCommand({
+  TransactStatements: [
+    { Statement: `DELETE FROM "${TableName}" WHERE pk = ? AND sk = ?`, Parameters: ["moves", "20"] },
+    { Statement: `EXISTS(SELECT * FROM "${TableName}" WHERE pk = ? AND sk = ? AND total = ?)`, Parameters: [first.pk, first.sk, 20] },
+  ],
+}));
 
 // Delete.
 assert.deepEqual((await send(DeleteCommand, { Key: { pk: "big", sk: "n" }, ReturnValues: "ALL_OLD" })).Attributes.pk, "big");

@@ -85,6 +85,22 @@ await eventually(async () => (await Order.find({ product: "p1", gsk: { ">": "ord
   numbers.filter((_, n) => n % 3 === 1 && n > 4));
 assert.equal((await Order.scan({}, { limit: 100 })).length, 21);
 
+// Transact.
+async function transact(total) {
+  const transaction = {};
+  await Order.update({ ...key }, { add: { total }, where: "${total} < {100}", transaction });
+  await Order.create({ customer: "3", number: "001", date: "2026-12-01", total: 3 }, { transaction });
+  return table.transact("write", transaction);
+}
+await transact(100);
+await assert.rejects(transact(1), (error) => /TransactionCanceledException|transaction|Transaction/.test(`${error.code} ${error.name} ${error.message}`));
+const reads = {};
+await Order.get(key, { transaction: reads });
+await Order.get({ customer: "3", number: "001" }, { transaction: reads });
+const together = await table.transact("get", reads, { parse: true, hidden: false });
+assert.deepEqual(together.map(({ total }) => total), [115, 3]);
+await Order.remove({ customer: "3", number: "001" });
+
 // Delete.
 await Order.remove(key);
 assert.equal(await Order.get(key), undefined);

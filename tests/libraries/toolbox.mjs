@@ -3,7 +3,8 @@
 import { CreateTableCommand, DeleteTableCommand, waitUntilTableExists } from "@aws-sdk/client-dynamodb";
 import { DynamoDBDocumentClient } from "@aws-sdk/lib-dynamodb";
 import {
-  $add, $append, BatchGetCommand, BatchGetRequest, BatchPutRequest, BatchWriteCommand, DeleteItemCommand, Entity, GetItemCommand, PutItemCommand,
+  $add, $append, BatchGetCommand, BatchGetRequest, BatchPutRequest, BatchWriteCommand, ConditionCheck, DeleteItemCommand, Entity, GetItemCommand, GetTransaction,
+  PutItemCommand, PutTransaction, UpdateTransaction, executeTransactGet, executeTransactWrite, isTransactionCancelled,
   QueryCommand, ScanCommand, Table, UpdateItemCommand, executeBatchGet, executeBatchWrite, isConditionCheckFailed, item, list, map, number, prefix, set, string,
 } from "dynamodb-toolbox";
 import { assert, client, eventually, tableDefinition, tableName } from "./common.mjs";
@@ -89,6 +90,17 @@ await eventually(() => pages({ index: "global", partition: "p1", range: { gt: "0
   numbers.filter((_, n) => n % 3 === 1 && n > 4));
 const { Items } = await table.build(ScanCommand).entities(Order).options({ maxPages: Infinity, limit: 9 }).send();
 assert.equal(Items.length, 21);
+
+// Transact.
+const transact = () => executeTransactWrite(
+  Order.build(UpdateTransaction).item({ ...key, total: $add(100) }).options({ condition: { attr: "total", lt: 100 } }),
+  Order.build(PutTransaction).item({ customer: "3", number: "001", date: "2026-12-01", total: 3 }),
+  Order.build(ConditionCheck).key({ customer: "2", number: "000" }).condition({ attr: "total", exists: true }));
+await transact();
+await assert.rejects(transact(), (error) => isTransactionCancelled(error) && error.CancellationReasons.map(({ Code }) => Code).join() === "ConditionalCheckFailed,None,None");
+const got = await executeTransactGet(Order.build(GetTransaction).key(key), Order.build(GetTransaction).key({ customer: "3", number: "001" }));
+assert.deepEqual(got.Responses.map(({ Item }) => Item.total), [115, 3]);
+await Order.build(DeleteItemCommand).key({ customer: "3", number: "001" }).send();
 
 // Delete.
 await Order.build(DeleteItemCommand).key(key).send();
