@@ -127,6 +127,17 @@ static enum status refuse(struct expr_fault *fault, struct bytes message)
 
 #define REFUSE(...) refuse(fault, arena_format(arena, __VA_ARGS__))
 
+static enum status refuse_long(bool partition, struct arena *arena, struct expr_fault *fault)
+{
+    if (partition)
+        return REFUSE(INVALID_VALUES
+                      "Size of hashkey has exceeded the maximum size limit of%u bytes",
+                      KEY_PARTITION_BYTES_MAX);
+    return REFUSE(INVALID_VALUES
+                  "Aggregated size of all range keys has exceeded the size limit of %u bytes",
+                  KEY_SORT_BYTES_MAX);
+}
+
 static enum status check_operand(const struct key_attribute *attribute, const struct clause *clause,
                                  struct value operand, bool partition, struct arena *arena,
                                  struct expr_fault *fault)
@@ -142,15 +153,8 @@ static enum status check_operand(const struct key_attribute *attribute, const st
                       "attribute cannot contain an empty %s value. Key: %.*s",
                       attribute->type == VALUE_S ? "string" : "binary",
                       BYTES_ARGS(attribute->name));
-    if (partition && count > KEY_PARTITION_BYTES_MAX)
-        return REFUSE(INVALID_VALUES
-                      "Size of hashkey has exceeded the maximum size limit of%u bytes",
-                      KEY_PARTITION_BYTES_MAX);
-    if (!partition && count > KEY_SORT_BYTES_MAX)
-        return REFUSE(INVALID_VALUES
-                      "Aggregated size of all range keys has exceeded the size limit of %u "
-                      "bytes",
-                      KEY_SORT_BYTES_MAX);
+    if (count > (partition ? KEY_PARTITION_BYTES_MAX : KEY_SORT_BYTES_MAX))
+        return refuse_long(partition, arena, fault);
     return STATUS_OK;
 }
 
@@ -274,6 +278,7 @@ enum status expr_index_condition(const struct expr_program *program,
                                  struct index_condition *condition, struct expr_fault *fault)
 {
     struct clauses clauses;
+    size_t bytes = 0; /* of the contents so far: together they are no longer than a table's key */
     TRY(find_clauses(program, index, &clauses, arena, fault));
     *condition = (struct index_condition){.sort = SORT_ANY};
     for (uint8_t i = 0; i < index->partition_count; i++) {
@@ -282,11 +287,21 @@ enum status expr_index_condition(const struct expr_program *program,
             return REFUSE("%s", "Query key condition not supported");
         TRY(check_operand(&index->partition[i], clause, clause->operands[0], true, arena, fault));
         condition->partition[i] = clause->operands[0];
+        bytes += key_content(clause->operands[0]).count;
     }
+    if (bytes > KEY_PARTITION_BYTES_MAX)
+        return refuse_long(true, arena, fault);
+    bytes = 0;
     for (uint32_t i = 0; i < clauses.sort_count; i++) {
         const struct clause *clause = &clauses.sort[i];
-        for (unsigned o = 0; o < (clause->op == OP_BETWEEN ? 2u : 1u); o++)
+        size_t longest = 0;
+        for (unsigned o = 0; o < (clause->op == OP_BETWEEN ? 2u : 1u); o++) {
             TRY(check_operand(&index->sort[i], clause, clause->operands[o], false, arena, fault));
+            longest = MAX(longest, key_content(clause->operands[o]).count);
+        }
+        bytes += longest;
+        if (bytes > KEY_SORT_BYTES_MAX)
+            return refuse_long(false, arena, fault);
         if (clause->op == OP_EQ) {
             condition->equal[condition->equal_count++] = clause->operands[0];
             continue;

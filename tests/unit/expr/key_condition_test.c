@@ -1,6 +1,8 @@
 /* Key conditions: what they match, and what the service refuses, in its words. */
 #include "unit/expr/fixture.h"
 
+#include "model/index.h"
+
 static const char type_mismatch[] =
     "One or more parameter values were invalid: Condition parameter "
     "type does not match schema type";
@@ -208,12 +210,61 @@ static void bounds_the_size_of_keys(void **state)
     fixture_release(&f);
 }
 
+static const char *match_index(struct fixture *f, const char *text, const char *values,
+                               const struct index_schema *index)
+{
+    struct expr_program program = must_compile(f, EXPR_KEY_CONDITION, text, NULL, values);
+    struct index_condition condition;
+    struct expr_fault fault = {0};
+    if (expr_index_condition(&program, index, &f->arena, &condition, &fault) == STATUS_OK)
+        return "";
+    snprintf(f->text, sizeof(f->text), "%.*s", BYTES_ARGS(fault.message));
+    return f->text;
+}
+
+/* The attributes of a global index's key are together no longer than a table's. */
+static void bounds_the_size_of_several_attributes(void **state)
+{
+    (void)state;
+    static struct fixture f;
+    static char values[16384];
+    struct index_schema index = {.partition_count = 4, .sort_count = 4};
+    const struct bytes names[] = {BYTES("a"), BYTES("b"), BYTES("c"), BYTES("d"),
+                                  BYTES("e"), BYTES("f"), BYTES("g"), BYTES("h")};
+    for (unsigned i = 0; i < 8; i++)
+        (i < 4 ? index.partition : index.sort)[i % 4] =
+            (struct key_attribute){names[i], i == 1 ? VALUE_N : VALUE_S};
+    fixture_init(&f);
+    const char *partition = "a = :p AND b = :n AND c = :q AND d = :q";
+    for (int over = 0; over < 2; over++) { /* :n has two bytes */
+        snprintf(values, sizeof(values), "{:p=\"%0*d\" :n=0 :q=\"%0*d\"}", 1047 + over, 0, 500, 0);
+        assert_string_equal(match_index(&f, partition, values, &index),
+                            over ? "One or more parameter values were invalid: Size of hashkey has "
+                                   "exceeded the maximum size limit of2048 bytes"
+                                 : "");
+    }
+    snprintf(values, sizeof(values), "{:p=\"%0*d\" :n=0 :q=\"%0*d\"}", 2048, 0, 2048, 0);
+    assert_string_not_equal(match_index(&f, partition, values, &index), "");
+    const char *sort = "a = :a AND b = :n AND c = :a AND d = :a AND e = :e AND f = :e AND g = :e "
+                       "AND h BETWEEN :a AND :z";
+    for (int over = 0; over < 2; over++) {
+        snprintf(values, sizeof(values), "{:a=\"a\" :n=0 :e=\"%0*d\" :z=\"z%0*d\"}", 300, 0,
+                 123 + over, 0);
+        assert_string_equal(match_index(&f, sort, values, &index),
+                            over ? "One or more parameter values were invalid: Aggregated size of "
+                                   "all range keys has exceeded the size limit of 1024 bytes"
+                                 : "");
+    }
+    fixture_release(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(matches_and_refuses),
         cmocka_unit_test(knows_tables_without_a_sort_key),
         cmocka_unit_test(bounds_the_size_of_keys),
+        cmocka_unit_test(bounds_the_size_of_several_attributes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
