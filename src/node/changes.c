@@ -513,6 +513,17 @@ static enum status read_images(struct changes_walk *walk, struct change_record *
     return STATUS_OK;
 }
 
+/* Others have their turn after TURN_WORK. */
+static enum status give_way(struct changes_walk *walk)
+{
+    if (LIKELY(walk->work < TURN_WORK))
+        return STATUS_OK;
+    walk->work = 0;
+    TRY(context_check(walk->ctx));
+    context_yield(walk->ctx);
+    return STATUS_OK;
+}
+
 enum status changes_next(struct changes_walk *walk, struct change_record *record)
 {
     struct bytes row, value;
@@ -520,7 +531,10 @@ enum status changes_next(struct changes_walk *walk, struct change_record *record
     bool apart;
     uint32_t image_bytes[2];
     while (!walk->empty) {
+        TRY(give_way(walk));
         TRY(tree_cursor_next(&walk->cursor, &row, &value));
+        walk->work += STEP_WORK + value.count;
+        walk->bytes += value.count;
         TRY(row_key_read(row, &key));
         if (key.position.slot > walk->replica->applied_slot)
             return STATUS_END; /* (2) */
@@ -532,13 +546,18 @@ enum status changes_next(struct changes_walk *walk, struct change_record *record
         TRY(head_read(value, record, &apart, image_bytes));
         if (LIKELY(!apart))
             return STATUS_OK;
+        walk->work += (size_t)image_bytes[0] + image_bytes[1];
+        walk->bytes += (size_t)image_bytes[0] + image_bytes[1];
         enum status status = read_images(walk, record, image_bytes);
         if (status != STATUS_NOT_FOUND)
             return status;
         /* It was trimmed while this waited for its images. */
         struct change_position next = {.slot = key.position.slot,
                                        .number = (uint16_t)(key.position.number + 1)};
+        size_t work = walk->work, bytes = walk->bytes;
         TRY(changes_open(walk->ctx, walk->replica, next, walk));
+        walk->work = work;
+        walk->bytes = bytes;
     }
     return STATUS_END;
 }
@@ -589,8 +608,6 @@ enum status changes_wait(struct context *ctx, struct replica *replica, struct ch
 
 /* ---- For the router ---- */
 
-#define READ_ROWS_MAX 10000u /* of one call, those of other streams too */
-
 static enum status give(struct context *ctx, struct replica *replica,
                         const struct replica_changes *read, struct change_sink *sink,
                         struct replica_changes_result *result)
@@ -599,7 +616,8 @@ static enum status give(struct context *ctx, struct replica *replica,
     struct change_record record;
     uint64_t commit_slot = replica->commit_slot;
     TRY(changes_open(ctx, replica, read->from, &walk));
-    for (uint32_t rows = 0; rows < READ_ROWS_MAX; rows++) {
+    for (uint32_t rows = 0; rows < CHANGES_CALL_ROWS_MAX && walk.bytes < CHANGES_CALL_BYTES_MAX;
+         rows++) {
         enum status status = changes_next(&walk, &record);
         if (status == STATUS_END) {
             /* What comes is beyond what was committed, if all of that was applied meanwhile. */

@@ -57,8 +57,14 @@ struct changes_walk {
     struct replica *replica;
     struct tree_cursor cursor;
     struct context *ctx;
-    bool empty; /* there is no second tree */
+    bool empty;   /* there is no second tree */
+    size_t work;  /* since others had their turn */
+    size_t bytes; /* of the records so far, which the context's arena may hold */
 };
+
+/* What one call of the router reads, or a little more. */
+#define CHANGES_CALL_ROWS_MAX  10000u
+#define CHANGES_CALL_BYTES_MAX ((size_t)8 << 20)
 
 /* The first changes_next gives the first record at or beyond `from`.  Reads nothing yet.
  *   STATUS_NO_MEMORY */
@@ -66,9 +72,10 @@ MUST_USE enum status changes_open(struct context *ctx, struct replica *replica,
                                   struct change_position from, struct changes_walk *walk);
 
 /* The next record.  What it points to is valid until the fiber next waits; large images are in the
- * context's arena, which the caller bounds by resetting it between two walks.
+ * context's arena, which the caller bounds by resetting it between two walks.  Others have their
+ * turn now and then.
  *   STATUS_END      no more now: everything that is applied was given; open another walk later
- *   STATUS_CORRUPT, STATUS_IO, ... as tree_cursor_next */
+ *   STATUS_CORRUPT, STATUS_IO, ... as tree_cursor_next     STATUS_DEADLINE, STATUS_CANCELLED */
 MUST_USE enum status changes_next(struct changes_walk *walk, struct change_record *record);
 
 /* Wait until a record beyond `after` is applied; at once when there is one.

@@ -1,15 +1,21 @@
-/* follow.c - the changes of a replica for who follows them from outside: the calls of the router.
- * */
+/* follow.c - the changes of a replica for who follows them from outside: the calls of
+ * the router. */
 #include "node/node_private.h"
 
+/* Ends between the changes of two writes when it has given as much as one call may. */
 static enum status give(struct context *ctx, struct replica *replica, uint64_t slot,
                         struct follow_sink *sink)
 {
     struct changes_walk walk;
     struct change_record record;
+    uint64_t last_slot = slot;
     TRY(changes_open(ctx, replica, (struct change_position){.slot = slot + 1}, &walk));
-    for (;;) {
+    for (uint32_t rows = 0;; rows++) {
         TRY(changes_next(&walk, &record));
+        bool full = rows >= CHANGES_CALL_ROWS_MAX || walk.bytes >= CHANGES_CALL_BYTES_MAX;
+        if (full && rows > 0 && record.position.slot != last_slot)
+            return STATUS_OK;
+        last_slot = record.position.slot;
         struct replica_change change = {.slot = record.position.slot,
                                         .hlc = record.hlc,
                                         .old = record.old,

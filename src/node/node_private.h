@@ -19,6 +19,10 @@
 #define APPLY_ENTRIES_MAX         256u /* in one batch */
 #define APPLY_BYTES_MAX           (512u * 1024u)
 #define APPLY_RETRY_NS            UINT64_C(100000000)
+/* Work of a walk in one turn of the loop: the bytes of what it reads, and for each row what it
+ * costs beside them, in the same measure. */
+#define TURN_WORK (64u * 1024u)
+#define STEP_WORK 64u
 /* How long a write waits for a full disk, at most twice. */
 #define STALL_NS UINT64_C(1000000000)
 

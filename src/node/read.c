@@ -81,11 +81,7 @@ void node_prefetch(struct replica_service *service, const struct replica_point *
 
 /* ---- Ranges ---- */
 
-/* Work of one turn of the loop: the bytes of the items, and for each item or deletion what it costs
- * beside them, in the same measure; the filter costs by its length. */
-#define TURN_WORK   (64u * 1024u)
-#define STEP_WORK   64u
-#define FILTER_WORK 4u /* for each byte of the program */
+#define FILTER_WORK 4u /* of TURN_WORK, for each byte of the filter's program */
 
 /* A filter whose work (expr_work_max) on one item may be more runs on a copy of it, with pauses. */
 #define FILTER_WORK_MAX ((uint64_t)2 << 20)

@@ -270,7 +270,8 @@ struct replica_service {
     /* What the replica's tree holds; zeros when it is not here. */
     void (*size)(struct replica_service *service, uint64_t group_id, struct replica_size *size);
 
-    /* Give the sink the changes above `slot`, as far as they are recorded. */
+    /* Give the sink the changes above `slot`, as far as they are recorded, or until a bound of
+     * work: then at least those of one write, and all of each. */
     enum status (*follow)(struct context *ctx, struct replica_service *service,
                           const struct replica_target *target, uint64_t slot,
                           struct follow_sink *sink);

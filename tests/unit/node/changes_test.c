@@ -249,6 +249,94 @@ static void large_images_have_rows_of_their_own(void **state)
     fixture_free(f);
 }
 
+/* ---- What one call gives ---- */
+
+#define LARGE_CHANGES    40u
+#define LARGE_PAD        (390u << 10)
+#define CALL_ARENA_BYTES ((size_t)16 << 20) /* less than all those records need */
+
+struct counting {
+    struct follow_sink follow;
+    struct change_sink changes;
+    uint32_t count;
+};
+
+static enum status count_followed(struct follow_sink *sink, const struct replica_change *change)
+{
+    struct counting *counting = CONTAINER_OF(sink, struct counting, follow);
+    counting->count += item_number(change->current) == counting->count + 1;
+    return STATUS_OK;
+}
+
+static enum status count_read(struct change_sink *sink, const struct change_record *record)
+{
+    struct counting *counting = CONTAINER_OF(sink, struct counting, changes);
+    counting->count += item_number(record->current) == counting->count + 1;
+    return STATUS_OK;
+}
+
+static void large_changes_body(struct context *ctx, struct fixture *f)
+{
+    f->keeps_changes = KEEP_CHANGES_FOR_STREAM;
+    for (uint64_t i = 1; i <= LARGE_CHANGES; i++) {
+        CHECK(f, put(ctx, f, GROUP, BYTES("large"), i, LARGE_PAD) == STATUS_OK);
+        arena_reset(&ctx->arena);
+    }
+    settle(ctx, f);
+}
+
+static void read_in_calls(struct context *ctx, void *argument)
+{
+    struct fixture *f = argument;
+    struct replica_target target = target_of(GROUP);
+    struct counting followed = {.follow = {.take = count_followed}};
+    struct counting read = {.changes = {.take = count_read}};
+    struct changes_walk walk;
+    struct change_record record;
+    uint64_t slot = 0;
+    for (uint32_t before = UINT32_MAX; followed.count != before && f->wrong == NULL;) {
+        arena_reset(&ctx->arena);
+        before = followed.count;
+        CHECK(f, f->service->follow(ctx, f->service, &target, slot, &followed.follow) == STATUS_OK);
+        /* One write each, from the first on. */
+        CHECK(f, changes_open(ctx, node_replica(f->node, GROUP), (struct change_position){0},
+                              &walk) == STATUS_OK);
+        if (slot == 0 && changes_next(&walk, &record) == STATUS_OK)
+            slot = record.position.slot - 1;
+        slot += followed.count - before;
+    }
+    CHECK(f, followed.count == LARGE_CHANGES);
+    struct replica_changes call = {.stream = 1};
+    struct replica_changes_result result = {0};
+    while (!result.at_end && f->wrong == NULL) {
+        arena_reset(&ctx->arena);
+        CHECK(f, f->service->changes(ctx, f->service, &target, &call, &read.changes, &result) ==
+                     STATUS_OK);
+        call.from = result.next;
+    }
+    CHECK(f, read.count == LARGE_CHANGES);
+    f->done = true;
+}
+
+static void a_call_gives_no_more_than_memory_holds(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_create(3);
+    struct fiber_options options = {.arena_bytes_max = CALL_ARENA_BYTES, .deadline_ns = UINT64_MAX};
+    f->options.cache_bytes = 16u << 20;
+    f->options.checkpoint_bytes = 64u << 20;
+    fixture_open(f);
+    assert_true(fixture_run(f, create_body));
+    assert_true(fixture_run(f, large_changes_body));
+    f->done = false;
+    assert_int_equal(fiber_spawn(sim_node_env(f->machine), &options, read_in_calls, f), STATUS_OK);
+    while (!f->done)
+        assert_true(sim_step(f->sim));
+    fixture_check(f);
+    fixture_close(f);
+    fixture_free(f);
+}
+
 /* ---- Crashes ---- */
 
 struct life {
@@ -581,6 +669,7 @@ int main(void)
         cmocka_unit_test(each_change_of_an_item_makes_one_record),
         cmocka_unit_test(a_put_behind_a_delete_has_no_old_image),
         cmocka_unit_test(large_images_have_rows_of_their_own),
+        cmocka_unit_test(a_call_gives_no_more_than_memory_holds),
         cmocka_unit_test(no_crash_loses_or_repeats_a_record),
         cmocka_unit_test(what_is_for_a_stream_goes_after_a_day),
         cmocka_unit_test(marks_hold_what_their_consumers_need),
