@@ -72,6 +72,7 @@ enum status writing_decide_step(struct context *ctx, struct writing *w, bool *or
     uint64_t seconds;
     bool expires = expiry_of(w->old.item, w->write->ttl, &seconds);
     struct changes changes = {.count = 0};
+    w->rows_only = false; /* it may have been decided otherwise, on another image */
     switch (w->step) {
     case EXPIRE_DELETE:
         *ordinary = expires && seconds == w->expires_s;
@@ -206,8 +207,11 @@ static enum status step(struct stepping *s, struct replica *replica,
 {
     struct bytes low, high;
     uint64_t slot = 0;
-    if (s->expire->step != EXPIRE_DELETE)
+    if (s->expire->step != EXPIRE_DELETE) {
         replica->schema_version = MAX(replica->schema_version, target->schema_version);
+        /* The walk sees what is committed: what older writers have on its way is to be in it. */
+        TRY(replica_wait_commit(s->ctx, replica, replica->paxos.last_slot));
+    }
     s->keys = arena_alloc_array(&s->ctx->arena, s->expire->limit, sizeof(*s->keys));
     if (s->keys == NULL)
         return STATUS_NO_MEMORY;

@@ -2,6 +2,8 @@
  * expired and nothing else, and counts stay right. */
 #include "unit/node/node_fixture.h"
 
+#include "node/writing.h" /* a step is decided in this room */
+
 #define KEYS    60u
 #define LIFE    200u /* operations of one life */
 #define TTL     BYTES("n")
@@ -171,6 +173,78 @@ static void fill_body(struct context *ctx, struct fixture *f)
     check_counts(ctx, f);
 }
 
+/* A writer that did not know the attribute yet, and whose entry is not committed. */
+static bool late_ended;
+
+static void late_run(struct context *ctx, void *argument)
+{
+    struct fixture *f = argument;
+    CHECK(f, send(ctx, f, 0, now_s + 1) == STATUS_OK);
+    late_ended = true;
+}
+
+static void late_body(struct context *ctx, struct fixture *f)
+{
+    struct fiber_options options = {.arena_bytes_max = ARENA_BYTES, .deadline_ns = UINT64_MAX};
+    CHECK(f, send(ctx, f, 0, ABSENT) == STATUS_OK); /* brings the page */
+    schema_version = VERSION - 1;
+    CHECK(f, fiber_spawn(ctx->env, &options, late_run, f) == STATUS_OK);
+    CHECK(f, !late_ended);
+    schema_version = VERSION;
+    CHECK(f, steps(ctx, f, EXPIRE_FILL) == 0);
+    while (!late_ended)
+        CHECK(f, context_sleep(ctx, SECOND / 1000) == STATUS_OK);
+    now_s += 30;
+    CHECK(f, steps(ctx, f, EXPIRE_DELETE) == 1);
+}
+
+static void what_was_on_its_way_is_noted_too(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_create_open(1);
+    prng_init(&prng, 1);
+    now_s = 1000;
+    noted = late_ended = false;
+    assert_true(fixture_run(f, late_body));
+    fixture_close(f);
+    fixture_free(f);
+}
+
+/* The log was full when the row was a left-over; when it is not, the item goes, as any other. */
+static void again_body(struct context *ctx, struct fixture *f)
+{
+    static const struct write_request request = {.kind = WRITE_DELETE};
+    struct replica_target target = target_of(GROUP);
+    struct replica_write write = {.key = BYTES("item"), .request = &request, .ttl = TTL};
+    struct write_result result;
+    struct error error;
+    struct key row;
+    key_encode_ttl(&row, 7, write.key);
+    struct writing w = {.replica = node_replica(f->node, GROUP),
+                        .target = &target,
+                        .write = &write,
+                        .result = &result,
+                        .error = &error,
+                        .step = EXPIRE_DELETE,
+                        .expires_s = 7,
+                        .ttl_key = key_bytes(&row)};
+    bool ordinary = true;
+    w.old.item = make_item(ctx, write.key, 8, 0);
+    CHECK(f, writing_decide_step(ctx, &w, &ordinary) == STATUS_OK && !ordinary && w.rows_only);
+    w.old.item = make_item(ctx, write.key, 7, 0);
+    CHECK(f, writing_decide_step(ctx, &w, &ordinary) == STATUS_OK && ordinary && !w.rows_only);
+    CHECK(f, replica_wait_commit(ctx, w.replica, w.slot) == STATUS_OK);
+}
+
+static void a_step_is_decided_anew(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_create_open(2);
+    assert_true(fixture_run(f, again_body));
+    fixture_close(f);
+    fixture_free(f);
+}
+
 /* Everything that was noted is forgotten; the items stay. */
 static void purge_body(struct context *ctx, struct fixture *f)
 {
@@ -293,6 +367,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(deletes_what_has_expired_and_nothing_else),
         cmocka_unit_test(sweeps_beside_writers),
+        cmocka_unit_test(what_was_on_its_way_is_noted_too),
+        cmocka_unit_test(a_step_is_decided_anew),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
