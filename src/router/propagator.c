@@ -51,6 +51,13 @@ static void pump_wake(struct pump *pump)
     pump_wait(pump, now_ns);
 }
 
+static void source_free(struct source *source)
+{
+    struct propagator *p = source->propagator;
+    hash_map_remove(&p->sources, bytes_of(&source->group_id, sizeof(source->group_id)));
+    heap_free(p->env->heap, source, sizeof(*source) + source->name.count);
+}
+
 static void pump_free(struct pump *pump)
 {
     struct source *source = pump->source;
@@ -61,10 +68,8 @@ static void pump_free(struct pump *pump)
     list_remove(&pump->source_link);
     p->stats.pumps--;
     heap_free(p->env->heap, pump, sizeof(*pump));
-    if (list_empty(&source->pumps)) {
-        hash_map_remove(&p->sources, bytes_of(&source->group_id, sizeof(source->group_id)));
-        heap_free(p->env->heap, source, sizeof(*source) + source->name.count);
-    }
+    if (list_empty(&source->pumps))
+        source_free(source);
     wait_queue_wake_all(&p->ended);
 }
 
@@ -194,8 +199,7 @@ static struct source *make_source(struct propagator *p, const struct table *tabl
 static void drop_unwanted(struct source *source, const struct table *table)
 {
     struct list *node = source->pumps.next;
-    bool last = list_empty(&source->pumps);
-    while (!last) {
+    for (bool last = false; !last;) {
         struct pump *pump = LIST_ITEM(node, struct pump, source_link);
         node = node->next;
         last = node == &source->pumps; /* the source goes with its last pump */
@@ -220,6 +224,8 @@ static void add_pump(struct propagator *p, const struct table *table, uint64_t g
     if (source == NULL || find_pump(source, index_id) != NULL)
         return;
     struct pump *pump = heap_alloc_zero(p->env->heap, sizeof(*pump));
+    if (pump == NULL && list_empty(&source->pumps))
+        source_free(source);
     if (pump == NULL)
         return;
     *pump = (struct pump){.source = source, .index_id = index_id};
@@ -332,10 +338,8 @@ void propagator_close(struct context *ctx, struct propagator *p)
     env_timer_stop(p->env, &p->timer);
     LIST_FOR_EACH (node, &p->running)
         context_cancel(LIST_ITEM(node, struct pump, link)->ctx);
-    while (p->running_count > 0) {
-        if (wait_queue_wait(ctx, &p->ended) != STATUS_OK)
-            context_yield(ctx);
-    }
+    while (p->running_count > 0)
+        wait_queue_wait_out(ctx, &p->ended);
     uint32_t position = 0;
     struct source *source;
     while ((source = hash_map_next(&p->sources, &position)) != NULL) {

@@ -13,7 +13,7 @@ struct source {
     struct propagator *propagator;
     uint64_t group_id; /* its key in propagator.sources */
     uint64_t table_id;
-    struct list pumps; /* in the order in which they came */
+    struct list pumps; /* in the order in which they came; at least one */
     struct bytes name; /* of the table; behind this struct */
 };
 

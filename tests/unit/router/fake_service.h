@@ -289,6 +289,31 @@ static enum status fake_remove(struct context *ctx, struct replica_service *serv
     return STATUS_OK;
 }
 
+/* Nobody has a mark, and nothing changes. */
+static enum status fake_find_mark(struct context *ctx, struct replica_service *service,
+                                  const struct replica_target *target, uint64_t consumer,
+                                  struct replica_mark *mark)
+{
+    (void)ctx;
+    (void)service;
+    (void)target;
+    (void)consumer;
+    *mark = (struct replica_mark){0};
+    return STATUS_OK;
+}
+
+static enum status fake_set_mark(struct context *ctx, struct replica_service *service,
+                                 const struct replica_target *target, uint64_t consumer,
+                                 uint64_t slot)
+{
+    (void)service;
+    (void)target;
+    (void)consumer;
+    (void)slot;
+    context_yield(ctx);
+    return STATUS_OK;
+}
+
 static void fake_tables_changed(void *owner)
 {
     struct fake *f = owner;
@@ -337,6 +362,8 @@ static inline struct fake *fake_open(void)
                                           .write = fake_write,
                                           .range = fake_range,
                                           .size = fake_size,
+                                          .find_mark = fake_find_mark,
+                                          .set_mark = fake_set_mark,
                                           .create_replica = fake_create,
                                           .remove_replica = fake_remove};
     fake_run(f, fake_open_router);
