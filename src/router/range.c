@@ -188,7 +188,7 @@ static enum status walk_partitions(struct context *ctx, struct router *router,
 {
     struct replica_range call = {.backward = request->backward,
                                  .consistent = request->consistent,
-                                 .mixed = request->kind == RANGE_SCAN && table->index_count > 0,
+                                 .mixed = request->kind == RANGE_SCAN,
                                  .fetch = must_fetch(table, index, request),
                                  .limit = request->limit,
                                  .bytes_max =

@@ -177,6 +177,28 @@ static void a_range_has_what_the_condition_holds_for(void **state)
     fake_close(f);
 }
 
+/* An index may come while a scan goes over the partitions, and leave rows of its own. */
+static void scan_body(struct context *ctx, struct fake *f)
+{
+    struct create_table_request create = {.name = BYTES("plain"),
+                                          .schema = {.partition = {BYTES("p"), VALUE_S}},
+                                          .billing = BILLING_ON_DEMAND};
+    struct range_request scan = {.kind = RANGE_SCAN, .table = create.name};
+    struct error error;
+    CHECK(f, router_create_table(ctx, f->router, &create, &error) == STATUS_OK);
+    fake_settle(ctx, f);
+    ask(ctx, f, &scan);
+    CHECK(f, f->range.mixed && f->range.collection == KEY_COLLECTION_ITEM);
+}
+
+static void a_scan_passes_over_what_is_no_item(void **state)
+{
+    (void)state;
+    struct fake *f = fake_open();
+    fake_run(f, scan_body);
+    fake_close(f);
+}
+
 static void fetches_body(struct context *ctx, struct fake *f)
 {
     make_table(ctx, f, PROJECT_KEYS_ONLY);
@@ -289,6 +311,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_range_has_what_the_condition_holds_for),
+        cmocka_unit_test(a_scan_passes_over_what_is_no_item),
         cmocka_unit_test(items_are_fetched_for_what_the_index_lacks),
         cmocka_unit_test(a_write_takes_the_indexes_with_it),
         cmocka_unit_test(a_batch_says_that_a_collection_is_full),
