@@ -74,8 +74,8 @@ static void stop(struct env *env, void *server, void (*on_stopped_by_owner)(void
     server_stop(whole->server);
 }
 
-/* Either superblock of the tree file may be lost, as long as the other is there, and on the disk.
- * */
+/* Either superblock of the tree file may be lost, as long as the other is there, and on
+ * the disk. */
 static bool damage(struct sim_node *node, const char *data, struct prng *prng)
 {
     char path[128];

@@ -37,8 +37,8 @@ struct partition_rate {
 };
 
 /* Of `units` a second that a table is provisioned with, the share of one of `partitions`.  The
- * maximum grows with the share where the table has fewer partitions than its throughput asks for.
- * */
+ * maximum grows with the share where the table has fewer partitions than its throughput
+ * asks for. */
 struct partition_rate partition_rate_of(enum admission_kind kind, uint64_t units,
                                         uint32_t partitions);
 

@@ -116,8 +116,8 @@ static enum status remove_one(struct context *ctx, const struct spread *spread,
     return service->remove_replica(ctx, service, partition->group_id);
 }
 
-/* From here on each change of the table's items is recorded for the indexes that it is born with.
- * */
+/* From here on each change of the table's items is recorded for the indexes that it is
+ * born with. */
 static enum status mark_one(struct context *ctx, const struct spread *spread,
                             const struct partition *partition)
 {

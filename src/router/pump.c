@@ -180,8 +180,8 @@ static enum status send_some(struct turn *t, struct row_write *from, bool purge)
     return STATUS_OK;
 }
 
-/* Send the batch's rows to the index; or, to purge, take away the tombstones that they have left.
- * */
+/* Send the batch's rows to the index; or, to purge, take away the tombstones that they
+ * have left. */
 static enum status send(struct turn *t, bool purge)
 {
     for (struct row_write *w = t->first; w != NULL; w = w->next)

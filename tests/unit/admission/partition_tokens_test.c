@@ -1,5 +1,5 @@
-/* A partition's buckets: what is allowed, what was kept for bursts, what one partition may serve.
- * */
+/* A partition's buckets: what is allowed, what was kept for bursts, what one partition
+ * may serve. */
 #include "unit/cmocka_headers.h"
 
 #include "admission/partition_tokens.h"
