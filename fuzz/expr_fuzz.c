@@ -121,7 +121,6 @@ static void run(struct world *world, enum expr_kind kind, const struct expr_prog
     struct bytes name;
     struct key_schema schema = {{BYTES("a"), VALUE_S}, {BYTES("n"), VALUE_N}};
     struct key_condition condition;
-    bool holds;
     buffer_clear(&world->to);
     value_writer_init(&w, &world->to);
     while (expr_next_attribute(program, &walk, &name))
@@ -129,7 +128,7 @@ static void run(struct world *world, enum expr_kind kind, const struct expr_prog
     switch (kind) {
     case EXPR_CONDITION:
     case EXPR_FILTER:
-        ASSERT(expr_evaluate(program, item, &world->arena, &holds, &fault) == STATUS_OK);
+        (void)!expr_evaluate(program, item);
         break;
     case EXPR_PROJECTION:
         expr_project(program, item, &w);

@@ -62,12 +62,9 @@ static void world_close(struct world *world)
 
 static bool holds(struct world *world, const struct expr_program *program, enum expr_kind kind)
 {
-    struct expr_fault fault = {0};
-    bool result;
     if (program->code.count > 0)
         ASSERT(expr_program_check(program->code, kind) == STATUS_OK);
-    ASSERT(expr_evaluate(program, world->item, &world->arena, &result, &fault) == STATUS_OK);
-    return result;
+    return expr_evaluate(program, world->item);
 }
 
 /* Is the item in the range of a key condition? As a filter the same code says so. */

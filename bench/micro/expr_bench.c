@@ -71,7 +71,6 @@ static void run(struct bench *b, enum expr_kind kind, struct bytes text, bool ev
                                .values_given = true};
     struct expr_program program;
     struct expr_fault fault;
-    bool holds;
     if (kind == EXPR_PROJECTION) {
         scope.values = VALUE_ABSENT;
         scope.values_given = false;
@@ -88,7 +87,7 @@ static void run(struct bench *b, enum expr_kind kind, struct bytes text, bool ev
         buffer_clear(&b->to);
         value_writer_init(&w, &b->to);
         if (kind == EXPR_CONDITION) {
-            (void)!expr_evaluate(&program, b->item, &b->arena, &holds, &fault);
+            (void)!expr_evaluate(&program, b->item);
         } else if (kind == EXPR_PROJECTION) {
             expr_project(&program, b->item, &w);
             (void)!value_writer_finish(&w, &result);

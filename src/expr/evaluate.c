@@ -201,21 +201,16 @@ uint64_t expr_work_max(const struct expr_program *program, struct value item)
     return steps * item.bytes;
 }
 
-enum status expr_evaluate(const struct expr_program *program, struct value item,
-                          struct arena *arena, bool *holds, struct expr_fault *fault)
+bool expr_evaluate(const struct expr_program *program, struct value item)
 {
-    return expr_evaluate_paused(program, item, NULL, arena, holds, fault);
+    return expr_evaluate_paused(program, item, NULL);
 }
 
-enum status expr_evaluate_paused(const struct expr_program *program, struct value item,
-                                 const struct pause *pause, struct arena *arena, bool *holds,
-                                 struct expr_fault *fault)
+bool expr_evaluate_paused(const struct expr_program *program, struct value item,
+                          const struct pause *pause)
 {
-    (void)arena;
-    (void)fault;
-    *holds = true;
     if (program->code.count == 0)
-        return STATUS_OK;
+        return true;
     struct program_view view = program_view(program);
     struct pause_meter meter = {.pause = pause};
     struct machine m;
@@ -245,6 +240,5 @@ enum status expr_evaluate_paused(const struct expr_program *program, struct valu
         }
         }
     }
-    *holds = flag;
-    return STATUS_OK;
+    return flag;
 }

@@ -105,15 +105,12 @@ MUST_USE enum status expr_compile(struct expr_scope *scope, enum expr_kind kind,
 MUST_USE enum status expr_program_check(struct bytes code, enum expr_kind kind);
 
 /* Does a condition or filter hold for `item` (VALUE_ABSENT: there is no such item)?  An empty
- * program holds.  Builds nothing and cannot fail today; the status is for conditions that the
- * service refuses at run time (STATUS_INVALID, *fault). */
-MUST_USE enum status expr_evaluate(const struct expr_program *program, struct value item,
-                                   struct arena *arena, bool *holds, struct expr_fault *fault);
+ * program holds.  Builds nothing, and cannot fail. */
+MUST_USE bool expr_evaluate(const struct expr_program *program, struct value item);
 
 /* As expr_evaluate, with a pause now and then: `item` must be the caller's own. */
-MUST_USE enum status expr_evaluate_paused(const struct expr_program *program, struct value item,
-                                          const struct pause *pause, struct arena *arena,
-                                          bool *holds, struct expr_fault *fault);
+MUST_USE bool expr_evaluate_paused(const struct expr_program *program, struct value item,
+                                   const struct pause *pause);
 
 /* A bound of the work of running a program on `item`, in bytes looked at: each element of a path,
  * and each operand, may look at the whole item.  0 for an empty program. */

@@ -283,31 +283,17 @@ static enum status set_last_key(struct walk *walk, struct replica_range_result *
     return result->last_key.at == NULL ? STATUS_NO_MEMORY : STATUS_OK;
 }
 
-/* Does the filter hold?  A pause: `item` is the walk's own. */
-static enum status filter(struct walk *walk, struct value item, const struct pause *pause,
-                          bool *holds, struct error *error)
-{
-    struct expr_fault fault = {0};
-    enum status status =
-        expr_evaluate_paused(&walk->range->filter, item, pause, &walk->ctx->arena, holds, &fault);
-    if (status == STATUS_INVALID)
-        *error = (struct error){.code = ERROR_VALIDATION, .message = fault.message};
-    return status;
-}
-
-/* Evaluate one item: count it, filter it, give it to the sink. */
+/* Evaluate one item: count it, filter it, give it to the sink.  A pause: it is the walk's own. */
 static enum status evaluate(struct walk *walk, const struct row *row, uint32_t bytes,
                             const struct pause *pause, struct item_sink *sink,
-                            struct replica_range_result *result, struct error *error)
+                            struct replica_range_result *result)
 {
+    const struct expr_program *filter = &walk->range->filter;
     struct value item = row->item;
     result->scanned_count++;
     result->scanned_bytes += bytes;
     walk->evaluated = walk->last;
-    bool holds = true;
-    if (walk->range->filter.code.count > 0)
-        TRY(filter(walk, item, pause, &holds, error));
-    if (!holds)
+    if (filter->code.count > 0 && !expr_evaluate_paused(filter, item, pause))
         return STATUS_OK;
     result->count++;
     return UNLIKELY(walk->range->versions) ? sink->take_row(sink, row) : sink->take(sink, item);
@@ -315,8 +301,7 @@ static enum status evaluate(struct walk *walk, const struct row *row, uint32_t b
 
 /* As evaluate, on a copy of the item, and others have their turn meanwhile. */
 static enum status evaluate_long(struct walk *walk, const struct row *row, uint32_t bytes,
-                                 struct item_sink *sink, struct replica_range_result *result,
-                                 struct error *error)
+                                 struct item_sink *sink, struct replica_range_result *result)
 {
     struct row copy = *row;
     struct pause pause = context_pause(walk->ctx);
@@ -326,7 +311,7 @@ static enum status evaluate_long(struct walk *walk, const struct row *row, uint3
     if (walk->copy.failed)
         return STATUS_NO_MEMORY;
     copy.item.at = walk->copy.at;
-    TRY(evaluate(walk, &copy, bytes, &pause, sink, result, error));
+    TRY(evaluate(walk, &copy, bytes, &pause, sink, result));
     walk->work = 0;
     return look_again(walk);
 }
@@ -348,7 +333,7 @@ static enum status item_of(struct walk *walk, struct bytes stored, struct row *r
 }
 
 static enum status run_walk(struct walk *walk, struct item_sink *sink,
-                            struct replica_range_result *result, struct error *error)
+                            struct replica_range_result *result)
 {
     const struct replica_range *range = walk->range;
     TRY(open_cursor(walk));
@@ -375,10 +360,10 @@ static enum status run_walk(struct walk *walk, struct item_sink *sink,
         }
         if (UNLIKELY(range->filter.code.count > 0 &&
                      expr_work_max(&range->filter, row.item) > FILTER_WORK_MAX)) {
-            TRY(evaluate_long(walk, &row, bytes, sink, result, error));
+            TRY(evaluate_long(walk, &row, bytes, sink, result));
         } else {
             fiber_no_wait_begin(walk->ctx);
-            status = evaluate(walk, &row, bytes, NULL, sink, result, error);
+            status = evaluate(walk, &row, bytes, NULL, sink, result);
             fiber_no_wait_end(walk->ctx);
             TRY(status);
         }
@@ -417,6 +402,7 @@ enum status node_range(struct context *ctx, struct replica_service *service,
                        struct item_sink *sink, struct replica_range_result *result,
                        struct error *error)
 {
+    (void)error; /* no filter is refused while it runs */
     struct node *node = CONTAINER_OF(service, struct node, service);
     struct replica *replica;
     TRY(replica_enter(node, target->group_id, true, &replica));
@@ -430,7 +416,7 @@ enum status node_range(struct context *ctx, struct replica_service *service,
     walk.copy.budget = ctx->arena.budget;
     enum status status = replica_admit_range(replica, target, range, result);
     if (status == STATUS_OK) {
-        status = run_walk(&walk, sink, result, error);
+        status = run_walk(&walk, sink, result);
         replica_charge_range(replica, range, result);
     }
     buffer_release(&walk.copy);

@@ -97,16 +97,8 @@ enum status writing_check_condition(struct context *ctx, struct writing *w,
     const struct write_request *request = w->write->request;
     if (request->condition.code.count == 0)
         return STATUS_OK;
-    bool holds = false;
-    struct expr_fault fault = {0};
-    enum status status =
-        expr_evaluate_paused(&request->condition, w->old.item, pause, &ctx->arena, &holds, &fault);
-    if (status == STATUS_INVALID) {
-        *w->error = (struct error){.code = ERROR_VALIDATION, .message = fault.message};
-        return status;
-    }
-    if (status != STATUS_OK || holds)
-        return status;
+    if (expr_evaluate_paused(&request->condition, w->old.item, pause))
+        return STATUS_OK;
     (void)error_set(w->error, ERROR_CONDITION_FAILED, "The conditional request failed");
     if (request->return_on_failure)
         TRY(keep(ctx, w->old.item, &w->error->item));

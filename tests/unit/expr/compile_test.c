@@ -286,10 +286,7 @@ static void shares_a_scope(void **state)
         expr_compile(&scope, EXPR_CONDITION, BYTES("#b = :w AND #b < :v"), &condition, &fault),
         STATUS_OK);
     assert_int_equal(expr_scope_finish(&scope, &fault), STATUS_OK);
-    bool holds;
-    struct value item = text_value(&f, "{y=2}");
-    assert_int_equal(expr_evaluate(&condition, item, &f.arena, &holds, &fault), STATUS_OK);
-    assert_false(holds);
+    assert_false(expr_evaluate(&condition, text_value(&f, "{y=2}")));
     fixture_release(&f);
 }
 
@@ -549,7 +546,6 @@ static void use(struct fixture *f, const struct expr_program *program, enum expr
     struct expr_fault fault;
     struct expr_attributes walk = {0};
     struct bytes name;
-    bool holds;
     value_writer_init(&w, fixture_buffer(f));
     while (expr_next_attribute(program, &walk, &name))
         assert_true(name.count <= program->code.count);
@@ -562,7 +558,7 @@ static void use(struct fixture *f, const struct expr_program *program, enum expr
         struct key_condition condition;
         (void)!expr_key_condition(program, &schema, &f->arena, &condition, &fault);
     } else {
-        assert_int_equal(expr_evaluate(program, item, &f->arena, &holds, &fault), STATUS_OK);
+        (void)!expr_evaluate(program, item);
     }
 }
 

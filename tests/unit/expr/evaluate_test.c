@@ -152,7 +152,6 @@ static void says_what_the_service_says(void **state)
         struct expr_program program;
         struct expr_scope scope;
         struct expr_fault fault;
-        bool holds;
         scope_of(&f, names, cases[i].values, &scope);
         assert_int_equal(expr_scope_init(&scope, &f.arena, &fault), STATUS_OK);
         if (expr_compile(&scope, EXPR_CONDITION, bytes_of_text(cases[i].text), &program, &fault) !=
@@ -160,7 +159,7 @@ static void says_what_the_service_says(void **state)
             fail_msg("%s: %.*s", cases[i].text, BYTES_ARGS(fault.message));
         assert_int_equal(expr_program_check(program.code, EXPR_CONDITION), STATUS_OK);
         struct value item = text_value(&f, item_text);
-        assert_int_equal(expr_evaluate(&program, item, &f.arena, &holds, &fault), STATUS_OK);
+        bool holds = expr_evaluate(&program, item);
         if (holds != cases[i].holds)
             fail_msg("%s %s is %d", cases[i].text, cases[i].values, holds);
         fixture_reset(&f);
@@ -173,15 +172,11 @@ static void holds_without_an_item(void **state)
     (void)state;
     static struct fixture f;
     fixture_init(&f);
-    struct expr_fault fault;
-    bool holds;
     struct expr_program program =
         must_compile(&f, EXPR_CONDITION, "attribute_not_exists(pk) AND NOT n = :v", NULL, "{:v=1}");
-    assert_int_equal(expr_evaluate(&program, VALUE_ABSENT, &f.arena, &holds, &fault), STATUS_OK);
-    assert_true(holds);
+    assert_true(expr_evaluate(&program, VALUE_ABSENT));
     struct expr_program none = {0};
-    assert_int_equal(expr_evaluate(&none, VALUE_ABSENT, &f.arena, &holds, &fault), STATUS_OK);
-    assert_true(holds);
+    assert_true(expr_evaluate(&none, VALUE_ABSENT));
     fixture_release(&f);
 }
 
@@ -196,8 +191,6 @@ static void long_conditions_pause(void **state)
     (void)state;
     static struct fixture f;
     fixture_init(&f);
-    struct expr_fault fault;
-    bool holds;
     char text[1200] = "";
     for (int i = 0; i < 50; i++)
         strcat(text, i > 0 ? " OR contains(s, :v)" : "contains(s, :v)");
@@ -215,9 +208,7 @@ static void long_conditions_pause(void **state)
         assert_int_equal(value_writer_finish(&w, &item), STATUS_OK);
         unsigned count = 0;
         struct pause pause = {count_pause, &count};
-        assert_int_equal(expr_evaluate_paused(&program, item, &pause, &f.arena, &holds, &fault),
-                         STATUS_OK);
-        assert_false(holds);
+        assert_false(expr_evaluate_paused(&program, item, &pause));
         assert_int_equal(count, large ? 50 : 0);
         assert_true(expr_work_max(&program, item) >= 50 * (uint64_t)item.bytes);
     }
@@ -371,7 +362,6 @@ static void agrees_with_a_plain_interpreter(void **state)
         struct expr_scope scope;
         struct expr_fault fault;
         struct expr_program program;
-        bool holds;
         scope_of(&f, NULL, "{:v0=0 :v1=1 :v2=2 :v3=3}", &scope);
         assert_int_equal(expr_scope_init(&scope, &f.arena, &fault), STATUS_OK);
         if (strlen(text) <= EXPR_BYTES_MAX) {
@@ -380,7 +370,7 @@ static void agrees_with_a_plain_interpreter(void **state)
                 fail_msg("%d: %s: %.*s", i, text, BYTES_ARGS(fault.message));
             assert_int_equal(expr_program_check(program.code, EXPR_FILTER), STATUS_OK);
             struct value item = text_value(&f, "{a0=2 a1=0 a2=1}");
-            assert_int_equal(expr_evaluate(&program, item, &f.arena, &holds, &fault), STATUS_OK);
+            bool holds = expr_evaluate(&program, item);
             if (holds != plain(t))
                 fail_msg("%d: %s is %d", i, text, holds);
             compiled++;

@@ -52,14 +52,6 @@ static const char *compile(struct fixture *f, enum expr_kind kind,
     return f->text;
 }
 
-static bool holds(struct fixture *f, const struct expr_program *program, struct value item)
-{
-    bool result = false;
-    struct expr_fault fault = {0};
-    assert_int_equal(expr_evaluate(program, item, &f->arena, &result, &fault), STATUS_OK);
-    return result;
-}
-
 /* ---- Conditions ---- */
 
 static const struct {
@@ -139,7 +131,7 @@ static void each_operator_says_what_is_documented(void **state)
         struct expr_condition condition =
             condition_of(f, cases[i].name, cases[i].comparison, cases[i].values);
         assert_null(compile(f, EXPR_CONDITION, &condition, 1, false, &program));
-        if (holds(f, &program, text_value(f, item_text)) != cases[i].holds)
+        if (expr_evaluate(&program, text_value(f, item_text)) != cases[i].holds)
             fail_msg("%s %s %s", cases[i].name, cases[i].comparison, cases[i].values);
         fixture_reset(f);
     }
@@ -204,7 +196,7 @@ static void an_in_takes_a_hundred_values(void **state)
     struct expr_program program = {0};
     struct expr_condition condition = {BYTES("n"), COMPARISON_IN, values, EXPR_IN_MAX};
     assert_null(compile(f, EXPR_FILTER, &condition, 1, false, &program));
-    assert_true(holds(f, &program, text_value(f, item_text)));
+    assert_true(expr_evaluate(&program, text_value(f, item_text)));
     condition.value_count++;
     assert_string_equal(compile(f, EXPR_FILTER, &condition, 1, false, &program),
                         INVALID "Invalid number of argument(s) for the IN ComparisonOperator");
@@ -215,7 +207,7 @@ static void none_holds_always(void **state)
     struct fixture *f = *state;
     struct expr_program program = {0};
     assert_null(compile(f, EXPR_CONDITION, NULL, 0, true, &program));
-    assert_true(holds(f, &program, VALUE_ABSENT));
+    assert_true(expr_evaluate(&program, VALUE_ABSENT));
 }
 
 static void as_many_conditions_as_are_allowed(void **state)
@@ -230,9 +222,9 @@ static void as_many_conditions_as_are_allowed(void **state)
     struct expr_program program = {0};
     struct value item = text_value(f, item_text);
     assert_null(compile(f, EXPR_FILTER, conditions, EXPR_LEGACY_MAX, true, &program));
-    assert_true(holds(f, &program, item));
+    assert_true(expr_evaluate(&program, item));
     assert_null(compile(f, EXPR_FILTER, conditions, EXPR_LEGACY_MAX, false, &program));
-    assert_false(holds(f, &program, item));
+    assert_false(expr_evaluate(&program, item));
 }
 
 /* ---- Random conditions ---- */
@@ -353,7 +345,7 @@ static void random_conditions_agree_with_plain_ones(void **state)
                 bool one = plain(v, &conditions[i]);
                 expected = any ? expected || one : expected && one;
             }
-            if (holds(f, &program, item) != expected)
+            if (expr_evaluate(&program, item) != expected)
                 fail_msg("round %d: %s", round, value_text(f, item));
             compiled++;
         }

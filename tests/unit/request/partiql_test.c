@@ -208,19 +208,11 @@ static void test_overlap(void **state)
     }
 }
 
-static bool holds(struct fixture *f, const struct expr_program *program, struct value item)
-{
-    bool result;
-    struct expr_fault fault;
-    assert_int_equal(expr_evaluate(program, item, &f->arena, &result, &fault), STATUS_OK);
-    return result;
-}
-
 /* Does an item come of a SELECT: of one of its Queries, or of its Scan, and through its filter? */
 static unsigned times_selected(struct fixture *f, const struct partiql_select *plan,
                                struct value item)
 {
-    unsigned times = plan->scan && holds(f, &plan->filter, item);
+    unsigned times = plan->scan && expr_evaluate(&plan->filter, item);
     for (uint32_t i = 0; i < plan->query_count; i++) {
         struct key_condition condition;
         struct expr_fault fault;
@@ -234,7 +226,7 @@ static unsigned times_selected(struct fixture *f, const struct partiql_select *p
         memcpy(code, plan->key_conditions[i].code.at, plan->key_conditions[i].code.count);
         code[1] = EXPR_FILTER;
         struct expr_program range = {bytes_of(code, plan->key_conditions[i].code.count)};
-        times += holds(f, &range, item) && holds(f, &plan->filter, item);
+        times += expr_evaluate(&range, item) && expr_evaluate(&plan->filter, item);
     }
     return times;
 }
@@ -301,7 +293,7 @@ static void test_selections(void **state)
                      values[i / 12]);
             struct value item = text_value(f, text);
             unsigned times = times_selected(f, &plan, item);
-            if (times != (unsigned)holds(f, &whole, item))
+            if (times != (unsigned)expr_evaluate(&whole, item))
                 fail_msg("%s: %s comes %u times", selections[s].where, text, times);
             if (f->buffer_count > 60)
                 for (; f->buffer_count > 0; f->buffer_count--)
@@ -463,7 +455,7 @@ static void test_conditions(void **state)
         assert_int_equal(partiql_plan_write(&f->arena, &statement, &hash, &request, &error),
                          STATUS_OK);
         for (unsigned k = 0; k < 3; k++) {
-            bool held = holds(f, &request.condition, text_value(f, items[k]));
+            bool held = expr_evaluate(&request.condition, text_value(f, items[k]));
             if (held != (cases[i].holds[k] == '1'))
                 fail_msg("%s: item %u", cases[i].text, k);
         }

@@ -138,12 +138,9 @@ static enum status fake_write_one(struct context *ctx, struct fake *f, uint64_t 
     const struct write_request *request = write->request;
     struct value old = fake_find(f, group, write->key);
     struct expr_fault fault;
-    bool holds = true;
     *result = (struct write_result){0};
     f->write = *write;
-    if (request->condition.code.count > 0)
-        TRY(expr_evaluate(&request->condition, old, &ctx->arena, &holds, &fault));
-    if (!holds)
+    if (!expr_evaluate(&request->condition, old))
         return STATUS_CONDITION_FAILED;
     if (request->kind == WRITE_DELETE) {
         fake_set(f, group, write->key, VALUE_ABSENT);
@@ -229,10 +226,7 @@ static enum status fake_range(struct context *ctx, struct replica_service *servi
         result->scanned_count++;
         result->scanned_bytes += bytes;
         result->last_key = arena_copy(&ctx->arena, key);
-        bool holds = true;
-        struct expr_fault fault;
-        TRY(expr_evaluate(&range->filter, value, &ctx->arena, &holds, &fault));
-        if (holds) {
+        if (expr_evaluate(&range->filter, value)) {
             result->count++;
             TRY(sink->take(sink, value));
         }
