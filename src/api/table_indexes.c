@@ -2,8 +2,6 @@
 #include "api/api_private.h"
 #include "base/assert.h"
 
-#define INVALID_VALUES "One or more parameter values were invalid: "
-
 static enum status no_memory_or(struct api_call *call, struct buffer *text, enum status status)
 {
     bool failed = text->failed;

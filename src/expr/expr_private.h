@@ -9,6 +9,7 @@
 #define EXPR_EXPR_PRIVATE_H
 
 #include "base/codec.h"
+#include "base/words.h"
 #include "expr/expr.h"
 
 #define INVALID_VALUES "One or more parameter values were invalid: " /* how some texts begin */
@@ -51,9 +52,6 @@ struct token {
 
 /* The token at or after offset `from`. */
 struct token token_next(struct bytes text, uint32_t from);
-
-/* Is `word` this upper-case keyword, in any case? */
-bool word_is(struct bytes word, const char *keyword);
 
 /* Is `name` one of the 573 reserved words, in any case? */
 bool word_reserved(struct bytes name);

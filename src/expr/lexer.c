@@ -24,16 +24,6 @@ static const uint8_t classes[256] = {
 };
 /* clang-format on */
 
-bool word_is(struct bytes word, const char *keyword)
-{
-    size_t i = 0;
-    for (; i < word.count && keyword[i] != 0; i++) {
-        if ((word.at[i] & ~0x20) != keyword[i])
-            return false;
-    }
-    return i == word.count && keyword[i] == 0;
-}
-
 static enum token_type word_type(struct bytes word)
 {
     switch (word.count) {

@@ -77,21 +77,5 @@ _Static_assert(ARRAY_COUNT(words) == 573, "as many as the documentation lists");
 
 bool word_reserved(struct bytes name)
 {
-    if (name.count >= WORD_BYTES)
-        return false;
-    char upper[WORD_BYTES] = {0};
-    for (size_t i = 0; i < name.count; i++)
-        upper[i] = (char)(name.at[i] >= 'a' && name.at[i] <= 'z' ? name.at[i] - 32 : name.at[i]);
-    size_t low = 0, high = ARRAY_COUNT(words);
-    while (low < high) {
-        size_t middle = (low + high) / 2;
-        int order = memcmp(upper, words[middle], WORD_BYTES);
-        if (order == 0)
-            return true;
-        if (order < 0)
-            high = middle;
-        else
-            low = middle + 1;
-    }
-    return false;
+    return word_is_among(name, words[0], WORD_BYTES, ARRAY_COUNT(words));
 }

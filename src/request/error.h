@@ -16,7 +16,9 @@
 #define ERROR_PREFIX_SERVICE  "com.amazon.coral.service#"
 #define ERROR_PREFIX_VALIDATE "com.amazon.coral.validate#"
 
-#define INVALID_VALUES "One or more parameter values were invalid: " /* how many texts begin */
+/* How many texts begin. */
+#define INVALID_VALUES "One or more parameter values were invalid: "
+#define NOT_VALID      "One or more parameter values are not valid. "
 
 /* X(code, exception name, prefix, HTTP status, member that holds the text) */
 #define ERROR_MAP(X)                                                                               \

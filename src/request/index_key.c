@@ -1,8 +1,5 @@
 #include "request/index_key.h"
 
-#define INVALID_VALUES "One or more parameter values were invalid: "
-#define NOT_VALID      "One or more parameter values are not valid. "
-
 enum fault { FAULT_NONE, FAULT_TYPE, FAULT_EMPTY, FAULT_LONG };
 
 /* A fault, and where it is. */

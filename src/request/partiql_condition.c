@@ -200,7 +200,7 @@ static const struct function *find_function(const struct pq_parser *p, struct by
 {
     for (size_t i = 0; i < sizeof(functions) / sizeof(functions[0]); i++) {
         bool of_updates = functions[i].kind == TERM_LIST_APPEND;
-        if (of_updates == p->in_set && pq_text_is(name, functions[i].name))
+        if (of_updates == p->in_set && word_is(name, functions[i].name))
             return &functions[i];
     }
     return NULL;
@@ -524,8 +524,8 @@ static const struct type_name *take_type(struct pq_parser *p)
     struct pq_token second = pq_token_next(p->text, p->token.at + p->token.count);
     for (size_t i = 0; i < sizeof(type_names) / sizeof(type_names[0]); i++) {
         const struct type_name *name = &type_names[i];
-        if (!pq_text_is(pq_text(p, p->token), name->words[0]) ||
-            (name->words[1] != NULL && !pq_text_is(pq_text(p, second), name->words[1])))
+        if (!word_is(pq_text(p, p->token), name->words[0]) ||
+            (name->words[1] != NULL && !word_is(pq_text(p, second), name->words[1])))
             continue;
         pq_advance(p);
         if (name->words[1] != NULL)

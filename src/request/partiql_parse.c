@@ -369,7 +369,7 @@ static const char *set_function(const struct pq_parser *p)
 {
     static const char *const names[] = {"SET_ADD", "SET_DELETE"};
     for (size_t i = 0; i < 2 && p->token.type == PQ_IDENTIFIER; i++) {
-        if (pq_text_is(pq_text(p, p->token), names[i]) &&
+        if (word_is(pq_text(p, p->token), names[i]) &&
             pq_token_next(p->text, p->token.at + p->token.count).type == PQ_OPEN)
             return names[i];
     }

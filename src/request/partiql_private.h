@@ -7,6 +7,7 @@
 #define REQUEST_PARTIQL_PRIVATE_H
 
 #include "base/buffer.h"
+#include "base/words.h"
 #include "request/partiql.h"
 
 enum pq_token_type {
@@ -51,8 +52,7 @@ struct pq_token {
 /* The token at or after offset `from`. */
 struct pq_token pq_token_next(struct bytes text, uint32_t from);
 
-/* The same text, but for the case of letters? */
-bool pq_text_is(struct bytes text, const char *word);
+/* Is it a word that is no name unless it is quoted, in any case? */
 bool pq_is_keyword(struct bytes text);
 
 /* How deep parentheses and functions may stand in each other: a bound of ours. Each makes at most
@@ -88,7 +88,7 @@ static inline void pq_advance(struct pq_parser *p)
 
 static inline bool pq_word_is(const struct pq_parser *p, const char *keyword)
 {
-    return p->token.type == PQ_KEYWORD && pq_text_is(pq_text(p, p->token), keyword);
+    return p->token.type == PQ_KEYWORD && word_is(pq_text(p, p->token), keyword);
 }
 
 /* Take the keyword if it is next. */

@@ -5,8 +5,6 @@
 #include "request/index_key.h"
 #include "router/router_private.h"
 
-#define NOT_VALID "One or more parameter values are not valid. "
-
 static size_t content_bytes(struct value v)
 {
     return value_type(v) == VALUE_N ? 0 : value_bytes(v).count; /* an encoded number is short */

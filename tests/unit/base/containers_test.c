@@ -1,4 +1,4 @@
-/* hash map, list, reader, histogram, log lines, seeded generator. */
+/* hash map, list, reader, histogram, log lines, seeded generator, words. */
 #include "unit/cmocka_headers.h"
 
 #include <stdio.h>
@@ -11,6 +11,7 @@
 #include "base/metrics.h"
 #include "base/prng.h"
 #include "base/status.h"
+#include "base/words.h"
 
 #define ITEMS 200u
 
@@ -219,6 +220,27 @@ static void the_generator_repeats_itself(void **state)
     assert_int_equal(same, 0);
 }
 
+static void words_are_found_in_any_case(void **state)
+{
+    (void)state;
+    static const char words[][8] = {"AND", "ANY", "A_B", "BETWEEN", "X"};
+    static const char *const none[] = {"", "A", "AN", "ANDY", "A-B", "BET", "BETWEENS", "\x01"};
+    for (size_t i = 0; i < ARRAY_COUNT(words); i++) {
+        char lower[8] = {0};
+        for (size_t c = 0; words[i][c] != 0; c++)
+            lower[c] =
+                (char)(words[i][c] >= 'A' && words[i][c] <= 'Z' ? words[i][c] + 32 : words[i][c]);
+        struct bytes text = bytes_of_text(lower);
+        assert_true(word_is_among(text, words[0], 8, ARRAY_COUNT(words)));
+        assert_true(word_is_among(bytes_of_text(words[i]), words[0], 8, ARRAY_COUNT(words)));
+        assert_true(word_is(text, words[i]) && word_is(bytes_of_text(words[i]), lower));
+        for (size_t n = 0; n < ARRAY_COUNT(none); n++)
+            assert_false(word_is(bytes_of_text(none[n]), words[i]));
+    }
+    for (size_t n = 0; n < ARRAY_COUNT(none); n++)
+        assert_false(word_is_among(bytes_of_text(none[n]), words[0], 8, ARRAY_COUNT(words)));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -230,6 +252,7 @@ int main(void)
         cmocka_unit_test(a_log_line_is_one_line),
         cmocka_unit_test(every_status_has_a_name_and_a_text),
         cmocka_unit_test(the_generator_repeats_itself),
+        cmocka_unit_test(words_are_found_in_any_case),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
