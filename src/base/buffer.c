@@ -3,6 +3,9 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "base/assert.h"
+#include "base/codec.h"
+
 #define CAPACITY_MIN 256u
 
 void buffer_init(struct buffer *buffer, struct heap *heap, size_t bytes_max)
@@ -61,6 +64,29 @@ uint8_t *buffer_reserve_slow(struct buffer *buffer, size_t bytes)
         return NULL;
     }
     return buffer->at + buffer->count;
+}
+
+void buffer_append_u32(struct buffer *buffer, uint32_t v)
+{
+    uint8_t bytes[4];
+    put_u32(bytes, v);
+    buffer_append(buffer, bytes, sizeof(bytes));
+}
+
+void buffer_append_u64(struct buffer *buffer, uint64_t v)
+{
+    uint8_t bytes[8];
+    put_u64(bytes, v);
+    buffer_append(buffer, bytes, sizeof(bytes));
+}
+
+void buffer_append_text(struct buffer *buffer, struct bytes text)
+{
+    uint8_t count[2];
+    ASSERT(text.count <= UINT16_MAX);
+    put_u16(count, (uint16_t)text.count);
+    buffer_append(buffer, count, sizeof(count));
+    buffer_append_bytes(buffer, text);
 }
 
 void buffer_append_format(struct buffer *buffer, const char *format, ...)

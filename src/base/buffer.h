@@ -76,6 +76,13 @@ static inline void buffer_append_u8(struct buffer *buffer, uint8_t byte)
     buffer_append(buffer, &byte, 1);
 }
 
+/* Little-endian, as in codec.h. */
+void buffer_append_u32(struct buffer *buffer, uint32_t v);
+void buffer_append_u64(struct buffer *buffer, uint64_t v);
+
+/* A text of at most 65,535 bytes: u16 bytes, then they. */
+void buffer_append_text(struct buffer *buffer, struct bytes text);
+
 void buffer_append_format(struct buffer *buffer, const char *format, ...) PRINTF_LIKE(2, 3);
 
 /* What was appended; valid until the next append, clear or release. */

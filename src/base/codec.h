@@ -134,4 +134,10 @@ static inline uint64_t read_u64(struct reader *r)
     return r->failed ? 0 : get_u64(b.at);
 }
 
+/* A text: u16 bytes, then they. */
+static inline struct bytes read_text(struct reader *r)
+{
+    return read_bytes(r, read_u16(r));
+}
+
 #endif

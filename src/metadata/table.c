@@ -6,14 +6,14 @@
 
 /* The catalog's record: integers little-endian, texts as u16 length + bytes.
  *
- *   u8 format | u64 id | u64 schema version | name | 16 uuid | u64 hash seed
+ *   u8 format: 2 | u64 id | u64 schema version | name | 16 uuid | u64 hash seed
  *   | partition key: name, u8 type | sort key: name, u8 type
  *   | u8 status | u64 created | u8 billing | u64 billing changed | u64 read | u64 write
  *   | u64 last increase | u64 last decrease | u32 decreases today
  *   | u8 has maximum | u64 read maximum | u64 write maximum
  *   | u8 deletion protection | u8 class | u64 class changed
  *   | u32 tags: (key, value)... | u32 partitions: (u64 group, low, high)...
- *   | indexes: model/index.h (format 2; a record of format 1 ends before them)
+ *   | indexes: model/index.h
  *   | u8 TTL status | TTL attribute | u64 TTL changed
  *   | u64 warm reads | u64 warm writes | u8 KMS | KMS key | 4 * u64 switched to on-demand
  *   | u64 policy revision | policy
@@ -24,128 +24,98 @@
  *     | u32 partitions: (u64 group, low, high)...)...
  */
 
-#define FORMAT_WITHOUT_INDEXES 1u
-
-static void put_text(struct buffer *to, struct bytes text)
-{
-    uint8_t length[2];
-    ASSERT(text.count <= UINT16_MAX);
-    put_u16(length, (uint16_t)text.count);
-    buffer_append(to, length, sizeof(length));
-    buffer_append_bytes(to, text);
-}
-
-static void put_number(struct buffer *to, uint64_t value)
-{
-    uint8_t bytes[8];
-    put_u64(bytes, value);
-    buffer_append(to, bytes, sizeof(bytes));
-}
-
-static void put_count(struct buffer *to, uint32_t value)
-{
-    uint8_t bytes[4];
-    put_u32(bytes, value);
-    buffer_append(to, bytes, sizeof(bytes));
-}
-
 static void put_key_attribute(struct buffer *to, const struct key_attribute *attribute)
 {
-    put_text(to, attribute->name);
+    buffer_append_text(to, attribute->name);
     buffer_append_u8(to, (uint8_t)attribute->type);
 }
 
 static void put_settings(struct buffer *to, const struct table *table)
 {
-    put_number(to, table->warm.read_units);
-    put_number(to, table->warm.write_units);
+    buffer_append_u64(to, table->warm.read_units);
+    buffer_append_u64(to, table->warm.write_units);
     buffer_append_u8(to, table->sse.kms);
-    put_text(to, table->sse.key_arn);
+    buffer_append_text(to, table->sse.key_arn);
     for (uint32_t i = 0; i < BILLING_SWITCHES; i++)
-        put_number(to, table->switched_ms[i]);
-    put_number(to, table->policy_revision);
-    put_text(to, table->policy);
+        buffer_append_u64(to, table->switched_ms[i]);
+    buffer_append_u64(to, table->policy_revision);
+    buffer_append_text(to, table->policy);
 }
 
 static void put_partitions(struct buffer *to, const struct partition *partitions, uint32_t count)
 {
-    put_count(to, count);
+    buffer_append_u32(to, count);
     for (uint32_t i = 0; i < count; i++) {
-        put_number(to, partitions[i].group_id);
-        put_text(to, partitions[i].low);
-        put_text(to, partitions[i].high);
+        buffer_append_u64(to, partitions[i].group_id);
+        buffer_append_text(to, partitions[i].low);
+        buffer_append_text(to, partitions[i].high);
     }
 }
 
 static void put_global(struct buffer *to, const struct table_index *index)
 {
-    put_number(to, index->id);
-    put_number(to, index->hash_seed);
+    buffer_append_u64(to, index->id);
+    buffer_append_u64(to, index->hash_seed);
     buffer_append_u8(to, (uint8_t)index->status);
     buffer_append_u8(to, index->online);
     buffer_append_u8(to, index->backfilling);
-    put_number(to, index->read_units);
-    put_number(to, index->write_units);
-    put_number(to, index->last_increase_ms);
-    put_number(to, index->last_decrease_ms);
-    put_count(to, index->decreases_today);
+    buffer_append_u64(to, index->read_units);
+    buffer_append_u64(to, index->write_units);
+    buffer_append_u64(to, index->last_increase_ms);
+    buffer_append_u64(to, index->last_decrease_ms);
+    buffer_append_u32(to, index->decreases_today);
     buffer_append_u8(to, index->has_on_demand_maximum);
-    put_number(to, (uint64_t)index->on_demand_read_max);
-    put_number(to, (uint64_t)index->on_demand_write_max);
+    buffer_append_u64(to, (uint64_t)index->on_demand_read_max);
+    buffer_append_u64(to, (uint64_t)index->on_demand_write_max);
     put_partitions(to, index->partitions, index->partition_count);
 }
 
 void table_encode(const struct table *table, struct buffer *to)
 {
     buffer_append_u8(to, TABLE_FORMAT);
-    put_number(to, table->id);
-    put_number(to, table->schema_version);
-    put_text(to, table->name);
+    buffer_append_u64(to, table->id);
+    buffer_append_u64(to, table->schema_version);
+    buffer_append_text(to, table->name);
     buffer_append(to, table->uuid, sizeof(table->uuid));
-    put_number(to, table->hash_seed);
+    buffer_append_u64(to, table->hash_seed);
     put_key_attribute(to, &table->schema.partition);
     put_key_attribute(to, &table->schema.sort);
     buffer_append_u8(to, (uint8_t)table->status);
-    put_number(to, table->created_ms);
+    buffer_append_u64(to, table->created_ms);
     buffer_append_u8(to, (uint8_t)table->billing);
-    put_number(to, table->billing_changed_ms);
-    put_number(to, table->read_units);
-    put_number(to, table->write_units);
-    put_number(to, table->last_increase_ms);
-    put_number(to, table->last_decrease_ms);
-    put_count(to, table->decreases_today);
+    buffer_append_u64(to, table->billing_changed_ms);
+    buffer_append_u64(to, table->read_units);
+    buffer_append_u64(to, table->write_units);
+    buffer_append_u64(to, table->last_increase_ms);
+    buffer_append_u64(to, table->last_decrease_ms);
+    buffer_append_u32(to, table->decreases_today);
     buffer_append_u8(to, table->has_on_demand_maximum);
-    put_number(to, (uint64_t)table->on_demand_read_max);
-    put_number(to, (uint64_t)table->on_demand_write_max);
+    buffer_append_u64(to, (uint64_t)table->on_demand_read_max);
+    buffer_append_u64(to, (uint64_t)table->on_demand_write_max);
     buffer_append_u8(to, table->deletion_protection);
     buffer_append_u8(to, (uint8_t)table->table_class);
-    put_number(to, table->table_class_changed_ms);
-    put_count(to, table->tag_count);
+    buffer_append_u64(to, table->table_class_changed_ms);
+    buffer_append_u32(to, table->tag_count);
     for (uint32_t i = 0; i < table->tag_count; i++) {
-        put_text(to, table->tags[i].key);
-        put_text(to, table->tags[i].value);
+        buffer_append_text(to, table->tags[i].key);
+        buffer_append_text(to, table->tags[i].value);
     }
     put_partitions(to, table->partitions, table->partition_count);
     index_encode(table->indexes, table->index_count, to);
     buffer_append_u8(to, (uint8_t)table->ttl);
-    put_text(to, table->ttl_attribute);
-    put_number(to, table->ttl_changed_ms);
+    buffer_append_text(to, table->ttl_attribute);
+    buffer_append_u64(to, table->ttl_changed_ms);
     put_settings(to, table);
     buffer_append_u8(to, (uint8_t)table->stream_count);
     for (uint32_t i = 0; i < table->stream_count; i++) {
-        put_number(to, table->streams[i].created_ms);
-        put_number(to, table->streams[i].ended_ms);
+        buffer_append_u64(to, table->streams[i].created_ms);
+        buffer_append_u64(to, table->streams[i].ended_ms);
         buffer_append_u8(to, table->streams[i].number);
         buffer_append_u8(to, table->streams[i].view);
     }
     buffer_append_u8(to, (uint8_t)table->global_count);
     for (uint32_t i = 0; i < table->global_count; i++)
         put_global(to, &table->globals[i]);
-}
-
-static struct bytes read_text(struct reader *r)
-{
-    return read_bytes(r, read_u16(r));
 }
 
 /* A byte that stands for one of `count` choices. */
@@ -310,8 +280,7 @@ static void read_streams(struct reader *r, struct table *table)
 
 /* Read the record into `table`, whose arrays hold as many elements as the counts allow; with NULL
  * arrays only the counts are read. */
-static void read_record(struct reader *r, struct table *table, uint8_t format,
-                        struct arrays *arrays)
+static void read_record(struct reader *r, struct table *table, struct arrays *arrays)
 {
     read_definition(r, table);
     table->tag_count = read_u32(r);
@@ -324,13 +293,11 @@ static void read_record(struct reader *r, struct table *table, uint8_t format,
             arrays->tags[i] = tag;
     }
     table->partition_count = read_partitions(r, arrays, &table->partitions);
-    if (format != FORMAT_WITHOUT_INDEXES && !r->failed) {
-        read_indexes(r, table, arrays);
-        read_ttl(r, table);
-        read_settings(r, table);
-        read_streams(r, table);
-        read_globals(r, table, arrays);
-    }
+    read_indexes(r, table, arrays);
+    read_ttl(r, table);
+    read_settings(r, table);
+    read_streams(r, table);
+    read_globals(r, table, arrays);
     if (reader_left(r) != 0)
         r->failed = true;
 }
@@ -358,13 +325,12 @@ enum status table_decode(struct bytes record, struct heap *heap, struct table **
 {
     if (record.count == 0)
         return STATUS_CORRUPT;
-    uint8_t format = record.at[0];
-    if (format != TABLE_FORMAT && format != FORMAT_WITHOUT_INDEXES)
+    if (record.at[0] != TABLE_FORMAT)
         return STATUS_VERSION;
     struct table counts = {0};
     struct arrays arrays = {0};
     struct reader r = reader_of(bytes_after(record, 1));
-    read_record(&r, &counts, format, &arrays);
+    read_record(&r, &counts, &arrays);
     if (r.failed)
         return STATUS_CORRUPT;
 
@@ -388,7 +354,7 @@ enum status table_decode(struct bytes record, struct heap *heap, struct table **
                         .globals = made->globals};
     memcpy(copy, record.at, record.count);
     r = reader_of(bytes_of(copy + 1, record.count - 1));
-    read_record(&r, made, format, &arrays);
+    read_record(&r, made, &arrays);
     ASSERT(!r.failed);
     if (made->global_count > 0)
         made->keeps_changes = KEEP_CHANGES;

@@ -2,20 +2,11 @@
 
 #include "base/assert.h"
 
-static void put_text(struct buffer *to, struct bytes text)
-{
-    uint8_t length[2];
-    ASSERT(text.count <= UINT16_MAX);
-    put_u16(length, (uint16_t)text.count);
-    buffer_append(to, length, sizeof(length));
-    buffer_append_bytes(to, text);
-}
-
 static void put_attributes(struct buffer *to, const struct key_attribute *attributes, uint8_t count)
 {
     buffer_append_u8(to, count);
     for (uint8_t i = 0; i < count; i++) {
-        put_text(to, attributes[i].name);
+        buffer_append_text(to, attributes[i].name);
         buffer_append_u8(to, (uint8_t)attributes[i].type);
     }
 }
@@ -28,13 +19,13 @@ void index_encode(const struct index_schema *indexes, uint32_t count, struct buf
         const struct index_schema *index = &indexes[i];
         buffer_append_u8(to, (uint8_t)index->kind);
         buffer_append_u8(to, index->collection);
-        put_text(to, index->name);
+        buffer_append_text(to, index->name);
         put_attributes(to, index->partition, index->partition_count);
         put_attributes(to, index->sort, index->sort_count);
         buffer_append_u8(to, (uint8_t)index->projection);
         buffer_append_u8(to, index->non_key_count);
         for (uint8_t n = 0; n < index->non_key_count; n++)
-            put_text(to, index->non_key[n]);
+            buffer_append_text(to, index->non_key[n]);
     }
 }
 
@@ -44,11 +35,6 @@ static uint8_t read_at_most(struct reader *r, uint8_t most)
     if (value > most)
         r->failed = true;
     return r->failed ? 0 : value;
-}
-
-static struct bytes read_text(struct reader *r)
-{
-    return read_bytes(r, read_u16(r));
 }
 
 static uint8_t read_attributes(struct reader *r, struct key_attribute *attributes)
