@@ -259,26 +259,6 @@ static void purge_body(struct context *ctx, struct fixture *f)
     check_counts(ctx, f);
 }
 
-static void die_or_not(struct fixture *f)
-{
-    switch (prng_below(&prng, 4)) {
-    case 0:
-        fixture_crash(f, SIM_CRASH_KILL);
-        fixture_open(f);
-        break;
-    case 1:
-        fixture_crash(f, SIM_CRASH_POWER);
-        fixture_open(f);
-        break;
-    case 2:
-        fixture_close(f);
-        fixture_open(f);
-        break;
-    default:
-        break;
-    }
-}
-
 static void deletes_what_has_expired_and_nothing_else(void **state)
 {
     (void)state;
@@ -291,15 +271,15 @@ static void deletes_what_has_expired_and_nothing_else(void **state)
             model[i] = ABSENT;
         struct fixture *f = fixture_create_open(seed);
         assert_true(fixture_run(f, live_body)); /* nothing is noted, nothing goes */
-        die_or_not(f);
+        fixture_restart_or_not(f, &prng);
         assert_true(fixture_run(f, fill_body));
         for (unsigned life = 0; life < 5; life++) {
-            die_or_not(f);
+            fixture_restart_or_not(f, &prng);
             assert_true(fixture_run(f, check_body));
             assert_true(fixture_run(f, live_body));
         }
         assert_true(fixture_run(f, purge_body));
-        die_or_not(f);
+        fixture_restart_or_not(f, &prng);
         assert_true(fixture_run(f, check_body));
         fixture_close(f);
         fixture_free(f);

@@ -294,22 +294,7 @@ static void holds_what_the_items_say(void **state)
         struct fixture *f = fixture_create_open(seed);
         for (unsigned life = 0; life < 8; life++) {
             assert_true(fixture_run(f, write_body));
-            switch (prng_below(&prng, 4)) {
-            case 0:
-                fixture_crash(f, SIM_CRASH_KILL);
-                fixture_open(f);
-                break;
-            case 1:
-                fixture_crash(f, SIM_CRASH_POWER);
-                fixture_open(f);
-                break;
-            case 2:
-                fixture_close(f);
-                fixture_open(f);
-                break;
-            default:
-                break;
-            }
+            fixture_restart_or_not(f, &prng);
             assert_true(fixture_run(f, check_body));
         }
         fixture_close(f);

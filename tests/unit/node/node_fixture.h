@@ -173,6 +173,18 @@ static inline void fixture_crash(struct fixture *f, enum sim_crash crash)
     fixture_start(f);
 }
 
+/* The process is killed, loses its power, stops, or goes on. */
+static inline void fixture_restart_or_not(struct fixture *f, struct prng *prng)
+{
+    uint64_t how = prng_below(prng, 4);
+    if (how < 2)
+        fixture_crash(f, how == 0 ? SIM_CRASH_KILL : SIM_CRASH_POWER);
+    else if (how == 2)
+        fixture_close(f);
+    if (how < 3)
+        fixture_open(f);
+}
+
 /* Nothing may be left of a node that was closed. */
 static inline void fixture_free(struct fixture *f)
 {

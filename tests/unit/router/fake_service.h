@@ -408,4 +408,13 @@ static inline void fake_settle(struct context *ctx, struct fake *f)
     }
 }
 
+/* A table that is there at once. */
+static inline void fake_create_table(struct context *ctx, struct fake *f,
+                                     const struct create_table_request *request)
+{
+    struct error error;
+    CHECK(f, router_create_table(ctx, f->router, request, &error) == STATUS_OK);
+    fake_settle(ctx, f);
+}
+
 #endif

@@ -27,9 +27,7 @@ static void make_table(struct context *ctx, struct fake *f, enum projection proj
         .indexes = &index,
         .index_count = 1,
         .billing = BILLING_ON_DEMAND};
-    struct error error;
-    CHECK(f, router_create_table(ctx, f->router, &create, &error) == STATUS_OK);
-    fake_settle(ctx, f);
+    fake_create_table(ctx, f, &create);
 }
 
 /* {p: "a", s: "x", ik: content}, or with `is_values` {":p": "a", ":l": content, ":h": high}. */
@@ -184,9 +182,7 @@ static void scan_body(struct context *ctx, struct fake *f)
                                           .schema = {.partition = {BYTES("p"), VALUE_S}},
                                           .billing = BILLING_ON_DEMAND};
     struct range_request scan = {.kind = RANGE_SCAN, .table = create.name};
-    struct error error;
-    CHECK(f, router_create_table(ctx, f->router, &create, &error) == STATUS_OK);
-    fake_settle(ctx, f);
+    fake_create_table(ctx, f, &create);
     ask(ctx, f, &scan);
     CHECK(f, f->range.mixed && f->range.collection == KEY_COLLECTION_ITEM);
 }
@@ -277,9 +273,7 @@ static void full_body(struct context *ctx, struct fake *f)
         .name = BYTES("other"),
         .schema = {.partition = {BYTES("p"), VALUE_S}, .sort = {BYTES("s"), VALUE_S}},
         .billing = BILLING_ON_DEMAND};
-    struct error error;
-    CHECK(f, router_create_table(ctx, f->router, &other, &error) == STATUS_OK);
-    fake_settle(ctx, f);
+    fake_create_table(ctx, f, &other);
     struct write_request puts[2];
     for (unsigned i = 0; i < 2; i++)
         puts[i] = (struct write_request){.kind = WRITE_PUT,
@@ -288,6 +282,7 @@ static void full_body(struct context *ctx, struct fake *f)
     struct write_result results[2];
     bool done[2] = {0};
     const struct table *table;
+    struct error error;
     struct key key;
     CHECK(f, router_table(f->router, BYTES("items"), &table, &error) == STATUS_OK);
     struct value p = VALUE_ABSENT, s = VALUE_ABSENT;

@@ -17,10 +17,8 @@ static void make_table(struct context *ctx, struct fake *f)
                                           .globals = &throughput,
                                           .global_count = 1,
                                           .billing = BILLING_ON_DEMAND};
-    struct error error;
     index.partition[0] = (struct key_attribute){BYTES("at"), VALUE_S};
-    CHECK(f, router_create_table(ctx, f->router, &create, &error) == STATUS_OK);
-    fake_settle(ctx, f);
+    fake_create_table(ctx, f, &create);
 }
 
 /* Each allocation fails once.  What is missing then is nothing half made. */

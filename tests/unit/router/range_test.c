@@ -42,8 +42,7 @@ static void fill(struct context *ctx, struct fake *f)
 {
     struct create_table_request create = table_request();
     struct error error;
-    CHECK(f, router_create_table(ctx, f->router, &create, &error) == STATUS_OK);
-    fake_settle(ctx, f);
+    fake_create_table(ctx, f, &create);
     for (unsigned p = 0; p < PARTITION_KEYS; p++) {
         for (unsigned s = 0; s < SORT_KEYS; s++) {
             struct write_request put = {

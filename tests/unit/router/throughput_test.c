@@ -35,9 +35,7 @@ static void create(struct context *ctx, struct fake *f, const char *name, int64_
                                            .has_on_demand_maximum = true,
                                            .on_demand_read_max = read_max,
                                            .on_demand_write_max = write_max};
-    struct error error;
-    CHECK(f, router_create_table(ctx, f->router, &request, &error) == STATUS_OK);
-    fake_settle(ctx, f);
+    fake_create_table(ctx, f, &request);
 }
 
 static enum status put(struct context *ctx, struct fake *f, const char *table, size_t pad,
