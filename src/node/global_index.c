@@ -26,7 +26,6 @@ enum status writing_decide_row(struct context *ctx, struct writing *w)
     const struct replica_write *write = w->write;
     bool was = value_type(w->old.item) != VALUE_NONE;
     bool is = write->request->kind == WRITE_PUT;
-    w->slot = MAX(w->slot, w->beside_slot);
     if (key_collection(write->key) == KEY_COLLECTION_TOMBSTONE)
         return decide_purge(ctx, w);
     w->result->old_bytes = was ? item_size(w->old.item) : 0;

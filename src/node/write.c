@@ -393,7 +393,7 @@ enum status writing_execute(struct context *ctx, struct writing *w)
             continue;
         }
         *w->result = (struct write_result){0};
-        w->slot = w->observed_slot;
+        w->slot = MAX(w->observed_slot, w->beside_slot);
         fiber_no_wait_begin(ctx);
         enum status status =
             LIKELY(w->write->version == 0) ? decide(ctx, w) : writing_decide_row(ctx, w);
@@ -427,6 +427,7 @@ void node_write(struct context *ctx, struct replica_service *service,
                             .write = &writes[i],
                             .result = &results[i],
                             .error = &errors[i]};
+        results[i] = (struct write_result){0};
         statuses[i] = replica_admit(replica, target, ADMISSION_WRITE, UNITS_WRITE_LEAST);
         if (statuses[i] != STATUS_OK)
             continue;

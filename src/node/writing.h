@@ -33,7 +33,7 @@ struct writing {
      * local indexes; the tombstone of a row of a global index. */
     bool has_beside;
     uint64_t beside;      /* what it says */
-    uint64_t beside_slot; /* as observed_slot */
+    uint64_t beside_slot; /* as observed_slot; 0 without such a row */
     uint32_t ahead_tries;
     struct outcome ahead;
     struct buffer made; /* the new item that was evaluated ahead */
