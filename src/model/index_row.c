@@ -1,7 +1,6 @@
 #include "model/index_row.h"
 
 #include "base/assert.h"
-#include "base/checksum.h"
 #include "base/codec.h"
 
 _Static_assert(INDEX_KEY_ATTRIBUTES_MAX == KEY_ATTRIBUTES_MAX, "a key has room for them");
@@ -34,9 +33,7 @@ void index_row_prefix(const struct index_schema *index, uint64_t hash_seed,
     key->count = 10;
     for (uint8_t i = 0; i < index->partition_count; i++)
         key_append_escaped(key, partition[i]);
-    struct bytes p = bytes_of(key->at + 10, key->count - 10u);
-    put_u64_be(key->at, checksum64(p, hash_seed));
-    put_u16_be(key->at + 8, (uint16_t)p.count);
+    key_put_hash(key, hash_seed, bytes_of(key->at + 10, key->count - 10u));
     key->at[key->count++] = KEY_COLLECTION_ITEM;
 }
 

@@ -15,15 +15,19 @@ struct bytes key_content(struct value v)
     return value_type(v) == VALUE_N ? value_number_encoded(v) : value_bytes(v);
 }
 
+void key_put_hash(struct key *key, uint64_t hash_seed, struct bytes pk)
+{
+    uint64_t hash = checksum64(pk, hash_seed);
+    put_u64_be(key->at, MIN(hash, UINT64_MAX - 1)); /* below KEY_BEYOND */
+    put_u16_be(key->at + 8, (uint16_t)pk.count);
+}
+
 void key_encode_collection(struct key *key, uint64_t hash_seed, struct value partition)
 {
     struct bytes pk = key_content(partition);
     ASSERT(pk.count <= KEY_PARTITION_BYTES_MAX);
-    uint8_t *to = key->at;
-    uint64_t hash = checksum64(pk, hash_seed);
-    put_u64_be(to, MIN(hash, UINT64_MAX - 1)); /* below KEY_BEYOND */
-    put_u16_be(to + 8, (uint16_t)pk.count);
-    to += 10;
+    key_put_hash(key, hash_seed, pk);
+    uint8_t *to = key->at + 10;
     if (pk.count > 0)
         memcpy(to, pk.at, pk.count);
     to += pk.count;

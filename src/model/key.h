@@ -89,6 +89,9 @@ void key_encode(struct key *key, uint64_t hash_seed, struct value partition, str
 /* The prefix that all items of one partition key share: up to and including the collection byte. */
 void key_encode_collection(struct key *key, uint64_t hash_seed, struct value partition);
 
+/* Write what stands before pk: its hash, and its length. */
+void key_put_hash(struct key *key, uint64_t hash_seed, struct bytes pk);
+
 /* What a key holds of a value: S and B raw, N encoded. */
 struct bytes key_content(struct value v);
 

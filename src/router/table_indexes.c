@@ -139,10 +139,8 @@ static enum status create_one(struct context *ctx, struct router *router,
     return STATUS_OK;
 }
 
-static enum status refuse_missing(struct context *ctx, const struct table *table, struct bytes name,
-                                  struct error *error)
+static enum status refuse_missing(struct context *ctx, struct bytes name, struct error *error)
 {
-    (void)table;
     return error_format(error, &ctx->arena, ERROR_RESOURCE_NOT_FOUND,
                         "Requested resource not found: Index: %.*s not found", BYTES_ARGS(name));
 }
@@ -152,7 +150,7 @@ static enum status delete_one(struct context *ctx, const struct index_update *up
 {
     struct table_index *index = find_global(table, update->name);
     if (index == NULL)
-        return refuse_missing(ctx, table, update->name, error);
+        return refuse_missing(ctx, update->name, error);
     if (is_busy(table, index) || index->status == TABLE_DELETING)
         return error_set(error, ERROR_LIMIT_EXCEEDED, ONE_AT_A_TIME);
     index->status = TABLE_DELETING;
@@ -167,7 +165,7 @@ static enum status update_one(struct context *ctx, struct router *router,
     struct table_index *index = find_global(table, update->name);
     const struct index_throughput *given = &update->throughput;
     if (index == NULL)
-        return refuse_missing(ctx, table, update->name, error);
+        return refuse_missing(ctx, update->name, error);
     if (index->status != TABLE_ACTIVE)
         return error_format(error, &ctx->arena, ERROR_RESOURCE_IN_USE,
                             "Attempt to change a resource which is still in use: Index is being "
