@@ -193,11 +193,17 @@ MUST_USE enum status indexes_create(struct context *ctx, const struct router *ro
 MUST_USE enum status indexes_number(struct context *ctx, struct router *router, uint64_t id,
                                     struct table *table);
 
-/* Make the changes of UpdateTable in `table`, whose arrays are replaced by others in the arena.
- * `id`: the first of those for an index that is created. */
+/* Ids for an index that UpdateTable creates: its own, then those of its partitions. */
+struct index_ids {
+    uint64_t first;
+    uint32_t partitions; /* 0: none is created */
+};
+
+/* Make the changes of UpdateTable in `table`, whose arrays are replaced by others in the arena. */
 MUST_USE enum status indexes_change(struct context *ctx, struct router *router,
-                                    const struct update_table_request *request, uint64_t id,
-                                    uint64_t ms, struct table *table, struct error *error);
+                                    const struct update_table_request *request,
+                                    const struct index_ids *ids, uint64_t ms, struct table *table,
+                                    struct error *error);
 
 /* What router_settle_table makes of `table`'s indexes, when `dealt` was dealt with; arrays as
  * above.

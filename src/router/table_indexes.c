@@ -115,8 +115,8 @@ static bool is_busy(const struct table *table, const struct table_index *but)
 }
 
 static enum status create_one(struct context *ctx, struct router *router,
-                              const struct index_update *update, uint64_t id, struct table *table,
-                              struct error *error)
+                              const struct index_update *update, const struct index_ids *ids,
+                              struct table *table, struct error *error)
 {
     if (table_index(table, update->name) != NULL)
         return error_format(error, &ctx->arena, ERROR_VALIDATION,
@@ -129,7 +129,8 @@ static enum status create_one(struct context *ctx, struct router *router,
                          "GlobalSecondaryIndex count exceeds the per-table limit of 20");
     struct table_index *index = &table->globals[table->global_count];
     *index = new_global(router, table->billing, &update->throughput);
-    enum status status = number_global(ctx, router, id, index);
+    index->partition_count = ids->partitions; /* the table may have changed since they were taken */
+    enum status status = number_global(ctx, router, ids->first, index);
     if (status != STATUS_OK)
         return error_internal(error, status);
     index->online = true;
@@ -216,8 +217,8 @@ static enum status follow_billing(struct context *ctx, struct table *table, stru
 }
 
 enum status indexes_change(struct context *ctx, struct router *router,
-                           const struct update_table_request *request, uint64_t id, uint64_t ms,
-                           struct table *table, struct error *error)
+                           const struct update_table_request *request, const struct index_ids *ids,
+                           uint64_t ms, struct table *table, struct error *error)
 {
     if (table->global_count == 0 && request->index_update_count == 0)
         return STATUS_OK;
@@ -227,7 +228,7 @@ enum status indexes_change(struct context *ctx, struct router *router,
         const struct index_update *update = &request->index_updates[i];
         switch (update->action) {
         case INDEX_CREATE:
-            TRY(create_one(ctx, router, update, id, table, error));
+            TRY(create_one(ctx, router, update, ids, table, error));
             break;
         case INDEX_UPDATE:
             TRY(update_one(ctx, router, update, ms, table, error));

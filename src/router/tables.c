@@ -376,7 +376,7 @@ static enum status change_throughput(struct context *ctx, struct router *router,
 }
 
 static enum status change(struct context *ctx, struct router *router,
-                          const struct update_table_request *request, uint64_t index_id,
+                          const struct update_table_request *request, const struct index_ids *ids,
                           struct table *table, struct error *error)
 {
     uint64_t ms = now_ms(router);
@@ -409,16 +409,17 @@ static enum status change(struct context *ctx, struct router *router,
         table->table_class = request->table_class;
         table->table_class_changed_ms = ms;
     }
-    return indexes_change(ctx, router, request, index_id, ms, table, error);
+    return indexes_change(ctx, router, request, ids, ms, table, error);
 }
 
-/* Ids for an index that is to be created, and its partitions; 0 when there is none. */
+/* Ids for an index that is to be created, if one is; its partitions are on their way from here
+ * on. */
 static enum status take_index_ids(struct context *ctx, struct router *router,
-                                  const struct update_table_request *request, uint64_t *id,
+                                  const struct update_table_request *request, struct index_ids *ids,
                                   struct error *error)
 {
     struct table *table;
-    *id = 0;
+    *ids = (struct index_ids){0};
     if (request->index_update_count == 0 || request->index_updates[0].action != INDEX_CREATE)
         return STATUS_OK;
     const struct index_throughput *given = &request->index_updates[0].throughput;
@@ -429,7 +430,9 @@ static enum status take_index_ids(struct context *ctx, struct router *router,
     if (catalog->partitions + router->partitions_coming + count > PARTITIONS_MAX ||
         table_partitions(table) + count > TABLE_AND_INDEXES_PARTITIONS_MAX)
         return refuse_partitions(ctx, error);
-    enum status status = system_take_ids(ctx, router, 1 + (uint64_t)count, id);
+    ids->partitions = count;
+    router->partitions_coming += count;
+    enum status status = system_take_ids(ctx, router, 1 + (uint64_t)count, &ids->first);
     return status == STATUS_OK ? status : system_error(error, status, request->name, &ctx->arena);
 }
 
@@ -453,19 +456,18 @@ static enum status change_stream(struct context *ctx, struct router *router, uin
     return STATUS_OK;
 }
 
-enum status router_update_table(struct context *ctx, struct router *router,
-                                const struct update_table_request *request, struct error *error)
+static enum status update_table(struct context *ctx, struct router *router,
+                                const struct update_table_request *request,
+                                const struct index_ids *ids, struct error *error)
 {
     enum status status = STATUS_CONDITION_FAILED;
-    uint64_t index_id;
-    TRY(take_index_ids(ctx, router, request, &index_id, error));
     for (uint32_t i = 0; status == STATUS_CONDITION_FAILED && i < CHANGES_MAX; i++) {
         struct table *table;
         TRY(find_table(ctx, router, request->name, &table, error));
         TRY(check_settled(ctx, table, error));
         TRY(check_changes(ctx, router, error));
         struct table changed = *table;
-        TRY(change(ctx, router, request, index_id, &changed, error));
+        TRY(change(ctx, router, request, ids, &changed, error));
         if (request->stream_given)
             TRY(change_stream(ctx, router, request->stream_view, &changed, error));
         changed.status = TABLE_UPDATING;
@@ -475,6 +477,17 @@ enum status router_update_table(struct context *ctx, struct router *router,
         return system_error(error, status, request->name, &ctx->arena);
     tables_changed(router);
     return STATUS_OK;
+}
+
+enum status router_update_table(struct context *ctx, struct router *router,
+                                const struct update_table_request *request, struct error *error)
+{
+    struct index_ids ids;
+    enum status status = take_index_ids(ctx, router, request, &ids, error);
+    if (status == STATUS_OK)
+        status = update_table(ctx, router, request, &ids, error);
+    router->partitions_coming -= ids.partitions;
+    return status;
 }
 
 /* `by_client`: what protects a table is heeded. */

@@ -239,6 +239,53 @@ static void bounds_body(struct context *ctx, struct fake *f)
     CHECK(f, router_create_table(ctx, f->router, &request, &error) == STATUS_OK);
 }
 
+/* Each would fit by itself. */
+static const char *const widened[] = {"shares", "small"};
+static enum status widened_status[2];
+static uint32_t widening;
+
+static void widen_run(struct context *ctx, void *argument)
+{
+    struct fake *f = argument;
+    uint32_t i = widening++;
+    struct error error;
+    struct index_update create = {
+        .action = INDEX_CREATE,
+        .name = BYTES("wide"),
+        .schema = {.name = BYTES("wide"), .kind = INDEX_GLOBAL, .partition_count = 1},
+        .throughput_given = true,
+        .throughput = {.read_units = 1, .write_units = 400000}};
+    create.schema.partition[0] = (struct key_attribute){BYTES("w"), VALUE_S};
+    struct update_table_request request = {
+        .name = bytes_of_text(widened[i]), .index_updates = &create, .index_update_count = 1};
+    widened_status[i] = router_update_table(ctx, f->router, &request, &error);
+    CHECK(f, widened_status[i] == STATUS_OK || error.code == ERROR_LIMIT_EXCEEDED);
+    widening--;
+}
+
+static void widen_body(struct context *ctx, struct fake *f)
+{
+    struct fiber_options options = {.arena_bytes_max = ARENA_BYTES, .deadline_ns = UINT64_MAX};
+    bounds_body(ctx, f);
+    for (unsigned i = 0; i < 2; i++)
+        CHECK(f, fake_settle_one(ctx, f, bytes_of_text(widened[i])) == STATUS_OK);
+    widening = 0;
+    for (unsigned i = 0; i < 2; i++)
+        CHECK(f, fiber_spawn(ctx->env, &options, widen_run, f) == STATUS_OK);
+    while (widening > 0)
+        CHECK(f, context_sleep(ctx, 1000000) == STATUS_OK);
+    CHECK(f, widened_status[0] == STATUS_OK && widened_status[1] != STATUS_OK);
+    CHECK(f, describe(ctx, f, "shares")->globals[0].partition_count == 401);
+}
+
+static void partitions_on_their_way_count(void **state)
+{
+    (void)state;
+    struct fake *f = fake_open();
+    fake_run(f, widen_body);
+    fake_close(f);
+}
+
 static void partitions_of_all_tables_have_a_bound(void **state)
 {
     (void)state;
@@ -527,6 +574,7 @@ int main(void)
         cmocka_unit_test(changes_at_once_are_made_one_after_the_other),
         cmocka_unit_test(what_nobody_could_say_is_found_out),
         cmocka_unit_test(partitions_of_all_tables_have_a_bound),
+        cmocka_unit_test(partitions_on_their_way_count),
         cmocka_unit_test(tables_have_a_bound),
         cmocka_unit_test(so_many_tables_change_at_once),
         cmocka_unit_test(a_large_catalog_is_loaded_in_pages),
