@@ -32,18 +32,21 @@ static struct bytes name_of(const struct snapshot *snapshot)
     return bytes_of(snapshot->name, snapshot->name_bytes);
 }
 
-static void snapshot_free(struct snapshots *snapshots, struct snapshot *snapshot)
+static void drop_table(struct snapshots *snapshots, struct snapshot_table *table)
 {
     struct heap *heap = snapshots->env->heap;
-    struct list *first;
-    while ((first = list_pop_front(&snapshot->tables)) != NULL) {
-        struct snapshot_table *table = LIST_ITEM(first, struct snapshot_table, link);
-        snapshot_release_blocks(heap, &snapshots->budget, table);
-        table_drop(table->table);
-        heap_free(heap, table, sizeof(*table));
-    }
+    list_remove(&table->link);
+    snapshot_release_blocks(heap, &snapshots->budget, table);
+    table_drop(table->table);
+    heap_free(heap, table, sizeof(*table));
+}
+
+static void snapshot_free(struct snapshots *snapshots, struct snapshot *snapshot)
+{
+    while (!list_empty(&snapshot->tables))
+        drop_table(snapshots, LIST_ITEM(snapshot->tables.next, struct snapshot_table, link));
     list_remove(&snapshot->link);
-    heap_free(heap, snapshot, sizeof(*snapshot));
+    heap_free(snapshots->env->heap, snapshot, sizeof(*snapshot));
 }
 
 void snapshots_close(struct snapshots *snapshots)
@@ -237,11 +240,21 @@ static enum status add_table(struct context *ctx, struct work *work, const struc
     added->table = table;
     list_init(&added->blocks);
     list_push_back(&work->snapshot->tables, &added->link);
-    TRY(snapshot_copy(ctx, snapshots->router, &snapshots->budget, added, work->error));
+    return snapshot_copy(ctx, snapshots->router, &snapshots->budget, added, work->error);
+}
+
+/* The copy of the last table counts, or, when the table has changed meanwhile, is made anew. */
+static void end_table(struct work *work, bool same)
+{
+    struct snapshot_table *added =
+        LIST_ITEM(work->snapshot->tables.prev, struct snapshot_table, link);
+    if (!same) {
+        drop_table(work->snapshots, added);
+        return;
+    }
     work->stats->tables++;
     work->stats->items += added->items;
     work->stats->bytes += added->bytes;
-    return STATUS_OK;
 }
 
 static enum status take_run(struct context *ctx, struct work *work)
@@ -253,8 +266,10 @@ static enum status take_run(struct context *ctx, struct work *work)
         table_hold(table);
         enum status status = add_table(ctx, work, table);
         at = catalog_position(catalog, table->name); /* it waited */
-        if (at < catalog->count && catalog->tables[at] != table)
-            at--; /* it has changed, or is gone: what is there now is not what was copied */
+        bool same = at < catalog->count && catalog->tables[at] == table;
+        if (status == STATUS_OK)
+            end_table(work, same);
+        at -= same ? 0 : 1; /* the same place again; before the first that is the last number */
         table_drop(table);
         TRY(status);
     }
