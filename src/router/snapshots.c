@@ -178,7 +178,8 @@ static const struct snapshot_table *find_table(const struct snapshot *snapshot, 
     return NULL;
 }
 
-/* Delete every table that is not as `snapshot` has it; of NULL, every one. */
+/* Delete every table that is not as `snapshot` has it; of NULL, every one.  *deleted counts those
+ * that clients see. */
 static enum status delete_others(struct context *ctx, struct router *router,
                                  const struct snapshot *snapshot, uint64_t *deleted,
                                  struct error *error)
@@ -199,8 +200,9 @@ static enum status delete_others(struct context *ctx, struct router *router,
         /* One in the midst of a change, or beyond the bound of changes at one time, has its turn
          * when others have ended. */
         if (table->status == TABLE_ACTIVE && router_may_change(router)) {
+            bool internal = table_name_is_internal(name);
             TRY(router_discard_table(ctx, router, name, error));
-            (*deleted)++;
+            *deleted += !internal;
         } else if (table->status != TABLE_DELETING) {
             TRY(context_sleep(ctx, POLL_NS));
             continue; /* the same again */
@@ -252,6 +254,8 @@ static void end_table(struct work *work, bool same)
         drop_table(work->snapshots, added);
         return;
     }
+    if (table_name_is_internal(added->table->name))
+        return; /* clients do not see it */
     work->stats->tables++;
     work->stats->items += added->items;
     work->stats->bytes += added->bytes;
@@ -346,7 +350,9 @@ static enum status restore_run(struct context *ctx, struct work *work)
     TRY(create_missing(ctx, router, work->snapshot, work->error));
     LIST_FOR_EACH (link, &work->snapshot->tables) {
         const struct snapshot_table *table = LIST_ITEM(link, struct snapshot_table, link);
-        TRY(snapshot_write(ctx, router, table, work->stats, work->error));
+        struct snapshot_stats unseen = {0};
+        bool internal = table_name_is_internal(table->table->name);
+        TRY(snapshot_write(ctx, router, table, internal ? &unseen : work->stats, work->error));
     }
     return STATUS_OK;
 }

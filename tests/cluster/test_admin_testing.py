@@ -194,6 +194,40 @@ def test_tables_of_little_throughput(server):
     server.put("tab", "more", v="x")
 
 
+def test_tokens_go_back_with_the_tables(server):
+    """A transaction that was undone is done again under its token; the server's own tables are not counted."""
+    for table in ("one", "two"):
+        server.create(table)
+    done(server, "PUT", "snapshots/before")
+
+    def transact():
+        server.call("TransactWriteItems", ClientRequestToken="the same", TransactItems=[
+            {"Update": {"TableName": table, "Key": {"pk": {"S": "a"}}, "UpdateExpression": "ADD v :one",
+                        "ExpressionAttributeValues": {":one": {"N": "1"}}}} for table in ("one", "two")])
+
+    def values():
+        return [server.get(table, "a") for table in ("one", "two")]
+    for _ in range(2):
+        transact()
+        transact()
+        assert values() == [{"v": "1"}] * 2
+        assert done(server, "POST", "snapshots/before/restore") == {"Tables": 2, "Items": 0, "ItemsPut": 0, "ItemsDeleted": 2}
+        assert values() == [None] * 2
+    transact()
+    taken = done(server, "PUT", "snapshots/after")
+    assert (taken["Tables"], taken["Items"]) == (2, 2)
+    for table in ("one", "two"):
+        server.put(table, "a", v="9")
+    assert done(server, "POST", "snapshots/after/restore") == {"Tables": 2, "Items": 2, "ItemsPut": 2, "ItemsDeleted": 0}
+    transact()
+    assert values() == [{"v": "1"}] * 2
+    assert done(server, "POST", "reset") == {"TablesDeleted": 2}
+    for table in ("one", "two"):
+        server.create(table)
+    transact()
+    assert values() == [{"v": "1"}] * 2
+
+
 def test_restore_of_empty_and_into_empty_tables(server):
     server.create("tab")
     done(server, "PUT", "snapshots/empty")
