@@ -9,9 +9,6 @@
 #define FLAG_STAMP  4u
 #define FLAGS_ALL   (FLAG_BEFORE | FLAG_NEW | FLAG_STAMP)
 
-#define FORMAT_OF_ONE       2u /* one mutation, and its size change behind the header */
-#define HEADER_OF_ONE_BYTES 48u
-
 void entry_header_write(uint8_t *to, const struct entry_header *header)
 {
     memset(to, 0, ENTRY_HEADER_BYTES);
@@ -64,28 +61,14 @@ uint8_t *mutation_append_before(uint8_t *to, uint8_t *end, struct bytes before)
     return append(end, before);
 }
 
-static size_t header_bytes(uint8_t format)
-{
-    return LIKELY(format == ENTRY_FORMAT) ? ENTRY_HEADER_BYTES : HEADER_OF_ONE_BYTES;
-}
-
 struct mutation_walk mutation_walk_of(struct bytes payload)
 {
-    struct bytes rest = bytes_after(payload, header_bytes(payload.at[0]));
-    struct mutation_walk walk = {.reader = reader_of(rest), .format = payload.at[0]};
-    if (UNLIKELY(walk.format == FORMAT_OF_ONE)) {
-        int64_t change = (int64_t)read_u64(&walk.reader);
-        if (change > ITEM_BYTES_MAX || change < -(int64_t)ITEM_BYTES_MAX)
-            walk.reader.failed = true;
-        else
-            walk.size_change = (int32_t)change;
-    }
-    return walk;
+    return mutation_walk_in(bytes_after(payload, ENTRY_HEADER_BYTES));
 }
 
 struct mutation_walk mutation_walk_in(struct bytes mutations)
 {
-    return (struct mutation_walk){.reader = reader_of(mutations), .format = ENTRY_FORMAT};
+    return (struct mutation_walk){.reader = reader_of(mutations)};
 }
 
 bool mutation_next(struct mutation_walk *walk, struct mutation *mutation)
@@ -98,8 +81,7 @@ bool mutation_next(struct mutation_walk *walk, struct mutation *mutation)
     uint16_t key_bytes = read_u16(r);
     uint32_t row_bytes = read_u32(r);
     uint32_t before_bytes = read_u32(r);
-    mutation->size_change =
-        LIKELY(walk->format == ENTRY_FORMAT) ? (int32_t)read_u32(r) : walk->size_change;
+    mutation->size_change = (int32_t)read_u32(r);
     mutation->kind = (enum mutation_kind)kind;
     mutation->key = read_bytes(r, key_bytes);
     mutation->row = read_bytes(r, row_bytes);
@@ -133,26 +115,22 @@ void entry_header_read(struct bytes payload, struct entry_header *header)
         .table_id = get_u64(at + 16),
         .schema_version = get_u64(at + 24),
         .request_id = {get_u64(at + 32), get_u64(at + 40)},
+        .absent_timestamp = get_u64(at + 48),
+        .intents = (int32_t)get_u32(at + 56),
     };
-    if (LIKELY(at[0] == ENTRY_FORMAT)) {
-        header->absent_timestamp = get_u64(at + 48);
-        header->intents = (int32_t)get_u32(at + 56);
-    }
 }
 
 enum status entry_read(struct bytes payload, struct entry_header *header)
 {
     const uint8_t *at = payload.at;
-    if (payload.count < HEADER_OF_ONE_BYTES || payload.count > ENTRY_BYTES_MAX)
+    if (payload.count < ENTRY_HEADER_BYTES || payload.count > ENTRY_BYTES_MAX)
         return STATUS_CORRUPT;
-    if (at[0] != ENTRY_FORMAT && at[0] != FORMAT_OF_ONE)
+    if (at[0] != ENTRY_FORMAT)
         return STATUS_VERSION;
-    if (payload.count < header_bytes(at[0]))
-        return STATUS_CORRUPT;
     if (at[6] == ENTRY_FOR_STREAM || at[6] > (ENTRY_FOR_STREAM | ENTRY_KEEPS_CHANGES) ||
         (at[7] != 0) != ((at[6] & ENTRY_FOR_STREAM) != 0))
         return STATUS_CORRUPT;
-    if (LIKELY(at[0] == ENTRY_FORMAT) && get_u32(at + 60) != 0)
+    if (get_u32(at + 60) != 0)
         return STATUS_CORRUPT;
     entry_header_read(payload, header);
     struct mutation_walk walk = mutation_walk_of(payload);
@@ -160,8 +138,7 @@ enum status entry_read(struct bytes payload, struct entry_header *header)
     uint32_t count = 0;
     while (mutation_next(&walk, &mutation))
         count++;
-    bool too_many = at[0] == FORMAT_OF_ONE && count > 1;
-    if (walk.reader.failed || count == 0 || count != header->mutation_count || too_many)
+    if (walk.reader.failed || count == 0 || count != header->mutation_count)
         return STATUS_CORRUPT;
     return STATUS_OK;
 }

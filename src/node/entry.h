@@ -1,6 +1,6 @@
 /* entry.h - the payload of a log entry: self-contained, a bounded list of physical mutations.
  *
- * Whoever reads the log (apply, and later streams, indexes, archive) needs nothing but the entry.
+ * Whoever reads the log needs nothing but the entry.
  * Little-endian:
  *
  *   offset size  meaning
@@ -29,9 +29,6 @@
  *                 12    4  what it adds to the sum of the sizes of its collection's rows, signed,
  *                          as the service counts them; at most ITEM_BYTES_MAX
  *                 16    -  key, row, before-image
- *
- * Format 2, which is still read: a header of 48 bytes, then what the mutation adds to the sizes
- * (8), then one mutation without those last four bytes.
  *
  * Valid if and only if the counts and lengths fit exactly, kinds and flags are known, no key is
  * empty.
@@ -110,8 +107,6 @@ static inline uint8_t entry_flags(struct bytes payload)
 /* A walk over the mutations of a payload that entry_read has checked. */
 struct mutation_walk {
     struct reader reader;
-    uint8_t format;
-    int32_t size_change; /* format 2 */
 };
 
 struct mutation_walk mutation_walk_of(struct bytes payload);

@@ -15,13 +15,11 @@
  *   | the items with intents (intents.h)
  *
  * What comes before the bounds, marks as long as they are as many, stands where it can be written
- * over: replica_save.  Format 1, which is still read, has neither counts nor what comes behind them
- * but the bounds and, up to the end, the configuration. */
-#define BLOB_FORMAT           2u
-#define FORMAT_WITHOUT_COUNTS 1u
-#define BLOB_HLC_AT           9u
-#define BLOB_BALLOT_AT        17u
-#define BLOB_COUNTS_AT        (BLOB_BALLOT_AT + BALLOT_BYTES)
+ * over: replica_save. */
+#define BLOB_FORMAT    2u
+#define BLOB_HLC_AT    9u
+#define BLOB_BALLOT_AT 17u
+#define BLOB_COUNTS_AT (BLOB_BALLOT_AT + BALLOT_BYTES)
 
 #define BALLOT_BYTES     20u
 #define COUNTS_BYTES     (LOCAL_INDEXES_MAX * 16u + 56u)
@@ -131,7 +129,6 @@ static void read_changes(struct reader *r, struct replica_blob *blob)
 
 void replica_blob_write(const struct replica_blob *blob, struct buffer *to)
 {
-    uint8_t number[8];
     uint8_t head[BLOB_CHANGES_AT + CHANGES_BYTES_MAX];
     head[0] = BLOB_FORMAT;
     put_u64(head + 1, blob->table_id);
@@ -140,51 +137,33 @@ void replica_blob_write(const struct replica_blob *blob, struct buffer *to)
     put_counts(head + BLOB_COUNTS_AT, &blob->counts, &blob->txn);
     uint32_t changes = put_changes(head + BLOB_CHANGES_AT, blob->trimmed_slot, &blob->marks);
     buffer_append(to, head, BLOB_CHANGES_AT + changes);
-    put_u16(number, (uint16_t)blob->low.count);
-    buffer_append(to, number, 2);
-    buffer_append_bytes(to, blob->low);
-    put_u16(number, (uint16_t)blob->high.count);
-    buffer_append(to, number, 2);
-    buffer_append_bytes(to, blob->high);
+    buffer_append_text(to, blob->low);
+    buffer_append_text(to, blob->high);
     uint8_t configuration[PAXOS_CONFIGURATION_BYTES_MAX];
     uint32_t bytes = paxos_configuration_encode(&blob->configuration, configuration);
-    put_u16(number, (uint16_t)bytes);
-    buffer_append(to, number, 2);
-    buffer_append(to, configuration, bytes);
-    put_u32(number, 0);
-    buffer_append(to, number, NO_INTENTS_BYTES);
+    buffer_append_text(to, bytes_of(configuration, bytes));
+    buffer_append_u32(to, 0); /* NO_INTENTS_BYTES */
 }
 
 enum status replica_blob_read(struct bytes bytes, struct replica_blob *blob)
 {
     struct reader r = reader_of(bytes);
     uint8_t format = read_u8(&r);
-    if (!r.failed && format != BLOB_FORMAT && format != FORMAT_WITHOUT_COUNTS)
+    if (!r.failed && format != BLOB_FORMAT)
         return STATUS_VERSION;
-    blob->counts = (struct replica_counts){0};
-    blob->trimmed_slot = 0;
-    blob->marks.count = blob->marks.span_count = 0;
-    blob->txn = (struct txn_group){0};
-    blob->intents = reader_of((struct bytes){0});
-    blob->intent_count = 0;
     blob->table_id = read_u64(&r);
     blob->hlc = read_u64(&r);
     blob->ballot.round = read_u64(&r);
     blob->ballot.replica.added = read_u64(&r);
     blob->ballot.replica.node = read_u32(&r);
-    if (format == BLOB_FORMAT) {
-        read_counts(&r, &blob->counts, &blob->txn);
-        read_changes(&r, blob);
-    }
-    blob->low = read_bytes(&r, read_u16(&r));
-    blob->high = read_bytes(&r, read_u16(&r));
-    size_t configuration_bytes = format == BLOB_FORMAT ? read_u16(&r) : reader_left(&r);
-    struct bytes configuration = read_bytes(&r, configuration_bytes);
+    read_counts(&r, &blob->counts, &blob->txn);
+    read_changes(&r, blob);
+    blob->low = read_text(&r);
+    blob->high = read_text(&r);
+    struct bytes configuration = read_text(&r);
     if (r.failed)
         return STATUS_CORRUPT;
-    if (format == BLOB_FORMAT)
-        TRY(intents_check_list(read_bytes(&r, reader_left(&r)), &blob->intent_count,
-                               &blob->intents));
+    TRY(intents_check_list(read_bytes(&r, reader_left(&r)), &blob->intent_count, &blob->intents));
     return paxos_configuration_decode(configuration, &blob->configuration);
 }
 
@@ -347,7 +326,7 @@ enum status replica_open(struct node *node, struct replica_id id, struct bytes b
     wait_queue_init(&replica->room);
     wait_queue_init(&replica->state_changed);
     wait_queue_init(&replica->unused);
-    /* In the newest format, whatever it was read in. */
+    /* Without its intents: see set_blob. */
     struct buffer encoded;
     buffer_init(&encoded, heap, FOREST_ROW_BLOB_BYTES_MAX);
     replica_blob_write(&blob, &encoded);
