@@ -37,8 +37,9 @@ static inline uint32_t units_read_least(bool consistent)
     return consistent ? 2u : 1u;
 }
 
-/* Half units that a write which ended with `status` has cost beyond UNITS_WRITE_LEAST; negative:
- * it was refused for what it asked and costs nothing. */
+/* Half units that a write which ended with `status` has cost its table beyond UNITS_WRITE_LEAST;
+ * negative: it was refused for what it asked and costs nothing.  Rows of local indexes lie in the
+ * table's partition and are part of it; those of global ones are not. */
 static inline int64_t units_write_rest(enum status status, const struct write_result *result)
 {
     uint64_t cost = 0;
@@ -46,7 +47,7 @@ static inline int64_t units_write_rest(enum status status, const struct write_re
         cost = units_write_halves(result->old_bytes, 0);
     if (status == STATUS_OK) {
         cost = units_write_halves(result->old_bytes, result->new_bytes);
-        for (uint32_t i = 0; i < LOCAL_INDEXES_MAX; i++)
+        for (uint32_t i = 0; i < result->local_index_count; i++)
             cost += result->index_half_units[i];
     }
     return (int64_t)cost - (int64_t)UNITS_WRITE_LEAST;

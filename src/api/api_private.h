@@ -107,12 +107,14 @@ MUST_USE enum status call_rate(struct api_call *call, enum api_rate rate);
  * milliseconds of work would cost it all of that. */
 MUST_USE enum status call_settle(struct api_call *call, struct bytes name);
 
-/* ProvisionedThroughput and OnDemandThroughput, of a table or an index. */
+/* ProvisionedThroughput and OnDemandThroughput, of a table or an index; of: "table", or "index
+ * NAME", for texts. */
 MUST_USE enum status call_read_provisioned(struct api_call *call,
                                            const struct provisioned_input *given, uint64_t *read,
                                            uint64_t *write);
 MUST_USE enum status call_read_on_demand(struct api_call *call, const struct on_demand_input *given,
-                                         enum billing_mode billing, int64_t *read, int64_t *write);
+                                         enum billing_mode billing, struct bytes of, int64_t *read,
+                                         int64_t *write);
 
 /* The type of an AttributeDefinition. */
 enum value_type call_attribute_type(uint8_t given);
@@ -285,10 +287,12 @@ struct warm_throughput warm_by_itself(enum billing_mode billing, uint64_t read_u
 
 /* What the table is ready for: that, or more if it was asked for. */
 struct warm_throughput table_warm(const struct table *table);
+struct warm_throughput index_warm(enum billing_mode billing, const struct table_index *index);
 
-/* WarmThroughput, which may not be less than `now`. */
+/* WarmThroughput, which may not be less than `now`; of: "table", or "index NAME", for texts. */
 MUST_USE enum status call_read_warm(struct api_call *call, const struct warm_input *given,
-                                    struct warm_throughput now, struct warm_throughput *warm);
+                                    struct warm_throughput now, struct bytes of,
+                                    struct warm_throughput *warm);
 
 /* SSESpecification. */
 MUST_USE enum status call_read_sse(struct api_call *call, const struct sse_input *given,

@@ -240,6 +240,7 @@ struct global_index_input {
     struct projection_input *projection;
     struct provisioned_input *provisioned;
     struct on_demand_input *on_demand;
+    struct warm_input *warm;
 };
 
 struct index_name_input {

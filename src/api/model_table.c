@@ -118,7 +118,7 @@ STRUCTURE(GlobalSecondaryIndex, STORED(IndexName, IndexName, name, MODEL_REQUIRE
           STORED(Projection, Projection, projection, MODEL_REQUIRED),
           STORED(ProvisionedThroughput, ProvisionedThroughput, provisioned, 0),
           STORED(OnDemandThroughput, OnDemandThroughput, on_demand, 0),
-          UNBUILT(WarmThroughput, WarmThroughput, 0));
+          STORED(WarmThroughput, WarmThroughput, warm, 0));
 #undef INPUT
 
 #define INPUT struct projection_input
@@ -138,12 +138,12 @@ STRUCTURE(CreateGlobalSecondaryIndexAction, STORED(IndexName, IndexName, name, M
           STORED(Projection, Projection, projection, MODEL_REQUIRED),
           STORED(ProvisionedThroughput, ProvisionedThroughput, provisioned, 0),
           STORED(OnDemandThroughput, OnDemandThroughput, on_demand, 0),
-          UNBUILT(WarmThroughput, WarmThroughput, 0));
+          STORED(WarmThroughput, WarmThroughput, warm, 0));
 
 STRUCTURE(UpdateGlobalSecondaryIndexAction, STORED(IndexName, IndexName, name, MODEL_REQUIRED),
           STORED(ProvisionedThroughput, ProvisionedThroughput, provisioned, 0),
           STORED(OnDemandThroughput, OnDemandThroughput, on_demand, 0),
-          UNBUILT(WarmThroughput, WarmThroughput, 0));
+          STORED(WarmThroughput, WarmThroughput, warm, 0));
 #undef INPUT
 
 #define INPUT struct index_name_input

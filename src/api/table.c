@@ -75,7 +75,8 @@ static int64_t maximum(const struct model_number *given)
 
 /* One maximum of OnDemandThroughput; -1 takes it away. */
 static enum status check_maximum(struct api_call *call, const char *member, const char *limit,
-                                 const struct model_number *given, enum billing_mode billing)
+                                 const struct model_number *given, enum billing_mode billing,
+                                 struct bytes of)
 {
     if (!given->given)
         return STATUS_OK;
@@ -86,26 +87,27 @@ static enum status check_maximum(struct api_call *call, const char *member, cons
                             member);
     if (given->value < -1 || given->value == 0)
         return error_format(&call->error, call_arena(call), ERROR_VALIDATION,
-                            INVALID_VALUES "Requested %s for OnDemandThroughput for table is "
+                            INVALID_VALUES "Requested %s for OnDemandThroughput for %.*s is "
                                            "outside of valid range",
-                            member);
+                            member, BYTES_ARGS(of));
     if (given->value <= TABLE_UNITS_MAX)
         return STATUS_OK;
     return error_format(&call->error, call_arena(call), ERROR_LIMIT_EXCEEDED,
-                        "Subscriber limit exceeded: Requested %s for OnDemandThroughput for table "
+                        "Subscriber limit exceeded: Requested %s for OnDemandThroughput for %.*s "
                         "exceeds %s of the account in region %.*s",
-                        member, limit, BYTES_ARGS(call->api->options.region));
+                        member, BYTES_ARGS(of), limit, BYTES_ARGS(call->api->options.region));
 }
 
 enum status call_read_on_demand(struct api_call *call, const struct on_demand_input *given,
-                                enum billing_mode billing, int64_t *read, int64_t *write)
+                                enum billing_mode billing, struct bytes of, int64_t *read,
+                                int64_t *write)
 {
     *read = maximum(&given->read);
     *write = maximum(&given->write);
     TRY(check_maximum(call, "MaxReadRequestUnits", "TableMaxReadCapacityUnits", &given->read,
-                      billing));
+                      billing, of));
     return check_maximum(call, "MaxWriteRequestUnits", "TableMaxWriteCapacityUnits", &given->write,
-                         billing);
+                         billing, of);
 }
 
 /* ---- Streams and encryption ---- */
@@ -269,13 +271,13 @@ static enum status read_create(struct api_call *call, struct create_table_reques
     TRY(call_read_sse(call, input->sse, &request->sse));
     TRY(call_read_warm(call, input->warm,
                        warm_by_itself(request->billing, request->read_units, request->write_units),
-                       &request->warm));
+                       BYTES("table"), &request->warm));
     request->policy = input->policy;
     if (input->policy.at != NULL)
         TRY(call_check_policy(call, input->policy));
     request->has_on_demand_maximum = input->on_demand != NULL;
     if (input->on_demand != NULL)
-        TRY(call_read_on_demand(call, input->on_demand, request->billing,
+        TRY(call_read_on_demand(call, input->on_demand, request->billing, BYTES("table"),
                                 &request->on_demand_read_max, &request->on_demand_write_max));
     return call_read_tags(call, &input->tags, &request->tags, &request->tag_count);
 }
@@ -415,9 +417,9 @@ static enum status check_update(struct api_call *call, struct update_table_reque
     if (request->throughput_given)
         TRY(check_billing(call, billing, true));
     if (request->on_demand_maximum_given)
-        TRY(call_read_on_demand(call, input->on_demand, billing, &request->on_demand_read_max,
-                                &request->on_demand_write_max));
-    TRY(call_read_warm(call, input->warm, table_warm(table), &request->warm));
+        TRY(call_read_on_demand(call, input->on_demand, billing, BYTES("table"),
+                                &request->on_demand_read_max, &request->on_demand_write_max));
+    TRY(call_read_warm(call, input->warm, table_warm(table), BYTES("table"), &request->warm));
     return check_change(call, request, table);
 }
 

@@ -215,8 +215,7 @@ static void write_global(struct api_call *call, const struct table *table,
     write_text(json, "IndexArn", format_arn(arn, sizeof(arn), call, table, schema));
     if (table->billing == BILLING_ON_DEMAND && index->has_on_demand_maximum)
         write_on_demand(json, index->on_demand_read_max, index->on_demand_write_max);
-    write_warm(json, index->status,
-               warm_by_itself(table->billing, index->read_units, index->write_units));
+    write_warm(json, index->status, index_warm(table->billing, index));
     json_write_object_end(json);
 }
 

@@ -225,10 +225,40 @@ static enum status read_global_key(struct api_call *call, const struct global_in
     return STATUS_OK;
 }
 
+/* "index NAME", for texts that say what they are of. */
+static enum status of_index(struct api_call *call, struct bytes name, struct bytes *of)
+{
+    *of = arena_format(call_arena(call), "index %.*s", BYTES_ARGS(name));
+    return of->at == NULL ? call_no_memory(call) : STATUS_OK;
+}
+
+/* The maximums of an on-demand index, -1 when they are not given. */
+static enum status read_maximums(struct api_call *call, const struct global_index_input *given,
+                                 enum billing_mode billing, struct index_throughput *throughput)
+{
+    struct bytes of;
+    throughput->has_on_demand_maximum = given->on_demand != NULL;
+    throughput->on_demand_read_max = throughput->on_demand_write_max = -1;
+    if (given->on_demand == NULL)
+        return STATUS_OK;
+    TRY(of_index(call, given->name, &of));
+    return call_read_on_demand(call, given->on_demand, billing, of, &throughput->on_demand_read_max,
+                               &throughput->on_demand_write_max);
+}
+
+/* now: what the index has already; one that is created has what comes by itself. */
+static enum status read_warm(struct api_call *call, const struct global_index_input *given,
+                             struct warm_throughput now, struct index_throughput *throughput)
+{
+    struct bytes of;
+    TRY(of_index(call, given->name, &of));
+    return call_read_warm(call, given->warm, now, of, &throughput->warm);
+}
+
 static enum status read_throughput(struct api_call *call, const struct global_index_input *given,
                                    enum billing_mode billing, struct index_throughput *throughput)
 {
-    *throughput = (struct index_throughput){.on_demand_read_max = -1, .on_demand_write_max = -1};
+    *throughput = (struct index_throughput){0};
     if (billing == BILLING_PROVISIONED && given->provisioned == NULL)
         return error_format(&call->error, call_arena(call), ERROR_VALIDATION,
                             INVALID_VALUES
@@ -242,11 +272,7 @@ static enum status read_throughput(struct api_call *call, const struct global_in
     if (given->provisioned != NULL)
         TRY(call_read_provisioned(call, given->provisioned, &throughput->read_units,
                                   &throughput->write_units));
-    throughput->has_on_demand_maximum = given->on_demand != NULL;
-    if (given->on_demand == NULL)
-        return STATUS_OK;
-    return call_read_on_demand(call, given->on_demand, billing, &throughput->on_demand_read_max,
-                               &throughput->on_demand_write_max);
+    return read_maximums(call, given, billing, throughput);
 }
 
 static enum status read_global(struct api_call *call, const struct global_index_input *given,
@@ -257,7 +283,10 @@ static enum status read_global(struct api_call *call, const struct global_index_
     *index = (struct index_schema){.name = given->name, .kind = INDEX_GLOBAL};
     TRY(read_global_key(call, given, definitions, table, index));
     TRY(read_projection(call, given->projection, index));
-    return read_throughput(call, given, billing, throughput);
+    TRY(read_throughput(call, given, billing, throughput));
+    return read_warm(call, given,
+                     warm_by_itself(billing, throughput->read_units, throughput->write_units),
+                     throughput);
 }
 
 static enum status check_non_key(struct api_call *call, const struct index_schema *indexes,
@@ -432,7 +461,8 @@ static enum status check_updated(struct api_call *call, const struct table *tabl
 {
     const struct index_schema *schema = table_index(table, update->name);
     const struct table_index *index = schema == NULL ? NULL : table_global(table, schema);
-    if (given->provisioned == NULL && given->on_demand == NULL)
+    bool any = given->provisioned != NULL || given->on_demand != NULL || given->warm != NULL;
+    if (!any)
         return error_format(&call->error, call_arena(call), ERROR_VALIDATION,
                             INVALID_VALUES
                             "ProvisionedThroughput must be specified for index: %.*s",
@@ -440,9 +470,9 @@ static enum status check_updated(struct api_call *call, const struct table *tabl
     if (billing == BILLING_ON_DEMAND || given->provisioned != NULL)
         TRY(read_throughput(call, given, billing, &update->throughput));
     else /* says what it has to say of maximums on a table that is provisioned */
-        TRY(call_read_on_demand(call, given->on_demand, billing,
-                                &update->throughput.on_demand_read_max,
-                                &update->throughput.on_demand_write_max));
+        TRY(read_maximums(call, given, billing, &update->throughput));
+    if (index != NULL)
+        TRY(read_warm(call, given, index_warm(billing, index), &update->throughput));
     update->throughput_given = given->provisioned != NULL;
     update->on_demand_maximum_given = given->on_demand != NULL;
     bool same = index != NULL && update->throughput_given &&

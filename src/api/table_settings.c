@@ -25,33 +25,42 @@ struct warm_throughput table_warm(const struct table *table)
                                     MAX(warm.write_units, table->warm.write_units)};
 }
 
+struct warm_throughput index_warm(enum billing_mode billing, const struct table_index *index)
+{
+    struct warm_throughput warm = warm_by_itself(billing, index->read_units, index->write_units);
+    return (struct warm_throughput){MAX(warm.read_units, index->warm.read_units),
+                                    MAX(warm.write_units, index->warm.write_units)};
+}
+
 static enum status read_units(struct api_call *call, const char *member, const char *limit,
-                              const struct model_number *given, uint64_t now, uint64_t *units)
+                              const struct model_number *given, uint64_t now, struct bytes of,
+                              uint64_t *units)
 {
     if (!given->given)
         return STATUS_OK;
     if (given->value < 1)
         return error_format(&call->error, call_arena(call), ERROR_VALIDATION,
-                            INVALID_VALUES "Requested %s for WarmThroughput for table is outside "
+                            INVALID_VALUES "Requested %s for WarmThroughput for %.*s is outside "
                                            "of valid range",
-                            member);
+                            member, BYTES_ARGS(of));
     if ((uint64_t)given->value < now)
         return error_format(&call->error, call_arena(call), ERROR_VALIDATION,
-                            INVALID_VALUES "Requested %s for WarmThroughput for table is lower "
+                            INVALID_VALUES "Requested %s for WarmThroughput for %.*s is lower "
                                            "than current WarmThroughput, decreasing "
                                            "WarmThroughput is not supported",
-                            member);
+                            member, BYTES_ARGS(of));
     if (given->value > TABLE_UNITS_MAX)
         return error_format(&call->error, call_arena(call), ERROR_LIMIT_EXCEEDED,
-                            "Subscriber limit exceeded: Requested %s for WarmThroughput for table "
+                            "Subscriber limit exceeded: Requested %s for WarmThroughput for %.*s "
                             "exceeds %s of the account in region %.*s",
-                            member, limit, BYTES_ARGS(call->api->options.region));
+                            member, BYTES_ARGS(of), limit, BYTES_ARGS(call->api->options.region));
     *units = (uint64_t)given->value;
     return STATUS_OK;
 }
 
 enum status call_read_warm(struct api_call *call, const struct warm_input *given,
-                           struct warm_throughput now, struct warm_throughput *warm)
+                           struct warm_throughput now, struct bytes of,
+                           struct warm_throughput *warm)
 {
     *warm = (struct warm_throughput){0};
     if (given == NULL)
@@ -60,9 +69,9 @@ enum status call_read_warm(struct api_call *call, const struct warm_input *given
         return call_invalid(call, INVALID_VALUES "Both ReadUnitsPerSecond and WriteUnitsPerSecond "
                                                  "of WarmThroughput are missing");
     TRY(read_units(call, "ReadUnitsPerSecond", "TableMaxReadCapacityUnits", &given->read,
-                   now.read_units, &warm->read_units));
+                   now.read_units, of, &warm->read_units));
     return read_units(call, "WriteUnitsPerSecond", "TableMaxWriteCapacityUnits", &given->write,
-                      now.write_units, &warm->write_units);
+                      now.write_units, of, &warm->write_units);
 }
 
 /* ---- Encryption ---- */

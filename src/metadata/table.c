@@ -16,11 +16,12 @@
  *   | indexes: model/index.h
  *   | u8 TTL status | TTL attribute | u64 TTL changed
  *   | u64 warm reads | u64 warm writes | u8 KMS | KMS key | 4 * u64 switched to on-demand
+ *   | 2 * u64 class updated
  *   | u64 policy revision | policy
  *   | u8 streams: (u64 created, u64 ended, u8 number, u8 view)...
  *   | u8 global indexes: (u64 id | u64 hash seed | u8 status | u8 online | u8 backfilling
  *     | u64 read | u64 write | u64 last increase | u64 last decrease | u32 decreases today
- *     | u8 has maximum | u64 read maximum | u64 write maximum
+ *     | u8 has maximum | u64 read maximum | u64 write maximum | u64 warm reads | u64 warm writes
  *     | u32 partitions: (u64 group, low, high)...)...
  */
 
@@ -38,6 +39,8 @@ static void put_settings(struct buffer *to, const struct table *table)
     buffer_append_text(to, table->sse.key_arn);
     for (uint32_t i = 0; i < BILLING_SWITCHES; i++)
         buffer_append_u64(to, table->switched_ms[i]);
+    for (uint32_t i = 0; i < CLASS_CHANGES; i++)
+        buffer_append_u64(to, table->class_changes_ms[i]);
     buffer_append_u64(to, table->policy_revision);
     buffer_append_text(to, table->policy);
 }
@@ -67,6 +70,8 @@ static void put_global(struct buffer *to, const struct table_index *index)
     buffer_append_u8(to, index->has_on_demand_maximum);
     buffer_append_u64(to, (uint64_t)index->on_demand_read_max);
     buffer_append_u64(to, (uint64_t)index->on_demand_write_max);
+    buffer_append_u64(to, index->warm.read_units);
+    buffer_append_u64(to, index->warm.write_units);
     put_partitions(to, index->partitions, index->partition_count);
 }
 
@@ -142,6 +147,8 @@ static void read_settings(struct reader *r, struct table *table)
     table->sse.key_arn = read_text(r);
     for (uint32_t i = 0; i < BILLING_SWITCHES; i++)
         table->switched_ms[i] = read_u64(r);
+    for (uint32_t i = 0; i < CLASS_CHANGES; i++)
+        table->class_changes_ms[i] = read_u64(r);
     table->policy_revision = read_u64(r);
     table->policy = read_text(r);
     if (table->policy.count > POLICY_BYTES_MAX)
@@ -238,6 +245,8 @@ static void read_global(struct reader *r, struct arrays *arrays, struct table_in
     index->has_on_demand_maximum = read_choice(r, 2) != 0;
     index->on_demand_read_max = (int64_t)read_u64(r);
     index->on_demand_write_max = (int64_t)read_u64(r);
+    index->warm.read_units = read_u64(r);
+    index->warm.write_units = read_u64(r);
     index->partition_count = read_partitions(r, arrays, &index->partitions);
 }
 

@@ -40,6 +40,7 @@ enum ttl_status {
 #define TTL_NAME_BYTES_MAX (3u * 255u) /* 255 characters */
 
 #define BILLING_SWITCHES 4u /* to on-demand in 24 hours, as the service allows */
+#define CLASS_CHANGES    2u /* of the table class in 30 days, likewise */
 
 /* A byte range [low, high) of encoded keys, and the group that has it. */
 struct partition {
@@ -72,6 +73,7 @@ struct table_index {
     uint32_t decreases_today;
     bool has_on_demand_maximum;
     int64_t on_demand_read_max, on_demand_write_max;
+    struct warm_throughput warm;  /* the most that was asked for; 0 = never */
     struct partition *partitions; /* as a table's */
     uint32_t partition_count;
 };
@@ -96,7 +98,9 @@ struct table {
     bool deletion_protection;
     enum table_class table_class;
     uint64_t table_class_changed_ms; /* 0 = never */
-    struct warm_throughput warm;     /* the most that was asked for; 0 = never */
+    uint64_t
+        class_changes_ms[CLASS_CHANGES]; /* when it was last updated, newest first; 0 = never */
+    struct warm_throughput warm;         /* the most that was asked for; 0 = never */
     struct sse_setting sse;
     uint64_t
         switched_ms[BILLING_SWITCHES]; /* when it last became on-demand, newest first; 0 = never */

@@ -156,7 +156,9 @@ static enum status charge_globals(struct writing *w, struct value item)
         index_read(&r, &index);
         if (r.failed)
             return STATUS_CORRUPT;
-        if (index.kind == INDEX_GLOBAL)
+        if (index.kind == INDEX_LOCAL)
+            w->result->local_index_count++;
+        else
             TRY(charge_global(w, &index, i, item));
     }
     return STATUS_OK;

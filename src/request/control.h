@@ -48,6 +48,7 @@ struct index_throughput {
     uint64_t read_units, write_units; /* PROVISIONED */
     bool has_on_demand_maximum;
     int64_t on_demand_read_max, on_demand_write_max; /* -1 = none */
+    struct warm_throughput warm;
 };
 
 /* CreateTable, validated but for what needs the catalog. */
@@ -82,7 +83,7 @@ struct index_update {
     struct index_schema schema; /* CREATE */
     bool throughput_given;      /* UPDATE: else the units stay */
     bool on_demand_maximum_given;
-    struct index_throughput throughput;
+    struct index_throughput throughput; /* its warm part counts without saying so */
 };
 
 /* UpdateTable: each part is changed only when its `_given` is set. */

@@ -70,7 +70,7 @@ struct write_result {
                     * Set also when the condition failed */
     uint32_t new_bytes;
     /* Of a table with indexes, in their order: what writing their rows costs. */
-    uint8_t index_count;
+    uint8_t index_count, local_index_count; /* the local ones come first */
     uint32_t index_half_units[INDEXES_MAX];
     /* Of a table with local indexes: */
     bool has_collection;

@@ -33,6 +33,7 @@ static struct table_index new_global(const struct router *router, enum billing_m
                                 .has_on_demand_maximum = given->has_on_demand_maximum,
                                 .on_demand_read_max = given->on_demand_read_max,
                                 .on_demand_write_max = given->on_demand_write_max,
+                                .warm = given->warm,
                                 .partition_count = router_partitions_for(
                                     router, billing, given->read_units, given->write_units)};
 }
@@ -192,6 +193,8 @@ static enum status update_one(struct context *ctx, struct router *router,
         index->on_demand_read_max = given->on_demand_read_max;
         index->on_demand_write_max = given->on_demand_write_max;
     }
+    index->warm.read_units = MAX(index->warm.read_units, given->warm.read_units);
+    index->warm.write_units = MAX(index->warm.write_units, given->warm.write_units);
     index->status = TABLE_UPDATING;
     return STATUS_OK;
 }

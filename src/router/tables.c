@@ -298,6 +298,9 @@ static enum status check_settled(struct context *ctx, const struct table *table,
 #define DAY_MS  UINT64_C(86400000)
 #define HOUR_MS UINT64_C(3600000)
 
+#define BILLING_SWITCH_DAYS 1u
+#define CLASS_CHANGE_DAYS   30u
+
 /* "Friday, October 9, 2026 at 1:21:34 AM Coordinated Universal Time" */
 static struct bytes format_moment(struct arena *arena, uint64_t ms)
 {
@@ -337,23 +340,22 @@ enum status router_check_decrease(struct context *ctx, const struct router *rout
         router->options.decreases_at_once, *decreases_today, BYTES_ARGS(last), BYTES_ARGS(next));
 }
 
-/* May the table become on-demand once more?  Four times in any 24 hours it may. */
-static enum status check_switch(struct context *ctx, struct table *table, uint64_t ms,
-                                struct error *error)
+/* May `what` be done once more?  As often as there are `times`, the newest first, it may in any
+ * `days`; notes it. */
+static enum status check_often(struct context *ctx, const char *what, uint64_t *times,
+                               uint32_t count, uint32_t days, uint64_t ms, struct error *error)
 {
-    uint64_t oldest_ms = table->switched_ms[BILLING_SWITCHES - 1];
-    if (oldest_ms > 0 && ms < oldest_ms + DAY_MS) {
-        struct bytes last = format_moment(&ctx->arena, table->switched_ms[0]);
-        struct bytes next = format_moment(&ctx->arena, oldest_ms + DAY_MS);
+    uint64_t oldest_ms = times[count - 1], span_ms = days * DAY_MS;
+    if (oldest_ms > 0 && ms < oldest_ms + span_ms) {
+        struct bytes last = format_moment(&ctx->arena, times[0]);
+        struct bytes next = format_moment(&ctx->arena, oldest_ms + span_ms);
         return error_format(error, &ctx->arena, ERROR_LIMIT_EXCEEDED,
-                            "Subscriber limit exceeded: Update to PayPerRequest mode are limited "
-                            "to %u times in 1 day(s). Last update at %.*s. Next update can be made "
-                            "at %.*s",
-                            BILLING_SWITCHES, BYTES_ARGS(last), BYTES_ARGS(next));
+                            "Subscriber limit exceeded: %s are limited to %u times in %u day(s). "
+                            "Last update at %.*s. Next update can be made at %.*s",
+                            what, count, days, BYTES_ARGS(last), BYTES_ARGS(next));
     }
-    memmove(&table->switched_ms[1], &table->switched_ms[0],
-            (BILLING_SWITCHES - 1) * sizeof(table->switched_ms[0]));
-    table->switched_ms[0] = ms;
+    memmove(&times[1], &times[0], (count - 1) * sizeof(times[0]));
+    times[0] = ms;
     return STATUS_OK;
 }
 
@@ -382,7 +384,8 @@ static enum status change(struct context *ctx, struct router *router,
     uint64_t ms = now_ms(router);
     if (request->billing_given && request->billing == BILLING_ON_DEMAND) {
         if (table->billing != BILLING_ON_DEMAND) {
-            TRY(check_switch(ctx, table, ms, error));
+            TRY(check_often(ctx, "Update to PayPerRequest mode", table->switched_ms,
+                            BILLING_SWITCHES, BILLING_SWITCH_DAYS, ms, error));
             table->billing_changed_ms = ms;
         }
         table->read_units = table->write_units = 0;
@@ -406,6 +409,8 @@ static enum status change(struct context *ctx, struct router *router,
     if (request->sse_given)
         table->sse = request->sse;
     if (request->table_class_given && request->table_class != table->table_class) {
+        TRY(check_often(ctx, "Updates of the table class", table->class_changes_ms, CLASS_CHANGES,
+                        CLASS_CHANGE_DAYS, ms, error));
         table->table_class = request->table_class;
         table->table_class_changed_ms = ms;
     }

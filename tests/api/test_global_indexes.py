@@ -163,6 +163,77 @@ def test_provisioned_and_maximums(server, make_indexed):
     assert got["OnDemandThroughput"] == {"MaxReadRequestUnits": 5, "MaxWriteRequestUnits": -1}
 
 
+def units(read, write):
+    return {"ReadUnitsPerSecond": read, "WriteUnitsPerSecond": write}
+
+
+def warm_of(server, table, name):
+    return next(one["WarmThroughput"] for one in settled(server, table)["GlobalSecondaryIndexes"] if one["IndexName"] == name)
+
+
+def change(server, table, action, **members):
+    definitions = {"AttributeDefinitions": [attribute("pk"), attribute("sk", "N"), *MORE]} if action == "Create" else {}
+    return server.signed("UpdateTable", {"TableName": table, "GlobalSecondaryIndexUpdates": [{action: members}], **definitions})
+
+
+def test_warm_throughput(server, make_indexed):
+    table = make_indexed([index("one", WarmThroughput=units(13000, 4000)), index("two", WarmThroughput={"WriteUnitsPerSecond": 5000})])
+    assert warm_of(server, table, "one") == {**units(13000, 4000), "Status": "ACTIVE"}
+    assert warm_of(server, table, "two") == {**units(12000, 5000), "Status": "ACTIVE"}
+    got = change(server, table, "Update", IndexName="one", WarmThroughput={"ReadUnitsPerSecond": 14000}).json["TableDescription"]
+    assert got["GlobalSecondaryIndexes"][0]["WarmThroughput"] == {**units(14000, 4000), "Status": "UPDATING"}
+    assert warm_of(server, table, "one") == {**units(14000, 4000), "Status": "ACTIVE"}
+    assert warm_of(server, table, "two") == {**units(12000, 5000), "Status": "ACTIVE"}
+    assert change(server, table, "Update", IndexName="one", WarmThroughput={"ReadUnitsPerSecond": 13999}).error == (
+        VALIDATION, INVALID + "Requested ReadUnitsPerSecond for WarmThroughput for index one is lower than current WarmThroughput, decreasing "
+        "WarmThroughput is not supported")
+    assert change(server, table, "Create", **index("three", WarmThroughput=units(12000, 6000))).status == 200
+    assert warm_of(server, table, "three") == {**units(12000, 6000), "Status": "ACTIVE"}
+    assert settled(server, table)["WarmThroughput"] == {**units(12000, 4000), "Status": "ACTIVE"}
+
+
+def test_warm_throughput_of_a_provisioned_index(server, make_indexed):
+    throughput = {"ReadCapacityUnits": 7, "WriteCapacityUnits": 9}
+    table = make_indexed([index("one", ProvisionedThroughput=throughput, WarmThroughput={"ReadUnitsPerSecond": 10})],
+                         BillingMode="PROVISIONED", ProvisionedThroughput=throughput)
+    assert warm_of(server, table, "one") == {**units(10, 9), "Status": "ACTIVE"}
+    assert change(server, table, "Update", IndexName="one", WarmThroughput={"WriteUnitsPerSecond": 20}).status == 200
+    assert warm_of(server, table, "one") == {**units(10, 20), "Status": "ACTIVE"}
+    got = settled(server, table)["GlobalSecondaryIndexes"][0]
+    assert got["ProvisionedThroughput"] == {**throughput, "NumberOfDecreasesToday": 0}
+
+
+@pytest.mark.parametrize("members,error", [
+    ({"WarmThroughput": {"ReadUnitsPerSecond": 0}},
+     (VALIDATION, INVALID + "Requested ReadUnitsPerSecond for WarmThroughput for index one is outside of valid range")),
+    ({"WarmThroughput": {"WriteUnitsPerSecond": 40001}},
+     ("LimitExceededException", "Subscriber limit exceeded: Requested WriteUnitsPerSecond for WarmThroughput for index one exceeds "
+                                "TableMaxWriteCapacityUnits of the account in region us-east-1")),
+    ({"WarmThroughput": {}}, (VALIDATION, INVALID + "Both ReadUnitsPerSecond and WriteUnitsPerSecond of WarmThroughput are missing")),
+    ({"OnDemandThroughput": {"MaxReadRequestUnits": 0}},
+     (VALIDATION, INVALID + "Requested MaxReadRequestUnits for OnDemandThroughput for index one is outside of valid range")),
+    ({"OnDemandThroughput": {"MaxWriteRequestUnits": 40001}},
+     ("LimitExceededException", "Subscriber limit exceeded: Requested MaxWriteRequestUnits for OnDemandThroughput for index one exceeds "
+                                "TableMaxWriteCapacityUnits of the account in region us-east-1"))])
+def test_throughput_that_is_refused(server, make_indexed, members, error):
+    name = new_name()
+    assert server.error("CreateTable", {**indexed(name), "GlobalSecondaryIndexes": [index("one", **members)]}) == error
+    assert server.error("DescribeTable", TableName=name)[0] == "ResourceNotFoundException"
+    table = make_indexed([index("one")])
+    assert change(server, table, "Update", IndexName="one", **members).error == error
+    assert change(server, table, "Delete", IndexName="one").status == 200
+    settled(server, table)
+    assert change(server, table, "Create", **index("one", **members)).error == error
+
+
+def test_maximums_of_an_index_are_changed(server, make_indexed):
+    table = make_indexed([index("one")])
+    maximums = {"MaxReadRequestUnits": 6, "MaxWriteRequestUnits": 7}
+    assert "OnDemandThroughput" not in settled(server, table)["GlobalSecondaryIndexes"][0]
+    assert change(server, table, "Update", IndexName="one", OnDemandThroughput=maximums).status == 200
+    assert settled(server, table)["GlobalSecondaryIndexes"][0]["OnDemandThroughput"] == maximums
+
+
 def test_counts(server, table):
     put(server, table, item("a", 1, "x", 1, more="12345"), item("a", 2, "y", 2), item("a", 3), item("b", 1, "x", 1))
     server.call("DeleteItem", TableName=table, Key=key("a", 2))

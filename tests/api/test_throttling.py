@@ -339,6 +339,31 @@ def test_a_switch_to_on_demand_is_free_again_after_a_day():
         assert clock.update("switched", BillingMode="PAY_PER_REQUEST").error[0] == "LimitExceededException"
 
 
+def test_a_table_changes_its_class_twice_in_thirty_days():
+    day = 86400
+    with Clock() as clock:
+        clock.put(Now=NOW)
+        clock.server.call("CreateTable", definition("classy", TableClass="STANDARD_INFREQUENT_ACCESS"))  # this is no change of it
+        clock.server.wait_active("classy")
+        assert clock.update("classy", TableClass="STANDARD").status == 200
+        clock.put(AdvanceSeconds=10 * day)
+        assert clock.update("classy", TableClass="STANDARD").status == 200  # nor is this
+        assert clock.update("classy", TableClass="STANDARD_INFREQUENT_ACCESS").status == 200
+        error, text = clock.update("classy", TableClass="STANDARD").error
+        assert error == "LimitExceededException"
+        assert text.startswith("Subscriber limit exceeded: Updates of the table class are limited to 2 times in 30 day(s). Last update at ")
+        assert clock.update("classy", DeletionProtectionEnabled=True).status == 200  # others are as they were
+        clock.put(AdvanceSeconds=20 * day - 60)
+        assert clock.update("classy", TableClass="STANDARD").error[0] == "LimitExceededException"
+        clock.put(AdvanceSeconds=60)
+        assert clock.update("classy", TableClass="STANDARD").status == 200
+        assert clock.update("classy", TableClass="STANDARD_INFREQUENT_ACCESS").error[0] == "LimitExceededException"
+        clock.put(AdvanceSeconds=10 * day)
+        assert clock.update("classy", TableClass="STANDARD_INFREQUENT_ACCESS").status == 200
+        got = clock.server.call("DescribeTable", TableName="classy")["Table"]["TableClassSummary"]
+        assert got["TableClass"] == "STANDARD_INFREQUENT_ACCESS" and got["LastUpdateDateTime"] > NOW + 39 * day
+
+
 # ---- From a client's side ----
 
 def test_boto3_sees_the_exception_and_its_reasons(boto, server, small):

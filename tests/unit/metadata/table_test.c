@@ -47,6 +47,7 @@ static int set_up(void **state)
                                       .write_units = 8,
                                       .decreases_today = 1,
                                       .on_demand_read_max = -1,
+                                      .warm = {9, 10},
                                       .partitions = index_partitions,
                                       .partition_count = 2};
     return 0;
@@ -86,6 +87,7 @@ static struct table example(struct bytes name)
         .warm = {13000, 5000},
         .sse = {true, BYTES("arn:aws:kms:key")},
         .switched_ms = {9, 8, 7, 6},
+        .class_changes_ms = {5, 4},
         .policy = BYTES("{}"),
         .policy_revision = 5};
 }
@@ -123,6 +125,7 @@ static void reads_what_it_wrote(void **state)
     assert_int_equal(read->warm.write_units, 5000);
     assert_true(read->sse.kms && bytes_equal(read->sse.key_arn, BYTES("arn:aws:kms:key")));
     assert_int_equal(read->switched_ms[3], 6);
+    assert_int_equal(read->class_changes_ms[1], 4);
     assert_true(bytes_equal(read->policy, BYTES("{}")));
     assert_int_equal(read->policy_revision, 5);
     struct reader r = reader_of(read->index_run);
@@ -134,6 +137,8 @@ static void reads_what_it_wrote(void **state)
     assert_true(own->online && own->backfilling && own->status == TABLE_CREATING);
     assert_int_equal(own->write_units, 8);
     assert_int_equal(own->on_demand_read_max, -1);
+    assert_int_equal(own->warm.read_units, 9);
+    assert_int_equal(own->warm.write_units, 10);
     assert_int_equal(table_index_partition(own, BYTES("\x8f"))->group_id, 20);
     assert_int_equal(table_index_partition(own, BYTES("\x90"))->group_id, 21);
     assert_ptr_equal(table_global_of_id(read, 43), own);
