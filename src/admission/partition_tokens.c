@@ -17,6 +17,11 @@ struct partition_rate partition_rate_of(enum admission_kind kind, uint64_t units
                                    .maximum = (uint32_t)MAX(stands_for, UINT64_C(1)) * most};
 }
 
+static bool is_held(struct partition_rate rate)
+{
+    return rate.share > 0 || rate.maximum > 0;
+}
+
 static void set_rate(struct partition_tokens *pt, struct partition_rate rate, uint64_t now_ns)
 {
     /* Rounded up: a share of less than a token a second would hold none. */
@@ -49,9 +54,13 @@ static bool node_spares(struct token_bucket *node, uint64_t now_ns)
 enum status partition_tokens_admit(struct partition_tokens *pt, struct partition_rate rate,
                                    struct token_bucket *node, uint32_t least, uint64_t now_ns)
 {
+    bool spare = node_spares(node, now_ns);
+    if (LIKELY(!is_held(rate))) {
+        token_bucket_charge(node, least);
+        return STATUS_OK;
+    }
     if (rate.share != pt->rate.share || rate.maximum != pt->rate.maximum)
         set_rate(pt, rate, now_ns);
-    bool spare = node_spares(node, now_ns);
     if (rate.share > 0) {
         if (!token_bucket_open(&pt->kept, now_ns))
             return STATUS_THROTTLED;
@@ -60,17 +69,18 @@ enum status partition_tokens_admit(struct partition_tokens *pt, struct partition
     }
     if (rate.maximum > 0 && !token_bucket_open(&pt->maximum, now_ns))
         return STATUS_HOT;
-    partition_tokens_charge(pt, node, least);
+    partition_tokens_charge(pt, rate, node, least);
     return STATUS_OK;
 }
 
-void partition_tokens_charge(struct partition_tokens *pt, struct token_bucket *node, int64_t tokens)
+void partition_tokens_charge(struct partition_tokens *pt, struct partition_rate rate,
+                             struct token_bucket *node, int64_t tokens)
 {
-    if (pt->rate.share > 0) {
+    if (rate.share > 0) {
         token_bucket_charge(&pt->kept, tokens);
         token_bucket_drain(&pt->allocated, tokens);
     }
-    if (pt->rate.maximum > 0)
+    if (rate.maximum > 0)
         token_bucket_charge(&pt->maximum, tokens);
     token_bucket_charge(node, tokens);
 }

@@ -30,7 +30,16 @@
 
 enum admission_kind { ADMISSION_READ, ADMISSION_WRITE, ADMISSION_KINDS };
 
-/* What a partition is held to.  Zeros: to nothing. */
+/* What limits a table or an index, as ThrottlingReasons names it. */
+enum throttle_limit {
+    THROTTLE_PROVISIONED,
+    THROTTLE_KEY_RANGE,
+    THROTTLE_ON_DEMAND_MAXIMUM,
+    THROTTLE_LIMITS
+};
+
+/* What a partition is held to.  Zeros: to nothing; a request with these leaves the partition's
+ * buckets as they are, since others that it serves may be held. */
 struct partition_rate {
     uint32_t share;   /* hundredths of a token a second; 0: it has no share to be held to */
     uint32_t maximum; /* tokens a second; 0: no maximum */
@@ -57,8 +66,8 @@ MUST_USE enum status partition_tokens_admit(struct partition_tokens *pt, struct 
                                             struct token_bucket *node, uint32_t least,
                                             uint64_t now_ns);
 
-/* Charge what a request has cost beyond what it was charged before; negative: less. */
-void partition_tokens_charge(struct partition_tokens *pt, struct token_bucket *node,
-                             int64_t tokens);
+/* Charge what a request of this rate has cost beyond what it was charged before; negative: less. */
+void partition_tokens_charge(struct partition_tokens *pt, struct partition_rate rate,
+                             struct token_bucket *node, int64_t tokens);
 
 #endif

@@ -45,7 +45,7 @@ static inline int64_t units_write_rest(enum status status, const struct write_re
     uint64_t cost = 0;
     if (status == STATUS_CONDITION_FAILED)
         cost = units_write_halves(result->old_bytes, 0);
-    if (status == STATUS_OK) {
+    if (status == STATUS_OK && !result->was_newer) {
         cost = units_write_halves(result->old_bytes, result->new_bytes);
         for (uint32_t i = 0; i < result->local_index_count; i++)
             cost += result->index_half_units[i];

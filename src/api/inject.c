@@ -314,9 +314,9 @@ static void add_reason(struct api_call *call, struct bytes table)
     bool provisioned = error->code == ERROR_THROUGHPUT_EXCEEDED;
     if (table.at == NULL || table.count == 0 || (!provisioned && error->code != ERROR_THROTTLING))
         return;
-    error->throttle_reason =
-        router_throttle_reason(call->operation->reads ? ADMISSION_READ : ADMISSION_WRITE,
-                               provisioned ? THROTTLE_PROVISIONED : THROTTLE_KEY_RANGE);
+    error->throttle_reason = router_throttle_reason(
+        THROTTLE_TABLE, call->operation->reads ? ADMISSION_READ : ADMISSION_WRITE,
+        provisioned ? THROTTLE_PROVISIONED : THROTTLE_KEY_RANGE);
     error->throttled = table;
 }
 

@@ -22,7 +22,11 @@
     X(CHANGES_BEHIND, "changes-behind",                                                            \
       "records of changes come into their tree behind the items, in a step of their own")          \
     X(CHECK_UNLOCKED, "check-unlocked",                                                            \
-      "a transaction's check leaves no intent: nobody knows of it until the commit")
+      "a transaction's check leaves no intent: nobody knows of it until the commit")               \
+    X(REFUSED_BUT_DONE, "refused-but-done",                                                        \
+      "a write that is refused for an index that is behind is done all the same")                  \
+    X(THROTTLED_AND_LOST, "throttled-and-lost",                                                    \
+      "rows for which an index has no capacity left are passed over")
 
 enum bug_index {
 #define BUG_ENUM(name, option, text) BUG_INDEX_##name,

@@ -27,6 +27,7 @@
 #include "model/value.h"
 
 #define GLOBAL_INDEXES_MAX       20u
+#define INDEX_NAME_BYTES_MAX     255u
 #define INDEXES_MAX              (LOCAL_INDEXES_MAX + GLOBAL_INDEXES_MAX) /* of a table */
 #define INDEX_KEY_ATTRIBUTES_MAX 4u   /* of each kind; a local index has one of each */
 #define INDEX_NON_KEY_MAX        20u  /* of one index */

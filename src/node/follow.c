@@ -18,6 +18,7 @@ static enum status give(struct context *ctx, struct replica *replica, uint64_t s
         last_slot = record.position.slot;
         struct replica_change change = {.slot = record.position.slot,
                                         .hlc = record.hlc,
+                                        .actor = record.actor,
                                         .old = record.old,
                                         .current = record.current};
         fiber_no_wait_begin(ctx);
@@ -59,6 +60,8 @@ enum status node_set_mark(struct context *ctx, struct replica_service *service,
     struct node *node = CONTAINER_OF(service, struct node, service);
     struct replica *replica;
     TRY(replica_enter(node, target->group_id, false, &replica));
+    if (slot == REPLICA_MARK_GOES)
+        hold_forget(replica, consumer);
     enum status status = slot == REPLICA_MARK_GOES ? changes_mark_remove(ctx, replica, consumer)
                                                    : changes_mark_set(ctx, replica, consumer, slot);
     replica_leave(replica);

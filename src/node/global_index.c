@@ -32,6 +32,7 @@ enum status writing_decide_row(struct context *ctx, struct writing *w)
     if ((was && w->old.version >= write->version) ||
         (w->has_beside && w->beside >= write->version)) {
         w->result->new_bytes = w->result->old_bytes;
+        w->result->was_newer = true;
         return STATUS_OK;
     }
     struct changes changes = {.count = 0};

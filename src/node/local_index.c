@@ -127,8 +127,9 @@ static enum status add_rows(struct context *ctx, struct writing *w,
 }
 
 /* What the write will change in a global index. */
-static enum status charge_global(struct writing *w, const struct index_schema *index,
-                                 uint8_t position, struct value item)
+static enum status charge_global(struct context *ctx, struct writing *w,
+                                 const struct index_schema *index, uint8_t position,
+                                 struct value item)
 {
     struct image before = {0}, after = {0};
     struct key old_key, new_key;
@@ -143,11 +144,13 @@ static enum status charge_global(struct writing *w, const struct index_schema *i
     settle(w, &before);
     settle(w, &after);
     bool stays = was && is && bytes_equal(key_bytes(&old_key), key_bytes(&new_key));
-    (void)charge(w, position, before.row, after.row, stays);
+    if (charge(w, position, before.row, after.row, stays) &&
+        UNLIKELY(!list_empty(&w->replica->holds)))
+        return writing_check_hold(ctx, w, index->name);
     return STATUS_OK;
 }
 
-static enum status charge_globals(struct writing *w, struct value item)
+static enum status charge_globals(struct context *ctx, struct writing *w, struct value item)
 {
     struct index_schema index;
     struct reader r = reader_of(w->write->indexes);
@@ -159,7 +162,7 @@ static enum status charge_globals(struct writing *w, struct value item)
         if (index.kind == INDEX_LOCAL)
             w->result->local_index_count++;
         else
-            TRY(charge_global(w, &index, i, item));
+            TRY(charge_global(ctx, w, &index, i, item));
     }
     return STATUS_OK;
 }
@@ -202,7 +205,7 @@ enum status writing_add_indexes(struct context *ctx, struct writing *w, struct v
     if (!w->decided && w->write->request->kind == WRITE_UPDATE)
         TRY(index_key_check(w->write->indexes, item, true, &ctx->arena, w->error));
     w->result->index_count = w->write->indexes.at[0];
-    TRY(charge_globals(w, item));
+    TRY(charge_globals(ctx, w, item));
     if (!w->write->has_beside)
         return STATUS_OK;
     w->result->has_collection = true;

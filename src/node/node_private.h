@@ -102,6 +102,7 @@ struct replica {
     uint64_t schema_version;      /* writes that know an older one are refused */
     struct replica_counts counts; /* as of the applied slot */
     struct change_log changes;    /* the same */
+    struct list holds;            /* hold.c: indexes that are behind */
     struct txn_group txn;         /* as of the newest entry */
     struct txn_group txn_applied; /* as of the applied slot */
     struct intents intents;       /* as of the newest entry */
@@ -335,19 +336,20 @@ MUST_USE enum status replica_admit(struct replica *replica, const struct replica
                                    enum admission_kind kind, uint32_t least);
 
 /* Charge what it has cost beyond that; negative: less. */
-void replica_charge(struct replica *replica, enum admission_kind kind, int64_t tokens);
+void replica_charge(struct replica *replica, const struct replica_target *target,
+                    enum admission_kind kind, int64_t tokens);
 
 /* A write that was admitted with UNITS_WRITE_LEAST ended so. */
-void replica_charge_write(struct replica *replica, enum status status,
-                          const struct write_result *result);
+void replica_charge_write(struct replica *replica, const struct replica_target *target,
+                          enum status status, const struct write_result *result);
 
 /* A range, over several partitions: each is charged what the result grows by there. */
 MUST_USE enum status replica_admit_range(struct replica *replica,
                                          const struct replica_target *target,
                                          const struct replica_range *range,
                                          struct replica_range_result *result);
-void replica_charge_range(struct replica *replica, const struct replica_range *range,
-                          struct replica_range_result *result);
+void replica_charge_range(struct replica *replica, const struct replica_target *target,
+                          const struct replica_range *range, struct replica_range_result *result);
 
 /* ---- read.c, write.c ---- */
 
@@ -410,6 +412,15 @@ enum status node_find_mark(struct context *ctx, struct replica_service *service,
                            struct replica_mark *mark);
 enum status node_set_mark(struct context *ctx, struct replica_service *service,
                           const struct replica_target *target, uint64_t consumer, uint64_t slot);
+
+/* ---- hold.c ---- */
+
+enum status node_hold_writes(struct context *ctx, struct replica_service *service,
+                             const struct replica_target *target, const struct replica_hold *hold);
+
+/* The consumer is gone, or all are. */
+void hold_forget(struct replica *replica, uint64_t consumer);
+void holds_release(struct replica *replica);
 
 /* ---- read.c, continued ---- */
 

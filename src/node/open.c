@@ -344,6 +344,7 @@ enum status node_open(struct context *ctx, const struct node_options *options, s
                                       .follow = node_follow,
                                       .find_mark = node_find_mark,
                                       .set_mark = node_set_mark,
+                                      .hold_writes = node_hold_writes,
                                       .create_replica = node_create_replica,
                                       .remove_replica = node_remove_replica},
                           .env = ctx->env,

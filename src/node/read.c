@@ -58,7 +58,7 @@ enum status node_get(struct context *ctx, struct replica_service *service,
         result->item_bytes = item_size(row.item);
         if (result->item_bytes > UNIT_READ_BYTES)
             replica_charge(
-                replica, ADMISSION_READ,
+                replica, target, ADMISSION_READ,
                 (int64_t)(units_read_halves(result->item_bytes, get->consistent) - least));
     }
     replica_leave(replica);
@@ -417,7 +417,7 @@ enum status node_range(struct context *ctx, struct replica_service *service,
     enum status status = replica_admit_range(replica, target, range, result);
     if (status == STATUS_OK) {
         status = run_walk(&walk, sink, result);
-        replica_charge_range(replica, range, result);
+        replica_charge_range(replica, target, range, result);
     }
     buffer_release(&walk.copy);
     replica_leave(replica);

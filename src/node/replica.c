@@ -320,6 +320,7 @@ enum status replica_open(struct node *node, struct replica_id id, struct bytes b
     overlay_init(&replica->overlay, env_random_u64(node->env));
     intents_init(&replica->intents, heap, env_random_u64(node->env));
     list_init(&replica->entries);
+    list_init(&replica->holds);
     list_init(&replica->promise.link);
     list_init(&replica->persisted_link);
     list_init(&replica->apply_link);
@@ -361,6 +362,7 @@ void replica_free(struct replica *replica)
     list_remove(&replica->persisted_link);
     list_remove(&replica->apply_link);
     changes_release(replica);
+    holds_release(replica);
     struct heap *heap = node->env->heap;
     heap_free(heap, (void *)(uintptr_t)replica->blob.at, replica->blob.count);
     heap_free(heap, replica, sizeof(*replica));

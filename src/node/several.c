@@ -248,7 +248,7 @@ void several_charge(struct several *s, const enum status *statuses)
     int64_t tokens = -(int64_t)UNITS_WRITE_LEAST;
     for (uint32_t i = 0; i < s->count; i++)
         tokens += units_transaction_halves(statuses[i], s->ops[i].w.result);
-    replica_charge(s->replica, ADMISSION_WRITE, tokens);
+    replica_charge(s->replica, s->target, ADMISSION_WRITE, tokens);
 }
 
 enum status several_run(struct several *s, enum status (*now)(void *), void *argument,

@@ -24,15 +24,17 @@ enum status replica_admit(struct replica *replica, const struct replica_target *
     return partition_tokens_admit(tokens, rate, node, least, wall_now_ns(replica->node->env));
 }
 
-void replica_charge(struct replica *replica, enum admission_kind kind, int64_t tokens)
+void replica_charge(struct replica *replica, const struct replica_target *target,
+                    enum admission_kind kind, int64_t tokens)
 {
-    partition_tokens_charge(&replica->tokens[kind], &replica->node->tokens[kind], tokens);
+    partition_tokens_charge(&replica->tokens[kind], target->rates[kind],
+                            &replica->node->tokens[kind], tokens);
 }
 
-void replica_charge_write(struct replica *replica, enum status status,
-                          const struct write_result *result)
+void replica_charge_write(struct replica *replica, const struct replica_target *target,
+                          enum status status, const struct write_result *result)
 {
-    replica_charge(replica, ADMISSION_WRITE, units_write_rest(status, result));
+    replica_charge(replica, target, ADMISSION_WRITE, units_write_rest(status, result));
 }
 
 enum status replica_admit_range(struct replica *replica, const struct replica_target *target,
@@ -45,12 +47,13 @@ enum status replica_admit_range(struct replica *replica, const struct replica_ta
     return STATUS_OK;
 }
 
-void replica_charge_range(struct replica *replica, const struct replica_range *range,
-                          struct replica_range_result *result)
+void replica_charge_range(struct replica *replica, const struct replica_target *target,
+                          const struct replica_range *range, struct replica_range_result *result)
 {
     uint64_t cost =
         units_read_halves(result->scanned_bytes, range->consistent) + result->fetched_half_units;
-    replica_charge(replica, ADMISSION_READ, (int64_t)cost - (int64_t)result->charged_half_units);
+    replica_charge(replica, target, ADMISSION_READ,
+                   (int64_t)cost - (int64_t)result->charged_half_units);
     result->charged_half_units = cost;
 }
 

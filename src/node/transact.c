@@ -60,10 +60,11 @@ static enum status make_changes(struct context *ctx, struct writing *w, struct v
     return w->write->indexes.count > 0 ? writing_add_indexes(ctx, w, image, changes) : STATUS_OK;
 }
 
-/* Was the request refused, and not a failure of ours? */
+/* Was the request refused, and not a failure of ours?  THROTTLED: for an index that is behind. */
 static bool is_refusal(enum status status)
 {
-    return status == STATUS_CONDITION_FAILED || status == STATUS_INVALID;
+    return status == STATUS_CONDITION_FAILED || status == STATUS_INVALID ||
+           status == STATUS_THROTTLED;
 }
 
 /* ---- prepare ---- */
@@ -138,6 +139,7 @@ static enum status prepare_one(struct prepare *p, struct item_op *op)
     *op->w.result = (struct write_result){0};
     TRY(may_prepare(p, op, &already));
     TRY(evaluate(p->s.ctx, &op->w, &kind, &image));
+    op->w.decided = already;
     if (op->w.write->indexes.count > 0 && kind != TXN_CHECK)
         TRY(make_changes(p->s.ctx, &op->w, image, &changes)); /* for its checks and its cost */
     bool passed_by = kind == TXN_CHECK && BUG(p->s.ctx->env, BUG_CHECK_UNLOCKED);

@@ -49,7 +49,8 @@ static void charge(struct version_read *r)
     uint64_t cost = 0;
     for (uint32_t i = 0; i < r->s.count; i++)
         cost += 2 * units_read_halves(r->results[i].item_bytes, true);
-    replica_charge(r->s.replica, ADMISSION_READ, (int64_t)cost - (int64_t)units_read_least(true));
+    replica_charge(r->s.replica, r->s.target, ADMISSION_READ,
+                   (int64_t)cost - (int64_t)units_read_least(true));
 }
 
 enum status node_read_version(struct context *ctx, struct replica_service *service,

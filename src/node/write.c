@@ -8,6 +8,7 @@
  */
 #include "admission/units.h"
 #include "base/assert.h"
+#include "env/bugs.h"
 #include "node/writing.h"
 
 #define SCRATCH_BYTES_KEEP (64u << 10) /* what the scratch buffer keeps between writes */
@@ -429,13 +430,17 @@ void node_write(struct context *ctx, struct replica_service *service,
                             .error = &errors[i]};
         results[i] = (struct write_result){0};
         statuses[i] = replica_admit(replica, target, ADMISSION_WRITE, UNITS_WRITE_LEAST);
-        if (statuses[i] != STATUS_OK)
+        if (UNLIKELY(statuses[i] != STATUS_OK)) {
+            results[i] = (struct write_result){0};
             continue;
+        }
         buffer_init(&w.made, ctx->env->heap, NODE_SCRATCH_BYTES_MAX);
         w.made.budget = ctx->arena.budget;
         statuses[i] = LIKELY(!ctx->cancelled) ? writing_execute(ctx, &w) : STATUS_CANCELLED;
         buffer_release(&w.made);
-        replica_charge_write(replica, statuses[i], &results[i]);
+        if (BUG(ctx->env, BUG_REFUSED_BUT_DONE) && results[i].held_for.count > 0)
+            statuses[i] = STATUS_THROTTLED;
+        replica_charge_write(replica, target, statuses[i], &results[i]);
         slot_max = MAX(slot_max, w.slot);
         work += results[i].old_bytes + results[i].new_bytes;
         if (UNLIKELY(work >= PAUSE_BYTES) && i + 1 < count) {

@@ -37,7 +37,7 @@ struct writing {
     uint32_t ahead_tries;
     struct outcome ahead;
     struct buffer made; /* the new item that was evaluated ahead */
-    bool decided; /* it is a transaction's, which has committed: nothing refuses it any more */
+    bool decided; /* it is a transaction's, which has prepared it: nothing refuses it any more */
 };
 
 #define BESIDE_BYTES 9u /* of such a row: u8 format: 1 | u64, little-endian */
@@ -105,6 +105,12 @@ MUST_USE enum status writing_execute(struct context *ctx, struct writing *w);
 /* The entry that makes the changes, and its proposal; does not wait. */
 MUST_USE enum status writing_propose(struct context *ctx, struct writing *w,
                                      const struct changes *changes);
+
+/* ---- hold.c ---- */
+
+/* May the write change the index of that name now?  Does not wait.
+ *   STATUS_THROTTLED  w->result says that the index is behind */
+MUST_USE enum status writing_check_hold(struct context *ctx, struct writing *w, struct bytes index);
 
 /* ---- expire.c ---- */
 

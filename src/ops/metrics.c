@@ -203,6 +203,14 @@ static void tokens(struct buffer *to, const char *name, const char *kind, int64_
     buffer_append_format(to, "trine_%s{kind=\"%s\"} %.1f\n", name, kind, (double)tokens / 2);
 }
 
+static void write_throttled(const struct router_stats *stats, enum throttle_resource resource,
+                            enum admission_kind kind, enum throttle_limit limit, struct buffer *to)
+{
+    buffer_append_format(to, "trine_throttled_total{reason=\"%s\"} %llu\n",
+                         router_throttle_reason(resource, kind, limit),
+                         (unsigned long long)stats->throttled[resource][kind][limit]);
+}
+
 static void write_throttling(const struct router *router, const struct node *node,
                              struct buffer *to)
 {
@@ -210,14 +218,15 @@ static void write_throttling(const struct router *router, const struct node *nod
     const struct router_stats *stats = router_stats(router);
     struct node_tokens levels = node_tokens(node);
     describe(to, "throttled_total", "counter",
-             "Items and pages refused for what a table may consume, by reason; those that a batch "
+             "Items and pages refused for what a table or an index may consume, by reason; those "
+             "that a batch "
              "left unprocessed too.");
-    for (int kind = 0; kind < ADMISSION_KINDS; kind++) {
-        for (int limit = 0; limit < THROTTLE_LIMITS; limit++)
-            buffer_append_format(
-                to, "trine_throttled_total{reason=\"%s\"} %llu\n",
-                router_throttle_reason((enum admission_kind)kind, (enum throttle_limit)limit),
-                (unsigned long long)stats->throttled[kind][limit]);
+    for (int resource = 0; resource < THROTTLE_RESOURCES; resource++) {
+        for (int kind = 0; kind < ADMISSION_KINDS; kind++) {
+            for (int limit = 0; limit < THROTTLE_LIMITS; limit++)
+                write_throttled(stats, (enum throttle_resource)resource, (enum admission_kind)kind,
+                                (enum throttle_limit)limit, to);
+        }
     }
     describe(to, "node_spare_units", "gauge",
              "Capacity units that bursts may take from the node now; below 0: a debt.");
@@ -266,6 +275,12 @@ static void write_indexes(const struct propagator *propagator, struct buffer *to
     counter(to, "index_backfilled_total", "Rows of items that were there before their index.",
             stats->backfilled);
     counter(to, "index_failures_total", "Attempts at that to be made again.", stats->failures);
+    counter(to, "index_waits_total",
+            "Times that changes had to wait because their index had no write capacity left.",
+            stats->waits);
+    gauge(to, "index_pumps_holding",
+          "Pumps for which their partition refuses writes that would change the index.",
+          stats->holding);
     gauge(to, "index_pumps", "Partitions of tables, for each of their global indexes.",
           stats->pumps);
     gauge(to, "index_pumps_active", "Those of them that have something to do.", stats->active);

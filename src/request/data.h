@@ -58,8 +58,8 @@ struct write_request {
     struct value item;             /* PUT: the whole item; else the key; a map */
     struct expr_program condition; /* empty: none */
     struct expr_program update;    /* UPDATE; may be empty */
-    bool own;                      /* the server's: not held to what its table may consume */
-    bool urgent;                   /* as a replica_write's */
+    bool own;    /* the server's: not held to what its table and the indexes may consume */
+    bool urgent; /* as a replica_write's */
     enum return_values return_values;
     bool return_on_failure; /* ReturnValuesOnConditionCheckFailure = ALL_OLD: error.item */
 };
@@ -75,6 +75,11 @@ struct write_result {
     /* Of a table with local indexes: */
     bool has_collection;
     uint64_t collection_bytes; /* of the item collection after the write: items and index rows */
+    /* With STATUS_THROTTLED: the global index that the write changes and that is behind, in the
+     * arena, and by what (enum throttle_limit); empty: it was the partition's own share. */
+    struct bytes held_for;
+    uint8_t held_limit;
+    bool was_newer; /* of a row of a global index: the write was old, and has cost nothing */
 };
 
 /* ---- Ranges: Query and Scan ---- */

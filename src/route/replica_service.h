@@ -6,7 +6,8 @@
  * when this node does not lead it.
  *
  * get, write and range may answer STATUS_THROTTLED (the partition has used up its share of the
- * table's throughput) and STATUS_HOT (it serves as much as one partition may): nothing was done.
+ * table's throughput, or a write's result names an index that is behind) and STATUS_HOT (it serves
+ * as much as one partition may): nothing was done.
  *
  * All functions run on the caller's fiber and may wait.  `error` is filled in when, and only when,
  * the fault is the client's: STATUS_INVALID and STATUS_CONDITION_FAILED.
@@ -159,6 +160,7 @@ struct replica_expire_result {
 struct replica_change {
     uint64_t slot;             /* of the write in the group's log */
     uint64_t hlc;              /* its time: nanoseconds since 1970 */
+    uint8_t actor;             /* enum write_actor: who wrote */
     struct value old, current; /* the item before and after; VALUE_ABSENT: there was, is none */
 };
 
@@ -176,6 +178,17 @@ struct replica_mark {
     bool is_there;
     uint64_t slot;      /* up to which it needs nothing any more */
     uint64_t last_slot; /* of the partition's last write, recorded or not */
+};
+
+#define REPLICA_HOLD_NS UINT64_C(15000000000)
+
+/* A consumer that is an index is behind: no client's write that changes the index is to make it
+ * more. */
+struct replica_hold {
+    uint64_t consumer;         /* which has a mark */
+    bool ends;                 /* it is behind no longer */
+    struct bytes index;        /* its name in the table */
+    enum throttle_limit limit; /* what has it behind: what clients are told */
 };
 
 struct replica_service {
@@ -283,6 +296,14 @@ struct replica_service {
                              struct replica_mark *mark);
     enum status (*set_mark)(struct context *ctx, struct replica_service *service,
                             const struct replica_target *target, uint64_t consumer, uint64_t slot);
+
+    /* Refuse such writes with STATUS_THROTTLED, from now on for REPLICA_HOLD_NS, or until it ends.
+     * Kept in memory by the leader, and by nobody else.
+     *   STATUS_NOT_FOUND  the consumer has no mark     STATUS_MOVED, STATUS_UNAVAILABLE,
+     *   STATUS_NO_MEMORY */
+    enum status (*hold_writes)(struct context *ctx, struct replica_service *service,
+                               const struct replica_target *target,
+                               const struct replica_hold *hold);
 
     /* Make, or remove, this node's replica of a group; both are done already when they come twice.
      * Both may use what is kept of a full disk. */

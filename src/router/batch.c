@@ -113,6 +113,7 @@ struct batch {
     uint32_t part_count;
     uint32_t running;
     uint64_t trace_id[2];
+    struct arena *arena; /* of the request, which outlives the parts */
     struct wait_queue ended;
     uint32_t refused;     /* the first request that was at fault; BATCH_WRITE_MAX: none */
     struct error refusal; /* what with; its text is static, since a part's arena goes with it */
@@ -157,8 +158,8 @@ static void end_write(struct batch *batch, uint32_t index, enum status status,
     if (!status_is_throttle(status))
         return;
     batch->throttled = true;
-    (void)router_throttled(batch->router, batch->requests[index].table, ADMISSION_WRITE, status,
-                           &batch->throttle);
+    (void)router_throttled_write(batch->router, batch->requests[index].table, status, result,
+                                 batch->arena, &batch->throttle);
 }
 
 static void write_part(struct context *ctx, struct batch_part *part)
@@ -275,6 +276,7 @@ enum status router_write_batch(struct context *ctx, struct router *router,
                             .results = results,
                             .done = done,
                             .refused = BATCH_WRITE_MAX,
+                            .arena = &ctx->arena,
                             .trace_id = {ctx->trace_id[0], ctx->trace_id[1]}};
     wait_queue_init(&batch->ended);
     enum status status = divide(ctx, batch, count, error);

@@ -8,7 +8,10 @@
 /* After the first failure; twice that after the next, and so on: 6.4 s at most. */
 #define RETRY_NS        UINT64_C(50000000)
 #define RETRY_DOUBLINGS 7u
-#define SCRATCH_BYTES   (4u * ITEM_STORED_BYTES_MAX)
+/* Until the index is looked at again that had no capacity left.  What it gains meanwhile it keeps.
+ * */
+#define CAPACITY_WAIT_NS UINT64_C(200000000)
+#define SCRATCH_BYTES    (4u * ITEM_STORED_BYTES_MAX)
 
 /* ---- When they run ---- */
 
@@ -44,7 +47,7 @@ static void pump_wake(struct pump *pump)
         pump->again = true;
         return;
     }
-    if (pump->state == PUMP_WAITING && (pump->due_ns <= now_ns || pump->failures > 0))
+    if (pump->state == PUMP_WAITING && (pump->due_ns <= now_ns || pump->waits_out))
         return;
     if (pump->state == PUMP_WAITING)
         pump_unwait(pump);
@@ -67,6 +70,7 @@ static void pump_free(struct pump *pump)
         pump_unwait(pump);
     list_remove(&pump->source_link);
     p->stats.pumps--;
+    p->stats.holding -= pump->holding ? 1u : 0u;
     heap_free(p->env->heap, pump, sizeof(*pump));
     if (list_empty(&source->pumps))
         source_free(source);
@@ -88,6 +92,7 @@ static void pump_run(struct context *ctx, void *argument)
     p->running_count--;
     p->stats.active--;
     bool backfilled = pump->backfilled && !was_backfilled;
+    pump->waits_out = status != STATUS_OK && status != STATUS_NOT_FOUND;
     if (pump->dropped || p->closing) {
         pump_free(pump);
     } else if (status == STATUS_OK || status == STATUS_NOT_FOUND) {
@@ -96,6 +101,10 @@ static void pump_run(struct context *ctx, void *argument)
             due_ns = 0;
         if (due_ns != UINT64_MAX)
             pump_wait(pump, due_ns);
+    } else if (status == STATUS_THROTTLED) {
+        p->stats.waits++;
+        pump->failures = 0;
+        pump_wait(pump, env_now_ns(p->env) + CAPACITY_WAIT_NS);
     } else {
         p->stats.failures++;
         pump->loaded = false;

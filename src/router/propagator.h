@@ -14,6 +14,13 @@
  * An index that was added to a table is first given what the partitions hold (*backfill*), each
  * item under its version, while its changes are pumped too; until that has ended no tombstone goes.
  *
+ * What changes put into an index consumes the index's write capacity, row by row, at its
+ * partitions; what backfills and expiring items do consumes nobody's.  A pump whose rows may not be
+ * written now waits and tries again; no change is lost, or overtaken.  As long as it waits for
+ * capacity, and also when it is more than INDEX_LAG_MAX_NS behind for any other reason, it has the
+ * partition of the table refuse clients' writes that would change the index
+ * (route/replica_service.h, hold_writes): so what waits is bounded by what had come until then.
+ *
  * Invariants:
  *   (1) all changes up to the mark are in the index, and none of them has a tombstone
  *   (2) all changes up to the cursor are in the index; a restart sends none of them again
@@ -25,7 +32,8 @@
 #include "base/metrics.h"
 #include "router/router.h"
 
-#define PUMPS_AT_ONCE 16u
+#define PUMPS_AT_ONCE    16u
+#define INDEX_LAG_MAX_NS UINT64_C(60000000000) /* beyond the delay that tests ask for */
 
 struct propagator;
 
@@ -34,7 +42,9 @@ struct propagator_stats {
     uint64_t rows;           /* puts and deletions sent to indexes */
     uint64_t backfilled;     /* items brought into new indexes */
     uint64_t failures;       /* turns of pumps that are tried again */
+    uint64_t waits;          /* turns that ended because the index has no capacity left */
     uint32_t pumps, active;  /* now; and those that have something to do */
+    uint32_t holding;        /* those for which writes of tables are refused */
     struct histogram lag_ns; /* from the write of a change until the index has it */
 };
 

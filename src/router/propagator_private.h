@@ -25,14 +25,18 @@ struct pump {
     struct source *source;
     uint64_t index_id;
     enum pump_state state;
-    struct context *ctx; /* while it runs */
-    uint64_t due_ns;     /* while it waits */
-    uint32_t failures;   /* one after the other */
-    bool again;          /* something came while it ran */
-    bool dropped;        /* it ends with its turn */
-    bool loaded;         /* what follows is what the partition says */
-    bool backfilled;     /* stays so */
-    uint64_t mark, done; /* slots; see propagator.h: done is the cursor, or the mark beyond it */
+    struct context *ctx;    /* while it runs */
+    uint64_t due_ns;        /* while it waits */
+    uint32_t failures;      /* one after the other */
+    bool waits_out;         /* while it waits: what comes meanwhile does not bring that forward */
+    bool holding;           /* the partition was told to refuse writes */
+    uint64_t oldest_hlc;    /* of the first change that is known to wait; 0: none is */
+    uint64_t late_since_ns; /* that it was found too old and did not get any better; 0: it is not */
+    bool again;             /* something came while it ran */
+    bool dropped;           /* it ends with its turn */
+    bool loaded;            /* what follows is what the partition says */
+    bool backfilled;        /* stays so */
+    uint64_t mark, done;    /* slots; see propagator.h: done is the cursor, or the mark beyond it */
 };
 
 struct propagator {
@@ -55,6 +59,7 @@ struct propagator {
 
 /* Bring the index up to what the partition has.  *due_ns: when there will be more to do;
  * UINT64_MAX: when the partition says so.
+ *   STATUS_THROTTLED  the index has no capacity left: to be tried again a little later
  *   STATUS_NOT_FOUND  the table, or its index, is not what it was: there is nothing to do
  *   others            to be tried again, from what the partition says then */
 MUST_USE enum status pump_turn(struct context *ctx, struct pump *pump, uint64_t *due_ns);

@@ -1,6 +1,9 @@
 /* pump.c - what a pump does in one turn: load, backfill, purge what was left over, propagate. */
+#include "admission/units.h"
 #include "base/assert.h"
 #include "base/codec.h"
+#include "env/buggify.h"
+#include "env/bugs.h"
 #include "model/index_row.h"
 #include "router/propagator_private.h"
 
@@ -10,6 +13,7 @@
 #define CALL_ROWS       64u          /* sent to a partition of the index in one call */
 #define CURSOR_FORMAT   1u
 #define CURSOR_ITEM_MAX (KEY_BYTES_MAX + 64u)
+#define LATE_NS         UINT64_C(1000000000) /* that a pump may catch up in before writes suffer */
 
 /* A put or a deletion of one row of the index. */
 struct row_write {
@@ -18,6 +22,7 @@ struct row_write {
     struct bytes key;
     struct value item; /* VALUE_ABSENT: a deletion */
     uint64_t version;
+    bool free; /* it consumes nobody's capacity */
     bool sent;
 };
 
@@ -41,6 +46,8 @@ struct turn {
     uint64_t first_hlc; /* of the first */
     uint64_t change_count;
     uint64_t wait_ns; /* until the first change that is too young is old enough; 0: none is */
+    bool free;        /* so are the rows that are added now */
+    enum throttle_limit limit; /* what throttled the row that was sent last */
 };
 
 static struct replica_target source_target(const struct turn *t)
@@ -48,10 +55,13 @@ static struct replica_target source_target(const struct turn *t)
     return router_partition_target(t->table, t->partition);
 }
 
-static struct replica_target index_target(const struct turn *t, const struct partition *partition)
+static struct replica_target index_target(const struct turn *t, const struct partition *partition,
+                                          bool free)
 {
     struct replica_target target = router_partition_target(t->table, partition);
     target.table_id = t->index->id;
+    if (!free)
+        router_index_rates(t->p->router, t->table, t->index, target.rates);
     return target;
 }
 
@@ -74,7 +84,8 @@ static enum status batch_add(struct turn *t, const struct key *key, struct value
     struct bytes copy = arena_copy(&t->ctx->arena, bytes_of(item.at, item.bytes));
     *w = (struct row_write){.key = arena_copy(&t->ctx->arena, key_bytes(key)),
                             .item = {item.bytes > 0 ? copy.at : NULL, item.bytes},
-                            .version = version};
+                            .version = version,
+                            .free = t->free};
     if (w->key.at == NULL || (item.bytes > 0 && copy.at == NULL))
         return STATUS_NO_MEMORY;
     w->partition = table_index_partition(t->index, w->key);
@@ -130,6 +141,7 @@ static enum status take_change(struct follow_sink *sink, const struct replica_ch
         t->wait_ns = due_ns - now_ns;
         return STATUS_END;
     }
+    t->free = change->actor == WRITE_BY_EXPIRY;
     TRY(add_change(t, change));
     t->last_slot = change->slot;
     t->first_hlc = t->change_count == 0 ? change->hlc : t->first_hlc;
@@ -139,49 +151,98 @@ static enum status take_change(struct follow_sink *sink, const struct replica_ch
 
 /* ---- Sending ---- */
 
-/* As many rows as fit in a call, all of the first one's partition. */
-static enum status send_some(struct turn *t, struct row_write *from, bool purge)
-{
-    struct context *ctx = t->ctx;
-    struct replica_service *service = t->p->router->service;
-    struct write_request *requests = arena_alloc_array(&ctx->arena, CALL_ROWS, sizeof(*requests));
-    struct replica_write *writes = arena_alloc_array(&ctx->arena, CALL_ROWS, sizeof(*writes));
-    struct write_result *results = arena_alloc_array(&ctx->arena, CALL_ROWS, sizeof(*results));
-    struct error *errors = arena_alloc_array(&ctx->arena, CALL_ROWS, sizeof(*errors));
+/* A call to a partition of the index; in the arena. */
+struct call {
+    struct write_request requests[CALL_ROWS];
+    struct replica_write writes[CALL_ROWS];
+    struct write_result results[CALL_ROWS];
+    struct error errors[CALL_ROWS];
     enum status statuses[CALL_ROWS];
-    uint32_t count = 0;
-    if (requests == NULL || writes == NULL || results == NULL || errors == NULL)
-        return STATUS_NO_MEMORY;
-    for (struct row_write *w = from; w != NULL && count < CALL_ROWS; w = w->next) {
-        bool deletes = w->item.at == NULL;
-        struct bytes key = w->key;
-        if (w->sent || w->partition != from->partition || (purge && !deletes))
-            continue;
-        if (purge) {
-            struct key tombstone;
-            TRY(index_row_tombstone(&tombstone, key));
-            key = arena_copy(&ctx->arena, key_bytes(&tombstone));
-            if (key.at == NULL)
-                return STATUS_NO_MEMORY;
-        }
-        requests[count] =
-            (struct write_request){.kind = deletes ? WRITE_DELETE : WRITE_PUT, .item = w->item};
-        writes[count] = (struct replica_write){
-            .key = key, .request = &requests[count], .has_beside = true, .version = w->version};
-        results[count] = (struct write_result){0};
-        errors[count] = (struct error){0};
-        w->sent = true;
-        count++;
+    struct row_write *rows[CALL_ROWS];
+    uint64_t budgets[CALL_ROWS]; /* of router_spend_row */
+    uint32_t count;
+};
+
+static enum status add_to_call(struct turn *t, struct call *call, struct row_write *w, bool purge)
+{
+    struct bytes key = w->key;
+    bool deletes = w->item.at == NULL;
+    if (purge) {
+        struct key tombstone;
+        TRY(index_row_tombstone(&tombstone, key));
+        key = arena_copy(&t->ctx->arena, key_bytes(&tombstone));
+        if (key.at == NULL)
+            return STATUS_NO_MEMORY;
     }
-    struct replica_target target = index_target(t, from->partition);
-    service->write(ctx, service, &target, writes, count, results, statuses, errors);
-    for (uint32_t i = 0; i < count; i++)
-        TRY(statuses[i]);
+    uint32_t i = call->count++;
+    call->requests[i] =
+        (struct write_request){.kind = deletes ? WRITE_DELETE : WRITE_PUT, .item = w->item};
+    call->writes[i] = (struct replica_write){
+        .key = key, .request = &call->requests[i], .has_beside = true, .version = w->version};
+    call->rows[i] = w;
     return STATUS_OK;
 }
 
-/* Send the batch's rows to the index; or, to purge, take away the tombstones that they
- * have left. */
+/* As many rows as fit in a call, all of the first one's partition, and which the whole index may
+ * take. */
+static enum status fill_call(struct turn *t, struct row_write *from, bool purge, struct call *call)
+{
+    bool free = purge || from->free;
+    for (struct row_write *w = from; w != NULL && call->count < CALL_ROWS; w = w->next) {
+        bool deletes = w->item.at == NULL;
+        if (w->sent || w->partition != from->partition || (purge && !deletes) ||
+            (!purge && w->free != from->free))
+            continue;
+        if (!free && !router_spend_row(t->p->router, t->index, &call->budgets[call->count])) {
+            t->limit = THROTTLE_ON_DEMAND_MAXIMUM;
+            break;
+        }
+        TRY(add_to_call(t, call, w, purge));
+    }
+    return STATUS_OK;
+}
+
+/* Each row is sent, or not; the first thing that went wrong. */
+static enum status end_call(struct turn *t, const struct call *call)
+{
+    enum status first = STATUS_OK;
+    for (uint32_t i = 0; i < call->count; i++) {
+        enum status status = call->statuses[i];
+        router_spent(t->p->router, call->budgets[i], ADMISSION_WRITE,
+                     units_write_rest(status, &call->results[i]));
+        call->rows[i]->sent = status == STATUS_OK;
+        if (status_is_throttle(status) && BUG(t->p->env, BUG_THROTTLED_AND_LOST)) {
+            call->rows[i]->sent = true;
+            continue;
+        }
+        if (status_is_throttle(status)) {
+            t->limit = status == STATUS_HOT ? THROTTLE_KEY_RANGE : THROTTLE_PROVISIONED;
+            status = STATUS_THROTTLED;
+        }
+        if (first == STATUS_OK || first == STATUS_THROTTLED)
+            first = status == STATUS_OK ? first : status;
+    }
+    return first;
+}
+
+static enum status send_some(struct turn *t, struct row_write *from, bool purge)
+{
+    struct replica_service *service = t->p->router->service;
+    struct call *call = arena_alloc_zero(&t->ctx->arena, sizeof(*call));
+    if (call == NULL)
+        return STATUS_NO_MEMORY;
+    TRY(fill_call(t, from, purge, call));
+    if (call->count == 0)
+        return STATUS_THROTTLED;
+    struct replica_target target = index_target(t, from->partition, purge || from->free);
+    service->write(t->ctx, service, &target, call->writes, call->count, call->results,
+                   call->statuses, call->errors);
+    return end_call(t, call);
+}
+
+/* Send the batch's rows to the index; or, to purge, take away the tombstones that they have left.
+ *   STATUS_THROTTLED  the index may not take all of them now: those that are not `sent`
+ */
 static enum status send(struct turn *t, bool purge)
 {
     for (struct row_write *w = t->first; w != NULL; w = w->next)
@@ -328,7 +389,25 @@ static enum status purge_rest(struct turn *t)
     return STATUS_OK;
 }
 
-/* One batch; *more says whether there was one. */
+/* Not all rows of the batch could be sent: the changes before the first that was not are in the
+ * index.  Their tombstones go with the next turn. */
+static enum status propagated_in_part(struct turn *t)
+{
+    struct pump *pump = t->pump;
+    const struct row_write *w = t->first;
+    while (w->sent)
+        w = w->next;
+    if (w->version - 1 <= pump->done)
+        return STATUS_THROTTLED;
+    REACHED("an index has capacity for a part of a batch");
+    pump->done = w->version - 1;
+    if (t->deletions > 0 && pump->backfilled)
+        TRY(write_cursor(t, true));
+    return STATUS_THROTTLED;
+}
+
+/* One batch; *more says whether there was one.
+ *   STATUS_THROTTLED  the index may not take all of it now */
 static enum status propagate(struct turn *t, bool *more)
 {
     struct pump *pump = t->pump;
@@ -336,7 +415,11 @@ static enum status propagate(struct turn *t, bool *more)
     *more = t->change_count > 0;
     if (!*more)
         return STATUS_OK;
-    TRY(send(t, false));
+    pump->oldest_hlc = t->first_hlc;
+    enum status sent = send(t, false);
+    if (sent == STATUS_THROTTLED)
+        return propagated_in_part(t);
+    TRY(sent);
     t->p->stats.changes += t->change_count;
     t->p->stats.rows += t->count;
     uint64_t now_ns = wall_now_ns(t->p->env);
@@ -357,6 +440,7 @@ static enum status take_item(struct item_sink *sink, const struct row *row)
     struct key key;
     struct value projected;
     buffer_clear(&t->p->scratch);
+    t->free = true;
     TRY(row_of(t, row->item, &key, &projected));
     return projected.at == NULL ? STATUS_OK : batch_add(t, &key, projected, row->version);
 }
@@ -396,6 +480,55 @@ static enum status backfill_page(struct turn *t, bool *more)
     return STATUS_OK;
 }
 
+/* ---- Holding writes back ---- */
+
+static enum status hold(struct turn *t, bool ends, enum throttle_limit limit)
+{
+    struct pump *pump = t->pump;
+    struct replica_service *service = t->p->router->service;
+    struct replica_target target = source_target(t);
+    struct replica_hold wanted = {
+        .consumer = pump->index_id, .ends = ends, .index = t->schema->name, .limit = limit};
+    if (ends && !pump->holding)
+        return STATUS_OK;
+    TRY(service->hold_writes(t->ctx, service, &target, &wanted));
+    t->p->stats.holding -= pump->holding ? 1u : 0u;
+    t->p->stats.holding += ends ? 0u : 1u;
+    pump->holding = !ends;
+    return STATUS_OK;
+}
+
+/* Has the oldest change that waits done so for too long, and is it getting no better? */
+static bool is_late(struct turn *t)
+{
+    struct pump *pump = t->pump;
+    uint64_t wall_ns = wall_now_ns(t->p->env), now_ns = env_now_ns(t->p->env);
+    uint64_t in_time_hlc = pump->oldest_hlc + t->p->delay_ns + INDEX_LAG_MAX_NS;
+    if (pump->oldest_hlc == 0 || wall_ns <= in_time_hlc) {
+        pump->late_since_ns = 0;
+        return false;
+    }
+    if (pump->late_since_ns == 0)
+        pump->late_since_ns = now_ns;
+    return now_ns - pump->late_since_ns >= LATE_NS;
+}
+
+/* The index has no capacity left, or is too far behind: nothing is to be added. */
+static enum status hold_if_behind(struct turn *t, bool throttled)
+{
+    if (throttled)
+        return hold(t, false, t->limit);
+    return is_late(t) ? hold(t, false, THROTTLE_KEY_RANGE) : STATUS_OK;
+}
+
+static enum status caught_up(struct turn *t)
+{
+    t->pump->oldest_hlc = t->pump->late_since_ns = 0;
+    return hold(t, true, THROTTLE_KEY_RANGE);
+}
+
+/* ---- A turn ---- */
+
 /* Bring in what the partition holds, while changes go on; after a restart from the last page on. */
 static enum status backfill(struct turn *t)
 {
@@ -405,14 +538,18 @@ static enum status backfill(struct turn *t)
         TRY(context_check(t->ctx));
         TRY(backfill_page(t, &more));
         TRY(write_cursor(t, !more));
-        if (more)
-            TRY(propagate(t, &changed));
+        if (!more)
+            break;
+        enum status status = propagate(t, &changed);
+        if (status != STATUS_OK && status != STATUS_THROTTLED)
+            return status;
+        TRY(hold_if_behind(t, status == STATUS_THROTTLED));
     }
     t->pump->backfilled = true;
     return STATUS_OK;
 }
 
-static enum status run(struct turn *t, uint64_t *due_ns)
+static enum status run(struct turn *t)
 {
     bool more = true;
     if (!t->pump->loaded)
@@ -423,10 +560,21 @@ static enum status run(struct turn *t, uint64_t *due_ns)
         TRY(context_check(t->ctx));
         TRY(purge_rest(t));
         TRY(propagate(t, &more));
+        TRY(hold_if_behind(t, false));
     }
-    if (t->wait_ns > 0)
-        *due_ns = env_now_ns(t->p->env) + t->wait_ns;
-    return STATUS_OK;
+    return caught_up(t);
+}
+
+/* A turn that failed is no reason to let more and more changes wait; whether that can be said now
+ * makes no difference to how it ended. */
+static enum status run_and_hold(struct turn *t)
+{
+    enum status status = run(t);
+    if (status == STATUS_THROTTLED)
+        TRY(hold_if_behind(t, true));
+    else if (status != STATUS_OK)
+        (void)hold_if_behind(t, false);
+    return status;
 }
 
 enum status pump_turn(struct context *ctx, struct pump *pump, uint64_t *due_ns)
@@ -456,7 +604,9 @@ enum status pump_turn(struct context *ctx, struct pump *pump, uint64_t *due_ns)
     }
     ASSERT(t->partition != NULL);
     table_hold(table);
-    enum status status = run(t, due_ns);
+    enum status status = run_and_hold(t);
+    if (status == STATUS_OK && t->wait_ns > 0)
+        *due_ns = env_now_ns(p->env) + t->wait_ns;
     table_drop(table);
     heap_free(p->env->heap, t, sizeof(*t));
     return status;

@@ -171,12 +171,16 @@ static bool must_fetch(const struct table *table, const struct index_schema *ind
 }
 
 /* A partition may not be read now.  The page ends before it when there is anything in it. */
-static enum status end_early(struct router *router, const struct range_request *request,
-                             enum status status, struct replica_range_result *gathered,
-                             struct error *error)
+static enum status end_early(struct context *ctx, struct router *router,
+                             const struct range_request *request, bool of_index, enum status status,
+                             struct replica_range_result *gathered, struct error *error)
 {
     gathered->more = gathered->last_key.count > 0;
-    (void)router_throttled(router, request->table, ADMISSION_READ, status, error);
+    if (of_index)
+        (void)router_throttled_index(router, request->table, request->index, status, &ctx->arena,
+                                     error);
+    else
+        (void)router_throttled(router, request->table, ADMISSION_READ, status, error);
     return gathered->more ? STATUS_OK : status;
 }
 
@@ -210,14 +214,18 @@ static enum status walk_partitions(struct context *ctx, struct router *router,
         struct replica_target target = router_partition_target(table, partition);
         if (global != NULL)
             target.table_id = global->id;
-        else if (LIKELY(!request->own))
-            router_rates(router, table, target.rates);
+        if (LIKELY(!request->own)) {
+            if (global != NULL)
+                router_index_rates(router, table, global, target.rates);
+            else
+                router_rates(router, table, target.rates);
+        }
         call.low = part.low;
         call.high = part.high;
         enum status status =
             router->service->range(ctx, router->service, &target, &call, sink, gathered, error);
         if (status_is_throttle(status))
-            return end_early(router, request, status, gathered, error);
+            return end_early(ctx, router, request, global != NULL, status, gathered, error);
         if (status != STATUS_OK)
             return router_replica_error(error, status);
     }
@@ -284,8 +292,13 @@ enum status router_range(struct context *ctx, struct router *router,
 
     uint64_t budget = 0;
     uint32_t least = units_read_least(request->consistent);
-    if (LIKELY(!request->own))
-        TRY(router_spend(router, request->table, table, ADMISSION_READ, least, &budget, error));
+    if (LIKELY(!request->own)) {
+        if (is_global(index))
+            TRY(router_spend_index(ctx, router, request->table, table, table_global(table, index),
+                                   least, &budget, error));
+        else
+            TRY(router_spend(router, request->table, table, ADMISSION_READ, least, &budget, error));
+    }
 
     table_hold(table); /* the walk waits */
     struct replica_range_result gathered = {0};

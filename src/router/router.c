@@ -181,6 +181,6 @@ enum status router_write(struct context *ctx, struct router *router,
             router_spent(router, budget, ADMISSION_WRITE, units_write_rest(status, result));
     }
     if (UNLIKELY(status_is_throttle(status)))
-        return router_throttled(router, request->table, ADMISSION_WRITE, status, error);
+        return router_throttled_write(router, request->table, status, result, &ctx->arena, error);
     return router_replica_error(error, status);
 }

@@ -26,17 +26,12 @@ enum throttling {
     THROTTLING_ALL, /* also partitions of on-demand tables to what the service's serve at most */
 };
 
-/* What limits a table, as ThrottlingReasons names it. */
-enum throttle_limit {
-    THROTTLE_PROVISIONED,
-    THROTTLE_KEY_RANGE,
-    THROTTLE_ON_DEMAND_MAXIMUM,
-    THROTTLE_LIMITS
-};
+/* What is limited, as ThrottlingReasons names it. */
+enum throttle_resource { THROTTLE_TABLE, THROTTLE_INDEX, THROTTLE_RESOURCES };
 
 struct router_stats {
     /* Items and pages that were refused, also those that a batch's answer calls unprocessed. */
-    uint64_t throttled[ADMISSION_KINDS][THROTTLE_LIMITS];
+    uint64_t throttled[THROTTLE_RESOURCES][ADMISSION_KINDS][THROTTLE_LIMITS];
 };
 
 struct router_options {
@@ -67,7 +62,8 @@ void router_set_throttling(struct router *router, enum throttling throttling);
 const struct router_stats *router_stats(const struct router *router);
 
 /* "TableReadProvisionedThroughputExceeded" */
-const char *router_throttle_reason(enum admission_kind kind, enum throttle_limit limit);
+const char *router_throttle_reason(enum throttle_resource resource, enum admission_kind kind,
+                                   enum throttle_limit limit);
 
 /* ---- Tables ---- */
 

@@ -208,7 +208,7 @@ MUST_USE enum status indexes_change(struct context *ctx, struct router *router,
 /* What router_settle_table makes of `table`'s indexes, when `dealt` was dealt with; arrays as
  * above.
  * *changed: anything. */
-MUST_USE enum status indexes_settle(struct context *ctx, const struct router *router,
+MUST_USE enum status indexes_settle(struct context *ctx, struct router *router,
                                     const struct table *dealt, struct table *table, bool *changed);
 
 /* ---- system.c: rows of the system table ---- */

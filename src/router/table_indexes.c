@@ -271,8 +271,8 @@ static bool settle_one(const struct router *router, const struct table *dealt,
     return true;
 }
 
-enum status indexes_settle(struct context *ctx, const struct router *router,
-                           const struct table *dealt, struct table *table, bool *changed)
+enum status indexes_settle(struct context *ctx, struct router *router, const struct table *dealt,
+                           struct table *table, bool *changed)
 {
     *changed = false;
     if (table->global_count == 0)
@@ -285,6 +285,7 @@ enum status indexes_settle(struct context *ctx, const struct router *router,
         if (was == NULL) { /* it came since */
             i++;
         } else if (!settle_one(router, dealt, was, index)) {
+            table_budgets_forget(router, index->id);
             remove_global(table, i);
             *changed = true;
         } else {

@@ -756,7 +756,10 @@ enum status router_settle_table(struct context *ctx, struct router *router,
 enum status router_forget_table(struct context *ctx, struct router *router, struct bytes name)
 {
     const struct table *table = catalog_find(&router->catalog, name);
-    if (table != NULL)
+    if (table != NULL) {
         table_budgets_forget(router, table->id);
+        for (uint32_t i = 0; i < table->global_count; i++)
+            table_budgets_forget(router, table->globals[i].id);
+    }
     return system_delete_table(ctx, router, name);
 }

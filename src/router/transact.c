@@ -396,6 +396,11 @@ static enum status one_round(struct transact *t, bool with_token, bool *too_larg
         }
         status = STATUS_OK;
     }
+    for (uint32_t i = 0; status == STATUS_OK && i < t->request->count; i++) {
+        if (t->statuses[i] == STATUS_THROTTLED && t->result->writes[i].held_for.count > 0)
+            (void)router_throttled_write(t->router, t->request->writes[i].table, t->statuses[i],
+                                         &t->result->writes[i], &t->ctx->arena, &t->errors[i]);
+    }
     bool refused = status == STATUS_OK && any_refused(t);
     if (status == STATUS_OK && !refused) {
         t->router->transactions.stats.one_round++;

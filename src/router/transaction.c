@@ -221,6 +221,10 @@ static void take_prepared(struct transaction *txn, const struct participant *par
         txn->asked.errors[index] = call->errors[i];
         if (call->statuses[i] == STATUS_OK)
             continue;
+        if (call->statuses[i] == STATUS_THROTTLED && call->results[i].held_for.count > 0)
+            (void)router_throttled_write(txn->router, txn->asked.requests[index].table,
+                                         STATUS_THROTTLED, &call->results[i], txn->asked.arena,
+                                         &txn->asked.errors[index]);
         keep_error(txn->asked.arena, &txn->asked.errors[index]);
         *refused = true;
     }

@@ -468,6 +468,21 @@ def test_global_indexes(start):
     seen(server, "index_pumps_active", lambda value: value == 1)
 
 
+def test_an_index_without_capacity(start):
+    """Its one unit a second keeps 300; an item of 372 leaves it in debt, and the next change of it waits."""
+    server = start("--in-memory", "--admin", "0")
+    one = {"ReadCapacityUnits": 1000, "WriteCapacityUnits": 1}
+    server.call("CreateTable", TableName="items", GlobalSecondaryIndexes=[{**INDEX, "ProvisionedThroughput": one}],
+                ProvisionedThroughput={"ReadCapacityUnits": 1000, "WriteCapacityUnits": 500},
+                AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}, V], KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}])
+    eventually(lambda: server.call("DescribeTable", TableName="items")["Table"]["TableStatus"] == "ACTIVE", "it is not ACTIVE")
+    reason = 'throttled_total{reason="IndexWriteProvisionedThroughputExceeded"}'
+    with Moves(server, "index_waits_total", "index_pumps_holding", reason), pytest.raises(Refused):
+        server.put("items", "huge", v="1", more="x" * 380_000)
+        for number in range(200):
+            server.put("items", f"k{number}", v="1")
+
+
 def test_an_index_that_cannot_follow(start):
     server = start("--admin", "0", prefix=injected("fdatasync", "error=EIO:when=60+"))
     create_indexed(server)

@@ -30,7 +30,7 @@ static uint32_t spend(struct node *n, uint32_t cost, uint32_t most, uint64_t now
         *why = partition_tokens_admit(&n->tokens, n->rate, &n->spare, 1, now_ns);
         if (*why != STATUS_OK)
             break;
-        partition_tokens_charge(&n->tokens, &n->spare, (int64_t)cost - 1);
+        partition_tokens_charge(&n->tokens, n->rate, &n->spare, (int64_t)cost - 1);
     }
     return count;
 }
@@ -117,6 +117,21 @@ static void what_is_held_to_nothing_is_counted_at_the_node(void **state)
     assert_int_equal(token_bucket_level(&n.spare, 0), -100 - 2); /* a second's debt, the last one */
 }
 
+/* What the server does for itself on a partition gives nobody else anything. */
+static void others_leave_the_partitions_buckets_alone(void **state)
+{
+    (void)state;
+    enum status why;
+    struct node n = of_units(1, 100000);
+    struct partition_rate rate = n.rate;
+    assert_int_equal(spend(&n, 2, 100000, 0, &why), 300);
+    n.rate = (struct partition_rate){0};
+    assert_int_equal(spend(&n, 2, 1000, 0, &why), 1000);
+    n.rate = rate;
+    assert_int_equal(spend(&n, 2, 100000, 0, &why), 0);
+    assert_int_equal(spend(&n, 2, 100000, 5 * SECOND, &why), 5);
+}
+
 static void a_new_share_keeps_what_there_is(void **state)
 {
     (void)state;
@@ -144,7 +159,7 @@ static void consumption_is_bounded(void **state)
             now_ns += prng_below(&prng, 2) == 0 ? 0 : prng_below(&prng, SECOND);
             uint32_t cost = (uint32_t)prng_below(&prng, 800) + 1;
             if (partition_tokens_admit(&n.tokens, n.rate, &n.spare, 1, now_ns) == STATUS_OK) {
-                partition_tokens_charge(&n.tokens, &n.spare, (int64_t)cost - 1);
+                partition_tokens_charge(&n.tokens, n.rate, &n.spare, (int64_t)cost - 1);
                 spent += cost;
             }
             assert_true((double)spent <=
@@ -162,6 +177,7 @@ int main(void)
         cmocka_unit_test(one_partition_serves_only_so_much),
         cmocka_unit_test(bursts_are_for_a_node_that_can_spare_them),
         cmocka_unit_test(what_is_held_to_nothing_is_counted_at_the_node),
+        cmocka_unit_test(others_leave_the_partitions_buckets_alone),
         cmocka_unit_test(a_new_share_keeps_what_there_is),
         cmocka_unit_test(consumption_is_bounded),
     };

@@ -86,8 +86,8 @@ static void maximums_body(struct context *ctx, struct fake *f)
     CHECK(f, context_sleep(ctx, UINT64_C(500000000)) == STATUS_OK);
     CHECK(f, about(spend(ctx, f, false, &error), 5));
     const struct router_stats *stats = router_stats(f->router);
-    CHECK(f, stats->throttled[ADMISSION_WRITE][THROTTLE_ON_DEMAND_MAXIMUM] == 2);
-    CHECK(f, stats->throttled[ADMISSION_READ][THROTTLE_ON_DEMAND_MAXIMUM] == 1);
+    CHECK(f, stats->throttled[THROTTLE_TABLE][ADMISSION_WRITE][THROTTLE_ON_DEMAND_MAXIMUM] == 2);
+    CHECK(f, stats->throttled[THROTTLE_TABLE][ADMISSION_READ][THROTTLE_ON_DEMAND_MAXIMUM] == 1);
     /* A batch is told when none of it could be done. */
     struct write_request requests[2] = {
         {.kind = WRITE_PUT, .table = BYTES("held"), .item = make(ctx, "a", 0)},
