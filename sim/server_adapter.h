@@ -22,6 +22,7 @@ struct server_adapter {
     bool batches;   /* it knows BatchGetItem and BatchWriteItem, and global indexes */
     bool expires;   /* it knows UpdateTimeToLive */
     bool streams;   /* its tables have streams */
+    bool throttles; /* tables and indexes are held to their throughput */
     bool frees_all; /* after on_stopped nothing of its memory is left */
 
     /* Start in `env`; on_started comes from the loop, or in the call: OK when the port is served;

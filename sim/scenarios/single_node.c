@@ -15,6 +15,7 @@
 
 #include "base/assert.h"
 #include "sim/workload/expiring.h"
+#include "sim/workload/held.h"
 #include "sim/workload/items.h"
 #include "sim/workload/transact.h"
 
@@ -39,6 +40,8 @@ struct run {
     struct items items;
     struct expiring expiring;
     bool expires; /* that client is there */
+    struct held held;
+    bool holds; /* and that one */
     struct transact transact;
     void *server;
     bool serving;   /* the server has said that it serves */
@@ -394,6 +397,13 @@ static void quiet_part(struct run *run)
         if (!wait_for(run, &run->expiring.done, "expired items to go"))
             return;
     }
+    if (run->holds) {
+        held_finish(&run->held);
+        if (!wait_for(run, &run->held.done, "an index that has little capacity to catch up"))
+            return;
+        sim_trace(run->sim, "held: %u writes, throttled %u by the table, %u by the index",
+                  run->held.write_count, run->held.throttled[0], run->held.throttled[1]);
+    }
     stop_server(run);
     if (failed(run) || run->found_out)
         return;
@@ -458,9 +468,12 @@ static void run_clients(const struct server_adapter *adapter, enum single_node_d
         items.may_fail = damage == DAMAGE_FATAL;
         items_init(&run.items, sim, &run.heap, run.node, &items);
         run.expires = adapter->expires && damage != DAMAGE_FATAL && prng_one_in(sim_prng(sim), 2);
+        run.holds = adapter->throttles && damage != DAMAGE_FATAL && prng_one_in(sim_prng(sim), 2);
     }
     if (run.expires)
         expiring_init(&run.expiring, sim, &run.heap, run.node, PORT, &run.items.history);
+    if (run.holds)
+        held_init(&run.held, sim, &run.heap, run.node, PORT, &run.items.history);
     choose_adversary(&run);
     start_server(&run);
     sim_schedule(sim, &run.supervise, SECOND / 10);
@@ -474,6 +487,8 @@ static void run_clients(const struct server_adapter *adapter, enum single_node_d
     scenario_finish(result, sim);
     if (run.expires)
         expiring_release(&run.expiring);
+    if (run.holds)
+        held_release(&run.held);
     if (transacts)
         transact_release(&run.transact);
     else
