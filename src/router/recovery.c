@@ -48,8 +48,8 @@ static enum status complete_alone(struct context *ctx, struct router *router, st
     return status == STATUS_CONDITION_FAILED ? STATUS_OK : status;
 }
 
-/* Begin the recovery of a transaction, of the items in its record, or, without one, of this item.
- * */
+/* Begin the recovery of a transaction: of the items in its record, or, without one, of
+ * this item. */
 static enum status recover(struct context *ctx, struct router *router, struct txn_id id,
                            struct bytes record, enum txn_state state, const struct table *table,
                            struct bytes item)
@@ -298,10 +298,8 @@ void recovery_end(struct context *ctx, struct router *router)
         context_cancel(transactions->sweeper);
     LIST_FOR_EACH (link, &transactions->all)
         wait_queue_wake_all(&LIST_ITEM(link, struct transaction, link)->inbox_filled);
-    while (transactions->count > 0 || transactions->finders > 0 || transactions->sweeping) {
-        if (wait_queue_wait(ctx, &transactions->ended) != STATUS_OK)
-            context_yield(ctx);
-    }
+    while (transactions->count > 0 || transactions->finders > 0 || transactions->sweeping)
+        wait_queue_wait_out(ctx, &transactions->ended);
 }
 
 struct transaction_stats router_transaction_stats(const struct router *router)

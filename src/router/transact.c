@@ -4,7 +4,6 @@
 #include "base/checksum.h"
 #include "router/transaction.h"
 
-#define NOT_VALID "One or more parameter values are not valid. "
 #define HASH_SEED UINT64_C(0x74786e2d68617368) /* of requests */
 #define MISMATCH                                                                                   \
     "DynamoDB rejected the request because you retried a request with a different payload but "    \
