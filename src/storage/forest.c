@@ -498,11 +498,8 @@ static void stop_fibers(struct context *ctx, struct forest *forest)
 {
     forest->closing = true;
     wait_queue_wake_all(&forest->reaper);
-    enum status status = STATUS_OK;
-    while ((forest->reaping || forest->retrying) && status == STATUS_OK)
-        status = wait_queue_wait(ctx, &forest->reaper);
     while (forest->reaping || forest->retrying)
-        context_yield(ctx);
+        wait_queue_wait_out(ctx, &forest->reaper);
     ASSERT(list_empty(&forest->snapshots));
 }
 
