@@ -170,6 +170,23 @@ static bool must_fetch(const struct table *table, const struct index_schema *ind
     return request->all_attributes;
 }
 
+static enum status refuse_unknown(struct arena *arena, struct bytes name, struct error *error)
+{
+    return error_format(error, arena, ERROR_VALIDATION,
+                        "The table does not have the specified index: %.*s", BYTES_ARGS(name));
+}
+
+/* A global index, or its table, was deleted while it was read: say what who comes now is told. */
+static enum status refuse_gone(struct context *ctx, const struct router *router,
+                               const struct table *table, const struct index_schema *index,
+                               struct error *error)
+{
+    const struct table *now = catalog_find(&router->catalog, table->name);
+    if (now == NULL || now->id != table->id || now->status == TABLE_DELETING)
+        return router_replica_error(error, STATUS_MOVED);
+    return refuse_unknown(&ctx->arena, index->name, error);
+}
+
 /* A partition may not be read now.  The page ends before it when there is anything in it. */
 static enum status end_early(struct context *ctx, struct router *router,
                              const struct range_request *request, bool of_index, enum status status,
@@ -226,6 +243,8 @@ static enum status walk_partitions(struct context *ctx, struct router *router,
             router->service->range(ctx, router->service, &target, &call, sink, gathered, error);
         if (status_is_throttle(status))
             return end_early(ctx, router, request, global != NULL, status, gathered, error);
+        if (UNLIKELY(status == STATUS_MOVED && global != NULL))
+            return refuse_gone(ctx, router, table, index, error);
         if (status != STATUS_OK)
             return router_replica_error(error, status);
     }
@@ -274,8 +293,7 @@ enum status router_index(const struct table *table, struct bytes name, struct ar
                             BYTES_ARGS(name));
     if (*index != NULL && (global == NULL || global->status != TABLE_DELETING))
         return STATUS_OK;
-    return error_format(error, arena, ERROR_VALIDATION,
-                        "The table does not have the specified index: %.*s", BYTES_ARGS(name));
+    return refuse_unknown(arena, name, error);
 }
 
 enum status router_range(struct context *ctx, struct router *router,

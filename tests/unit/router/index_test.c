@@ -302,6 +302,44 @@ static void a_batch_says_that_a_collection_is_full(void **state)
     fake_close(f);
 }
 
+static void gone_body(struct context *ctx, struct fake *f)
+{
+    struct index_schema index = {.kind = INDEX_GLOBAL, .name = BYTES("by-k"), .partition_count = 1};
+    struct index_throughput throughput = {.on_demand_read_max = -1, .on_demand_write_max = -1};
+    index.partition[0] = (struct key_attribute){BYTES("ik"), VALUE_B};
+    struct create_table_request create = {
+        .name = BYTES("items"),
+        .schema = {.partition = {BYTES("p"), VALUE_S}, .sort = {BYTES("s"), VALUE_S}},
+        .indexes = &index,
+        .index_count = 1,
+        .globals = &throughput,
+        .global_count = 1,
+        .billing = BILLING_ON_DEMAND};
+    fake_create_table(ctx, f, &create);
+    const struct table *table;
+    struct error error;
+    CHECK(f, router_describe_table(ctx, f->router, create.name, &table, &error) == STATUS_OK);
+    const struct table_index *global = &table->globals[0];
+    for (uint32_t i = 0; i < global->partition_count; i++)
+        CHECK(f, f->service.remove_replica(ctx, &f->service, global->partitions[i].group_id) ==
+                     STATUS_OK);
+    struct range_request scan = {.kind = RANGE_SCAN, .table = create.name, .index = index.name};
+    struct item_sink sink = {.take = take};
+    struct range_result result;
+    CHECK(f, router_range(ctx, f->router, &scan, &sink, &result, &error) == STATUS_INVALID);
+    CHECK(f, error.code == ERROR_VALIDATION &&
+                 bytes_equal(error.message,
+                             BYTES("The table does not have the specified index: by-k")));
+}
+
+static void an_index_that_goes_while_it_is_read_is_not_there(void **state)
+{
+    (void)state;
+    struct fake *f = fake_open();
+    fake_run(f, gone_body);
+    fake_close(f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -310,6 +348,7 @@ int main(void)
         cmocka_unit_test(items_are_fetched_for_what_the_index_lacks),
         cmocka_unit_test(a_write_takes_the_indexes_with_it),
         cmocka_unit_test(a_batch_says_that_a_collection_is_full),
+        cmocka_unit_test(an_index_that_goes_while_it_is_read_is_not_there),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
