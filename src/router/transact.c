@@ -409,8 +409,9 @@ static enum status one_round(struct transact *t, bool with_token, bool *too_larg
         t->router->transactions.stats.unknown++;
         return error_internal(t->error, status);
     }
-    /* Nothing came of it, and nothing will: the token is free at once. */
-    if (with_token)
+    /* Nothing came of it, and nothing will: the token is free at once.  But if somebody gave it up:
+     * the mark that says so is found by the token. */
+    if (with_token && status != STATUS_EXISTS)
         (void)!token_remove(t->ctx, t->router, t->token.token, t->token.id);
     return refused ? refuse(t) : router_replica_error(t->error, status);
 }

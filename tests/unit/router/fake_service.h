@@ -188,8 +188,11 @@ static void fake_write(struct context *ctx, struct replica_service *service,
             (void)error_set(&errors[i], ERROR_COLLECTION_SIZE, "fake");
         if (fail == STATUS_OK || fail == STATUS_UNKNOWN_OUTCOME) {
             enum status status = fake_write_one(ctx, f, target->group_id, &writes[i], &results[i]);
-            if (status == STATUS_CONDITION_FAILED && writes[i].request->return_on_failure)
-                errors[i].item = fake_find(f, target->group_id, writes[i].key);
+            if (status == STATUS_CONDITION_FAILED && writes[i].request->return_on_failure) {
+                struct value old = fake_find(f, target->group_id, writes[i].key);
+                struct bytes copy = arena_copy(&ctx->arena, bytes_of(old.at, old.bytes));
+                errors[i].item = old.at == NULL ? old : (struct value){copy.at, old.bytes};
+            }
             statuses[i] = fail == STATUS_OK ? status : fail;
         }
     }
