@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "metadata/table.h"
+#include "router/propagator.h"
 
 #define VERSION_TEXT "trine " TRINE_VERSION "\n"
 
@@ -209,7 +210,7 @@ static bool set_partitions(struct arguments *a, const char *value)
 static bool set_index_delay(struct arguments *a, const char *value)
 {
     uint64_t number = 0;
-    bool right = parse_number(value, 3600000, &number);
+    bool right = parse_number(value, PROPAGATOR_DELAY_MS_MAX, &number);
     a->server.index_delay_ns = number * UINT64_C(1000000);
     return right;
 }

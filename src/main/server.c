@@ -324,7 +324,8 @@ static enum status open_all(struct context *ctx, struct server *s)
     router_set_throttling(s->router, s->options.throttling);
     TRY(open_endpoint(s));
     s->ops.api = s->api;
-    s->ops.propagator = s->propagator;
+    s->ops.propagator = s->testing.propagator = s->propagator;
+    s->testing.index_delay_ns = s->options.index_delay_ns;
     s->ops.http = s->http;
     s->testing.api = s->api;
     s->testing.expiry = s->expiry;

@@ -8,6 +8,7 @@
 
 #define SECOND_NS   INT64_C(1000000000)
 #define SECONDS_MAX UINT64_C(253402300799) /* the end of the year 9999 */
+#define MS_NS       UINT64_C(1000000)
 
 enum status testing_refuse(struct testing_call *call, int http_status, const char *format, ...)
 {
@@ -220,6 +221,52 @@ static enum status serve_snapshot(struct testing_call *call, struct bytes rest)
                           "DELETE drops it");
 }
 
+/* ---- How late global indexes are ---- */
+
+static enum status answer_index_delay(struct testing_call *call)
+{
+    json_write_object_begin(&call->json);
+    write_number(call, "DelayMs", propagator_delay_ns(call->testing->propagator) / MS_NS);
+    json_write_object_end(&call->json);
+    return STATUS_OK;
+}
+
+static bool take_index_delay(struct testing_call *call, void *to, struct bytes name,
+                             struct json_scanner *s)
+{
+    (void)call;
+    if (bytes_equal(name, BYTES("DelayMs")))
+        return testing_number(s, PROPAGATOR_DELAY_MS_MAX, to);
+    json_skip(s);
+    return false;
+}
+
+static enum status set_index_delay(struct testing_call *call)
+{
+    uint64_t delay_ms = UINT64_MAX;
+    TRY(testing_read(call, &delay_ms, take_index_delay));
+    if (delay_ms == UINT64_MAX)
+        return testing_refuse(call, 400, "give a DelayMs");
+    propagator_set_delay(call->testing->propagator, delay_ms * MS_NS);
+    return answer_index_delay(call);
+}
+
+static enum status serve_index_delay(struct testing_call *call)
+{
+    struct testing *testing = call->testing;
+    switch (call->request->verb) {
+    case HTTP_VERB_GET:
+        return answer_index_delay(call);
+    case HTTP_VERB_PUT:
+        return set_index_delay(call);
+    case HTTP_VERB_DELETE:
+        propagator_set_delay(testing->propagator, testing->index_delay_ns);
+        return answer_index_delay(call);
+    default:
+        return testing_refuse(call, 405, "GET shows it, PUT sets it, DELETE takes it back");
+    }
+}
+
 /* ---- The clock ---- */
 
 /* Milliseconds of what is given, as a number of seconds. */
@@ -264,6 +311,12 @@ static bool take_clock(struct testing_call *call, void *to, struct bytes name,
     return false;
 }
 
+static void move_clock(struct testing_call *call, int64_t offset_ns)
+{
+    call->testing->env->wall_offset_ns = offset_ns;
+    propagator_clock_moved(call->testing->propagator);
+}
+
 /* Times of the clock fit in 63 bits of nanoseconds: until the year 2262. */
 static enum status set_clock(struct testing_call *call)
 {
@@ -279,7 +332,7 @@ static enum status set_clock(struct testing_call *call)
                               (unsigned long long)most_s);
     uint64_t wanted_ns = change.has_now ? change.now_s * (uint64_t)SECOND_NS
                                         : now_ns + change.advance_s * (uint64_t)SECOND_NS;
-    env->wall_offset_ns = (int64_t)wanted_ns - (int64_t)env_wall_ns(env);
+    move_clock(call, (int64_t)wanted_ns - (int64_t)env_wall_ns(env));
     return answer_clock(call);
 }
 
@@ -291,7 +344,7 @@ static enum status serve_clock(struct testing_call *call)
     case HTTP_VERB_PUT:
         return set_clock(call);
     case HTTP_VERB_DELETE:
-        call->testing->env->wall_offset_ns = 0;
+        move_clock(call, 0);
         return answer_clock(call);
     default:
         return testing_refuse(call, 405, "GET shows the clock, PUT sets it, DELETE takes it back");
@@ -348,9 +401,12 @@ static enum status serve(struct testing_call *call, struct bytes rest)
     if (bytes_start_with(rest, error))
         return verb == HTTP_VERB_DELETE ? testing_remove_error(call, bytes_after(rest, error.count))
                                         : testing_refuse(call, 405, "only DELETE");
+    if (bytes_equal(rest, BYTES("index-delay")))
+        return serve_index_delay(call);
     if (bytes_equal(rest, BYTES("clock")))
         return serve_clock(call);
-    return testing_refuse(call, 404, "there is reset, snapshots, errors, clock and expire");
+    return testing_refuse(call, 404,
+                          "there is reset, snapshots, errors, index-delay, clock and expire");
 }
 
 static enum status serve_counted(struct testing_call *call)

@@ -1,5 +1,6 @@
 /* testing.h - what `--admin-testing` opens on the admin endpoint, for those who test applications:
- * reset, snapshots, injected errors, the clock.  docs/operations.md shows each request.
+ * reset, snapshots, injected errors, how late indexes are, the clock.  docs/operations.md shows
+ * each request.
  *
  *   POST   /testing/reset                   delete all tables
  *   GET    /testing/snapshots               list
@@ -9,6 +10,9 @@
  *   GET    /testing/errors                  list
  *   POST   /testing/errors                  inject
  *   DELETE /testing/errors[/ID]             one, or all
+ *   GET    /testing/index-delay
+ *   PUT    /testing/index-delay             of global indexes behind their tables
+ *   DELETE /testing/index-delay             back to what the server was started with
  *   GET    /testing/clock
  *   PUT    /testing/clock                   set or advance
  *   DELETE /testing/clock                   back to the machine's
@@ -22,6 +26,7 @@
 
 #include "admin/expiry.h"
 #include "api/api.h"
+#include "router/propagator.h"
 #include "router/snapshot.h"
 #include "wire/http.h"
 
@@ -32,7 +37,9 @@ struct testing {
     struct api *api; /* NULL: the server does not serve yet, or no longer */
     struct snapshots *snapshots;
     struct expiry *expiry;
-    uint32_t running; /* requests */
+    struct propagator *propagator;
+    uint64_t index_delay_ns; /* that the server was started with */
+    uint32_t running;        /* requests */
     struct wait_queue idle;
 };
 

@@ -324,9 +324,19 @@ enum status propagator_open(struct context *ctx, struct router *router, uint64_t
 
 void propagator_set_delay(struct propagator *p, uint64_t delay_ns)
 {
+    p->delay_ns = delay_ns;
+    propagator_clock_moved(p);
+}
+
+uint64_t propagator_delay_ns(const struct propagator *propagator)
+{
+    return propagator->delay_ns;
+}
+
+void propagator_clock_moved(struct propagator *p)
+{
     uint32_t position = 0;
     struct source *source;
-    p->delay_ns = delay_ns;
     while ((source = hash_map_next(&p->sources, &position)) != NULL) {
         LIST_FOR_EACH (node, &source->pumps)
             pump_wake(LIST_ITEM(node, struct pump, source_link));

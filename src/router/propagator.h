@@ -32,8 +32,9 @@
 #include "base/metrics.h"
 #include "router/router.h"
 
-#define PUMPS_AT_ONCE    16u
-#define INDEX_LAG_MAX_NS UINT64_C(60000000000) /* beyond the delay that tests ask for */
+#define PUMPS_AT_ONCE           16u
+#define PROPAGATOR_DELAY_MS_MAX UINT64_C(3600000)
+#define INDEX_LAG_MAX_NS        UINT64_C(60000000000) /* beyond the delay that tests ask for */
 
 struct propagator;
 
@@ -49,13 +50,17 @@ struct propagator_stats {
 };
 
 /* Begin to follow the tables of `router`, which outlives it.  delay_ns: how old a change must be
- * before an index has it, for tests.
+ * before an index has it, for tests; by wall_now_ns, whatever moves that.
  *   STATUS_NO_MEMORY */
 MUST_USE enum status propagator_open(struct context *ctx, struct router *router, uint64_t delay_ns,
                                      struct propagator **propagator);
 
 /* From now on; also for changes that wait. */
 void propagator_set_delay(struct propagator *propagator, uint64_t delay_ns);
+uint64_t propagator_delay_ns(const struct propagator *propagator);
+
+/* wall_now_ns has leapt: look at what waits once more. */
+void propagator_clock_moved(struct propagator *propagator);
 
 const struct propagator_stats *propagator_stats(const struct propagator *propagator);
 

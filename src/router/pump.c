@@ -7,10 +7,11 @@
 #include "model/index_row.h"
 #include "router/propagator_private.h"
 
-#define BATCH_ROWS      128u         /* of a batch; a write's changes are not divided */
-#define BATCH_BYTES     (512u << 10) /* of the rows' items */
-#define BACKFILL_ITEMS  128u         /* of a page */
-#define CALL_ROWS       64u          /* sent to a partition of the index in one call */
+#define BATCH_ROWS      128u                 /* of a batch; a write's changes are not divided */
+#define BATCH_BYTES     (512u << 10)         /* of the rows' items */
+#define BACKFILL_ITEMS  128u                 /* of a page */
+#define CALL_ROWS       64u                  /* sent to a partition of the index in one call */
+#define FUTURE_NS       UINT64_C(1000000000) /* more than writes run ahead of the clock */
 #define CURSOR_FORMAT   1u
 #define CURSOR_ITEM_MAX (KEY_BYTES_MAX + 64u)
 #define LATE_NS         UINT64_C(1000000000) /* that a pump may catch up in before writes suffer */
@@ -130,15 +131,26 @@ static enum status add_change(struct turn *t, const struct replica_change *chang
     return is ? batch_add(t, &new_key, new_row, change->slot) : STATUS_OK;
 }
 
+/* How long the change has to wait until it is as old as changes must be.  One from the future was
+ * written before a tester set the clock back: how old it is nobody can tell, and it waits for
+ * nothing. */
+static uint64_t delay_left_ns(const struct turn *t, const struct replica_change *change)
+{
+    uint64_t now_ns = wall_now_ns(t->p->env), delay_ns = t->p->delay_ns;
+    if (delay_ns == 0 || change->hlc > now_ns + FUTURE_NS || now_ns >= change->hlc + delay_ns)
+        return 0;
+    return change->hlc + delay_ns - now_ns;
+}
+
 static enum status take_change(struct follow_sink *sink, const struct replica_change *change)
 {
     struct turn *t = CONTAINER_OF(sink, struct turn, changes);
     bool full = t->count >= BATCH_ROWS || t->bytes >= BATCH_BYTES;
     if (change->slot > t->to_slot || (full && change->slot != t->last_slot))
         return STATUS_END;
-    uint64_t now_ns = wall_now_ns(t->p->env), due_ns = change->hlc + t->p->delay_ns;
-    if (t->p->delay_ns > 0 && due_ns > now_ns && change->slot > t->pump->done) {
-        t->wait_ns = due_ns - now_ns;
+    uint64_t left_ns = delay_left_ns(t, change);
+    if (left_ns > 0 && change->slot > t->pump->done) {
+        t->wait_ns = left_ns;
         return STATUS_END;
     }
     t->free = change->actor == WRITE_BY_EXPIRY;

@@ -474,6 +474,76 @@ def test_wrong_rules(server, body, error):
     assert done(server, "GET", "errors") == {"Errors": []}
 
 
+# ---- How late indexes are ----
+
+BY_V = {"IndexName": "by_v", "Projection": {"ProjectionType": "ALL"}, "KeySchema": [{"AttributeName": "v", "KeyType": "HASH"}]}
+HOUR_MS = 3600000
+
+
+def create_indexed(server, table="tab", **more):
+    """A table with a global index by `v`, and a local one by `at`."""
+    server.call("CreateTable", TableName=table, BillingMode="PAY_PER_REQUEST",
+                AttributeDefinitions=[{"AttributeName": n, "AttributeType": "S"} for n in ("pk", "sk", "v", "at")],
+                KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
+                GlobalSecondaryIndexes=[BY_V],
+                LocalSecondaryIndexes=[{"IndexName": "by_at", "Projection": {"ProjectionType": "ALL"}, "KeySchema": [
+                    {"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "at", "KeyType": "RANGE"}]}], **more)
+    eventually(lambda: server.call("DescribeTable", TableName=table)["Table"]["TableStatus"] == "ACTIVE", "ACTIVE")
+
+
+def put_indexed(server, pk, v="1", at="1", table="tab", **more):
+    server.call("PutItem", TableName=table, Item={"pk": {"S": pk}, "sk": {"S": "s"}, "v": {"S": v}, "at": {"S": at}, **more})
+
+
+def in_index(server, index="by_v", table="tab"):
+    """The keys of the rows of an index, with what it sorts by."""
+    found = server.call("Scan", TableName=table, IndexName=index)
+    assert "LastEvaluatedKey" not in found
+    return {item["pk"]["S"]: item["v" if index == "by_v" else "at"]["S"] for item in found["Items"]}
+
+
+def test_index_delay(server):
+    create_indexed(server)
+    assert done(server, "GET", "index-delay") == {"DelayMs": 0}
+    put_indexed(server, "a")
+    eventually(lambda: in_index(server) == {"a": "1"}, "a comes at once")
+    assert done(server, "PUT", "index-delay", {"DelayMs": HOUR_MS}) == {"DelayMs": HOUR_MS}
+    put_indexed(server, "a", v="2")
+    for n in range(50):
+        put_indexed(server, f"b{n}")
+        assert in_index(server) == {"a": "1"}
+    assert server.metrics()["index_pumps_active"] == 1
+    done(server, "PUT", "index-delay", {"DelayMs": 0})
+    eventually(lambda: in_index(server) == {"a": "2", **{f"b{n}": "1" for n in range(50)}}, "those that waited come")
+
+
+def test_index_delay_goes_by_the_clock(server):
+    create_indexed(server)
+    done(server, "PUT", "index-delay", {"DelayMs": HOUR_MS})
+    put_indexed(server, "a")
+    done(server, "PUT", "clock", {"AdvanceSeconds": 3000})
+    put_indexed(server, "b")
+    assert in_index(server) == {}
+    done(server, "PUT", "clock", {"AdvanceSeconds": 601})
+    eventually(lambda: in_index(server) == {"a": "1"}, "a is an hour old")
+    done(server, "DELETE", "clock")  # how old b is nobody can tell
+    eventually(lambda: in_index(server) == {"a": "1", "b": "1"}, "b is of the future")
+    put_indexed(server, "c")
+    eventually(lambda: in_index(server) == {"a": "1", "b": "1", "c": "1"}, "until the clock is where it was")
+
+
+def test_index_delay_is_taken_back(start):
+    server = start("--in-memory", "--admin", "0", "--admin-testing", "--index-delay", "1234")
+    assert done(server, "GET", "index-delay") == {"DelayMs": 1234}
+    done(server, "PUT", "index-delay", {"DelayMs": 1})
+    assert done(server, "DELETE", "index-delay") == {"DelayMs": 1234}
+    assert ask(server, "PUT", "index-delay", {}) == (400, {"error": "give a DelayMs"})
+    for wrong in ({"DelayMs": -1}, {"DelayMs": "1"}, {"DelayMs": 1.5}, {"DelayMs": HOUR_MS + 1}, {"DelayMs": 1, "x": 1}, "[]"):
+        assert ask(server, "PUT", "index-delay", wrong)[0] == 400
+    assert ask(server, "POST", "index-delay")[0] == 405
+    assert done(server, "GET", "index-delay") == {"DelayMs": 1234}
+
+
 # ---- The clock ----
 
 
