@@ -69,12 +69,12 @@ static void kinds_body(struct context *ctx, struct fixture *f)
     CHECK(f, put(ctx, f, GROUP, key, 5, 10) == STATUS_OK);
     CHECK(f, put(ctx, f, GROUP, key, 5, 10) == STATUS_OK); /* the same */
     CHECK(f, put(ctx, f, GROUP, key, 6, 10) == STATUS_OK);
-    CHECK(f, delete (ctx, f, GROUP, key) == STATUS_OK);
-    CHECK(f, delete (ctx, f, GROUP, key) == STATUS_OK); /* nothing is there */
+    CHECK(f, remove_item(ctx, f, GROUP, key) == STATUS_OK);
+    CHECK(f, remove_item(ctx, f, GROUP, key) == STATUS_OK); /* nothing is there */
     f->keeps_changes = KEEP_CHANGES;
     CHECK(f, put(ctx, f, GROUP, BYTES("before"), 2, 0) == STATUS_OK);
     f->actor = WRITE_BY_EXPIRY;
-    CHECK(f, delete (ctx, f, GROUP, BYTES("before")) == STATUS_OK);
+    CHECK(f, remove_item(ctx, f, GROUP, BYTES("before")) == STATUS_OK);
     settle(ctx, f);
 }
 
@@ -137,7 +137,7 @@ static uint32_t writers;
 static void delete_run(struct context *ctx, void *argument)
 {
     struct fixture *f = argument;
-    CHECK(f, delete (ctx, f, GROUP, BYTES("key")) == STATUS_OK);
+    CHECK(f, remove_item(ctx, f, GROUP, BYTES("key")) == STATUS_OK);
     writers--;
 }
 

@@ -134,7 +134,7 @@ static void delete_body(struct context *ctx, struct fixture *f)
         enum status status = STATUS_NO_SPACE;
         for (int tries = 0; tries < 10 && status == STATUS_NO_SPACE; tries++) {
             uint64_t started_ns = env_now_ns(ctx->env);
-            status = delete (ctx, f, GROUP, key_of(name, i));
+            status = remove_item(ctx, f, GROUP, key_of(name, i));
             CHECK(f, env_now_ns(ctx->env) - started_ns < QUICKLY_NS);
             if (status != STATUS_OK)
                 CHECK(f, context_sleep(ctx, SECOND) == STATUS_OK);

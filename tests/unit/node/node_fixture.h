@@ -291,8 +291,9 @@ static inline enum status put(struct context *ctx, struct fixture *f, uint64_t g
     return send_write(ctx, f, group, key, &request, &result, &error);
 }
 
-static inline enum status delete (struct context *ctx, struct fixture *f, uint64_t group,
-                                  struct bytes key) {
+static inline enum status remove_item(struct context *ctx, struct fixture *f, uint64_t group,
+                                      struct bytes key)
+{
     struct write_request request = {.kind = WRITE_DELETE, .item = make_item(ctx, key, 0, 0)};
     struct write_result result;
     struct error error;

@@ -25,10 +25,10 @@ static void one_item_body(struct context *ctx, struct fixture *f)
     add.return_on_failure = true;
     CHECK(f, send_write(ctx, f, GROUP, key, &add, &result, &error) == STATUS_CONDITION_FAILED);
     CHECK(f, error.code == ERROR_CONDITION_FAILED && item_number(error.item) == 8);
-    CHECK(f, delete (ctx, f, GROUP, key) == STATUS_OK);
+    CHECK(f, remove_item(ctx, f, GROUP, key) == STATUS_OK);
     CHECK(f, get(ctx, f, GROUP, key, &n) == STATUS_OK && n == 0);
     uint64_t proposals = node_stats(f->node)->proposals;
-    CHECK(f, delete (ctx, f, GROUP, key) == STATUS_OK); /* changes nothing */
+    CHECK(f, remove_item(ctx, f, GROUP, key) == STATUS_OK); /* changes nothing */
     CHECK(f, node_stats(f->node)->proposals == proposals);
     CHECK(f, get(ctx, f, GROUP + 1, key, &n) == STATUS_MOVED);
     CHECK(f, put(ctx, f, GROUP + 1, key, 1, 0) == STATUS_MOVED);

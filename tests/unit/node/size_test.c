@@ -26,7 +26,7 @@ static void write_one(struct context *ctx, struct fixture *f)
     size_t pad = prng_one_in(&prng, 4) ? prng_below(&prng, 9000) : prng_below(&prng, 60);
     enum status status;
     if (prng_one_in(&prng, 3)) {
-        status = delete (ctx, f, GROUP, key_of(name, key));
+        status = remove_item(ctx, f, GROUP, key_of(name, key));
         sizes[key] = 0;
     } else if (sizes[key] > 0 && prng_one_in(&prng, 3)) {
         struct write_request request = {
