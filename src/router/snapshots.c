@@ -154,10 +154,23 @@ static enum status do_work(struct context *ctx, struct work *work, struct error 
 
 /* ---- Tables ---- */
 
+/* Is time to live being enabled or disabled anywhere?  The end of that is one more change of the
+ * table. */
+static bool ttl_changes(const struct catalog *catalog)
+{
+    for (uint32_t i = 0; i < catalog->count; i++) {
+        enum ttl_status ttl = catalog->tables[i]->ttl;
+        if (ttl == TTL_ENABLING || ttl == TTL_DISABLING)
+            return true;
+    }
+    return false;
+}
+
 /* Wait until no table is on its way to anywhere. */
 static enum status wait_settled(struct context *ctx, struct router *router)
 {
-    while (router->catalog.unsettled + router->changes_coming > 0)
+    const struct catalog *catalog = &router->catalog;
+    while (catalog->unsettled + router->changes_coming > 0 || ttl_changes(catalog))
         TRY(context_sleep(ctx, POLL_NS));
     return STATUS_OK;
 }
