@@ -59,6 +59,7 @@ void overlay_insert(struct overlay *overlay, struct version *version)
         }
     }
     overlay->count++;
+    overlay->inserted++;
 }
 
 void overlay_remove(struct overlay *overlay, struct version *version)

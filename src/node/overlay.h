@@ -31,7 +31,8 @@ struct version {
 struct overlay {
     struct version *head[OVERLAY_LEVELS];
     uint32_t count;
-    struct prng prng; /* of the levels */
+    uint64_t inserted; /* so far: a look that finds nothing need not be repeated before it grows */
+    struct prng prng;  /* of the levels */
 };
 
 void overlay_init(struct overlay *overlay, uint64_t seed);

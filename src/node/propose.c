@@ -115,7 +115,6 @@ static enum status append_entry(struct replica *replica, struct log_entry *entry
     node_log_grew(replica->node);
     wait_for_sync(replica, &entry->unsynced, entry->lsn);
     replica->node->stats.proposals++;
-    entry->proposed_ns = env_now_ns(replica->node->env);
     replica_accept(replica, entry);
     return STATUS_OK;
 }
@@ -142,6 +141,7 @@ static enum status append_barrier(struct replica *replica, const struct paxos_en
         return STATUS_NO_MEMORY;
     entry->slot = append->first_slot;
     entry->ballot = append->ballot;
+    entry->proposed_ns = env_now_ns(replica->node->env);
     enum status status = append_entry(replica, entry, true);
     if (status != STATUS_OK)
         log_entry_free(replica->node, entry);
@@ -219,6 +219,7 @@ enum status replica_propose(struct replica *replica, struct log_entry *entry, bo
         ASSERT(update.append.count == 1 && !update.persist_promise);
         entry->slot = update.append.first_slot;
         entry->ballot = update.append.ballot;
+        entry->proposed_ns = event.now_ns;
         status = append_entry(replica, entry, urgent);
         if (status != STATUS_OK)
             take_back(replica, entry->slot);

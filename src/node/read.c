@@ -23,13 +23,16 @@ enum status replica_read(struct context *ctx, struct replica *replica, struct by
     const struct version *version = overlay_find(&replica->overlay, key, slot_max);
     if (version != NULL)
         return version_row(version, row, slot);
+    uint64_t inserted = replica->overlay.inserted;
     enum status status = tree_get(ctx, replica->tree, key, row);
     if (status != STATUS_OK && status != STATUS_NOT_FOUND)
         return status;
     /* The tree is as it is now; while it waited for a page a newer version may have come. */
-    version = overlay_find(&replica->overlay, key, slot_max);
-    if (version != NULL)
-        return version_row(version, row, slot);
+    if (UNLIKELY(replica->overlay.inserted != inserted)) {
+        version = overlay_find(&replica->overlay, key, slot_max);
+        if (version != NULL)
+            return version_row(version, row, slot);
+    }
     *slot = 0;
     if (status == STATUS_NOT_FOUND)
         *row = (struct bytes){0};
@@ -296,7 +299,8 @@ static enum status evaluate(struct walk *walk, const struct row *row, uint32_t b
     if (filter->code.count > 0 && !expr_evaluate_paused(filter, item, pause))
         return STATUS_OK;
     result->count++;
-    return UNLIKELY(walk->range->versions) ? sink->take_row(sink, row) : sink->take(sink, item);
+    return UNLIKELY(walk->range->versions) ? sink->take_row(sink, walk->last, row)
+                                           : sink->take(sink, item);
 }
 
 /* As evaluate, on a copy of the item, and others have their turn meanwhile. */

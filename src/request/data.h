@@ -108,8 +108,8 @@ struct item_sink {
     /* `item` is valid for the call; the callee must not wait.
      *   STATUS_NO_MEMORY  the answer does not fit; the range ends with it */
     enum status (*take)(struct item_sink *sink, struct value item);
-    /* In its place, for who asks for versions too. */
-    enum status (*take_row)(struct item_sink *sink, const struct row *row);
+    /* In its place, for who asks for versions too; `key` is encoded. */
+    enum status (*take_row)(struct item_sink *sink, struct bytes key, const struct row *row);
 };
 
 struct range_result {

@@ -446,11 +446,12 @@ static enum status propagate(struct turn *t, bool *more)
     return move_mark(t, pump->done);
 }
 
-static enum status take_item(struct item_sink *sink, const struct row *row)
+static enum status take_item(struct item_sink *sink, struct bytes item_key, const struct row *row)
 {
     struct turn *t = CONTAINER_OF(sink, struct turn, items);
     struct key key;
     struct value projected;
+    (void)item_key;
     buffer_clear(&t->p->scratch);
     t->free = true;
     TRY(row_of(t, row->item, &key, &projected));

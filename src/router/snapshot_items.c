@@ -3,50 +3,85 @@
 #include "base/codec.h"
 #include "router/snapshot_private.h"
 
-#define BLOCK_BYTES  ((size_t)256 << 10)
-#define LENGTH_BYTES 4u
-#define WRITES_MAX   1024u             /* with one wait for the commit of all */
-#define RETRY_NS     UINT64_C(2000000) /* before what was refused for now is tried again */
-#define RETRIES_MAX  5000u
+#define BLOCK_BYTES ((size_t)256 << 10)
+#define HEAD_BYTES  6u                /* of an item in a block: u32 bytes, u16 of its key */
+#define WRITES_MAX  1024u             /* with one wait for the commit of all */
+#define RETRY_NS    UINT64_C(2000000) /* before what was refused for now is tried again */
+#define RETRIES_MAX 5000u
 
 /* ---- Pages of a table ---- */
 
-/* Hand every item of the table to `sink`, a page at a time; after each page `done`, which may
- * wait. */
+/* Hand every item of a partition, with its key, to `sink`, a page at a time; after each page
+ * `done`, which may wait. */
+static enum status walk_partition(struct context *ctx, struct router *router,
+                                  const struct table *table, const struct partition *partition,
+                                  struct item_sink *sink,
+                                  enum status (*done)(struct item_sink *sink, struct context *ctx),
+                                  struct error *error)
+{
+    struct replica_target target = router_partition_target(table, partition); /* held to no rate */
+    struct replica_range range = {.low = partition->low,
+                                  .high = partition->high,
+                                  .consistent = true,
+                                  .versions = true,
+                                  .mixed = table->index_count > 0,
+                                  .bytes_max = PAGE_BYTES_MAX};
+    uint8_t low[KEY_BYTES_MAX + 1];
+    bool more;
+    do {
+        struct replica_range_result page = {0};
+        arena_reset(&ctx->arena);
+        enum status status =
+            router->service->range(ctx, router->service, &target, &range, sink, &page, error);
+        if (status != STATUS_OK)
+            return router_replica_error(error, status);
+        more = page.more;
+        if (more) {
+            memcpy(low, page.last_key.at, page.last_key.count);
+            low[page.last_key.count] = 0; /* the smallest key above it */
+            range.low = bytes_of(low, page.last_key.count + 1);
+        }
+        TRY(done(sink, ctx));
+    } while (more);
+    return STATUS_OK;
+}
+
+/* The same for the whole table, which is held. */
 static enum status walk(struct context *ctx, struct router *router, const struct table *table,
                         struct item_sink *sink,
                         enum status (*done)(struct item_sink *sink, struct context *ctx),
                         struct error *error)
 {
-    struct value start = VALUE_ABSENT;
-    struct buffer kept; /* the start key, beyond the arena's reset */
-    buffer_init(&kept, ctx->env->heap, KEY_BYTES_MAX * 2 + 4096);
-    enum status status;
-    do {
-        struct range_request request = {.kind = RANGE_SCAN,
-                                        .table = table->name,
-                                        .start_key = start,
-                                        .consistent = true,
-                                        .own = true};
-        struct range_result result = {0};
-        arena_reset(&ctx->arena);
-        status = router_range(ctx, router, &request, sink, &result, error);
-        start = VALUE_ABSENT;
-        buffer_clear(&kept);
-        if (status == STATUS_OK && value_type(result.last_key) != VALUE_NONE) {
-            buffer_append(&kept, result.last_key.at, result.last_key.bytes);
-            start = (struct value){.at = kept.at, .bytes = result.last_key.bytes};
-            if (kept.failed)
-                status = error_internal(error, STATUS_NO_MEMORY);
-        }
-        if (status == STATUS_OK)
-            status = done(sink, ctx);
-    } while (status == STATUS_OK && value_type(start) != VALUE_NONE);
-    buffer_release(&kept);
-    return status;
+    for (uint32_t i = 0; i < table->partition_count; i++)
+        TRY(walk_partition(ctx, router, table, &table->partitions[i], sink, done, error));
+    return STATUS_OK;
 }
 
 /* ---- Into memory ---- */
+
+/* An item as it is kept: u32 bytes of the item, u16 of its key, the key, the item. */
+struct kept {
+    struct bytes key; /* encoded */
+    struct value item;
+};
+
+static void write_kept(uint8_t *to, struct bytes key, struct value item)
+{
+    put_u32(to, item.bytes);
+    put_u16(to + 4, (uint16_t)key.count);
+    memcpy(to + HEAD_BYTES, key.at, key.count);
+    memcpy(to + HEAD_BYTES + key.count, item.at, item.bytes);
+}
+
+/* Returns where it ends. */
+static size_t read_kept(const uint8_t *from, size_t at, struct kept *kept)
+{
+    uint32_t item_bytes = get_u32(from + at);
+    kept->key = bytes_of(from + at + HEAD_BYTES, get_u16(from + at + 4));
+    at += HEAD_BYTES + kept->key.count;
+    kept->item = (struct value){.at = from + at, .bytes = item_bytes};
+    return at + item_bytes;
+}
 
 struct copy {
     struct item_sink sink;
@@ -56,11 +91,12 @@ struct copy {
     bool full; /* the budget refused */
 };
 
-static enum status copy_take(struct item_sink *base, struct value item)
+static enum status copy_take(struct item_sink *base, struct bytes key, const struct row *row)
 {
     struct copy *copy = CONTAINER_OF(base, struct copy, sink);
     struct list *blocks = &copy->to->blocks;
-    size_t bytes = LENGTH_BYTES + item.bytes;
+    struct value item = row->item;
+    size_t bytes = HEAD_BYTES + key.count + item.bytes;
     struct snapshot_block *block =
         list_empty(blocks) ? NULL : LIST_ITEM(blocks->prev, struct snapshot_block, link);
     if (block == NULL || block->capacity - block->count < bytes) {
@@ -78,8 +114,7 @@ static enum status copy_take(struct item_sink *base, struct value item)
         list_init(&block->link);
         list_push_back(blocks, &block->link);
     }
-    put_u32(block->at + block->count, item.bytes);
-    memcpy(block->at + block->count + LENGTH_BYTES, item.at, item.bytes);
+    write_kept(block->at + block->count, key, item);
     block->count += bytes;
     copy->to->items++;
     copy->to->bytes += bytes;
@@ -96,7 +131,7 @@ enum status snapshot_copy(struct context *ctx, struct router *router, struct bud
                           struct snapshot_table *to, struct error *error)
 {
     struct copy copy = {
-        .sink = {.take = copy_take}, .heap = ctx->env->heap, .budget = budget, .to = to};
+        .sink = {.take_row = copy_take}, .heap = ctx->env->heap, .budget = budget, .to = to};
     enum status status = walk(ctx, router, to->table, &copy.sink, copy_done, error);
     return copy.full ? STATUS_NO_SPACE : status;
 }
@@ -126,10 +161,9 @@ struct merge {
     struct error *error;
     struct list *block; /* of the snapshot's next item */
     size_t at;
-    bool have;         /* there is one */
-    struct value item; /* in the snapshot */
-    struct key key;
-    struct buffer deletes;  /* keys of items to be deleted: u32 bytes, the key's map */
+    bool have; /* there is one */
+    struct kept next;
+    struct buffer deletes;  /* what is to be deleted: as it is kept, with the key's map as item */
     struct list *put_block; /* of the first item that may have to be put ... */
     size_t put_at;
     struct buffer puts; /* ... one byte for each from there on: is it to be put? */
@@ -138,32 +172,18 @@ struct merge {
     struct write_result results[WRITES_MAX];
     enum status statuses[WRITES_MAX];
     struct error errors[WRITES_MAX];
-    struct bytes keys[WRITES_MAX];
     uint32_t count;
     uint64_t group_id; /* of those writes */
 };
 
-static void encode(const struct merge *merge, struct value item, struct key *key)
-{
-    const struct key_schema *schema = &merge->table->schema;
-    struct value partition = VALUE_ABSENT, sort = VALUE_ABSENT;
-    bool found = value_find(item, schema->partition.name, &partition);
-    if (schema->sort.type != VALUE_NONE)
-        found = value_find(item, schema->sort.name, &sort) && found;
-    ASSERT(found); /* what is stored has its key */
-    key_encode(key, merge->table->hash_seed, partition, sort);
-}
-
 /* The item at a place in the snapshot; false: that is its end.  The place moves behind it. */
 static bool read_at(const struct snapshot_table *from, struct list **block, size_t *at,
-                    struct value *item)
+                    struct kept *kept)
 {
     while (*block != &from->blocks) {
         const struct snapshot_block *b = LIST_ITEM(*block, struct snapshot_block, link);
         if (*at < b->count) {
-            item->bytes = get_u32(b->at + *at);
-            item->at = b->at + *at + LENGTH_BYTES;
-            *at += LENGTH_BYTES + item->bytes;
+            *at = read_kept(b->at, *at, kept);
             return true;
         }
         *block = (*block)->next;
@@ -174,9 +194,7 @@ static bool read_at(const struct snapshot_table *from, struct list **block, size
 
 static void advance(struct merge *merge)
 {
-    merge->have = read_at(merge->from, &merge->block, &merge->at, &merge->item);
-    if (merge->have)
-        encode(merge, merge->item, &merge->key);
+    merge->have = read_at(merge->from, &merge->block, &merge->at, &merge->next);
 }
 
 /* The snapshot's next item is to be put, or is as it is. */
@@ -188,37 +206,36 @@ static void pass(struct merge *merge, bool put)
 
 static void add_delete(struct merge *merge, struct bytes key)
 {
-    uint8_t length[LENGTH_BYTES] = {0};
-    size_t from = merge->deletes.count;
     struct value_writer writer;
     struct value value = VALUE_ABSENT;
     struct buffer map;
     buffer_init(&map, merge->deletes.heap, KEY_BYTES_MAX * 2 + 4096);
     value_writer_init(&writer, &map);
     key_write_decoded(&writer, &merge->table->schema, key);
-    if (value_writer_finish(&writer, &value) != STATUS_OK)
+    uint8_t *to = NULL;
+    if (value_writer_finish(&writer, &value) == STATUS_OK)
+        to = buffer_reserve(&merge->deletes, HEAD_BYTES + key.count + value.bytes);
+    if (to != NULL) {
+        write_kept(to, key, value);
+        buffer_commit(&merge->deletes, HEAD_BYTES + key.count + value.bytes);
+    } else {
         merge->deletes.failed = true;
-    put_u32(length, value.bytes);
-    buffer_append(&merge->deletes, length, sizeof(length));
-    buffer_append(&merge->deletes, value.at, value.bytes);
-    if (merge->deletes.failed)
-        merge->deletes.count = from;
+    }
     buffer_release(&map);
 }
 
-static enum status merge_take(struct item_sink *base, struct value item)
+static enum status merge_take(struct item_sink *base, struct bytes key, const struct row *row)
 {
     struct merge *merge = CONTAINER_OF(base, struct merge, sink);
-    struct key key;
-    encode(merge, item, &key);
+    struct value item = row->item;
     int order = 1;
-    while (merge->have && (order = bytes_compare(key_bytes(&merge->key), key_bytes(&key))) < 0)
+    while (merge->have && (order = bytes_compare(merge->next.key, key)) < 0)
         pass(merge, true);
     if (merge->have && order == 0)
-        pass(merge,
-             merge->item.bytes != item.bytes || memcmp(merge->item.at, item.at, item.bytes) != 0);
+        pass(merge, merge->next.item.bytes != item.bytes ||
+                        memcmp(merge->next.item.at, item.at, item.bytes) != 0);
     else
-        add_delete(merge, key_bytes(&key));
+        add_delete(merge, key);
     return merge->puts.failed || merge->deletes.failed ? STATUS_NO_MEMORY : STATUS_OK;
 }
 
@@ -234,7 +251,7 @@ static enum status flush(struct merge *merge)
     struct router *router = merge->router;
     struct context *ctx = merge->ctx;
     for (uint32_t tries = 0; merge->count > 0; tries++) {
-        struct replica_target target = router_target(merge->table, merge->keys[0]);
+        struct replica_target target = router_target(merge->table, merge->writes[0].key);
         router->service->write(ctx, router->service, &target, merge->writes, merge->count,
                                merge->results, merge->statuses, merge->errors);
         uint32_t left = 0;
@@ -245,10 +262,8 @@ static enum status flush(struct merge *merge)
                 return router_replica_error(merge->error, status);
             }
             if (status != STATUS_OK) {
-                merge->keys[left] = merge->keys[i];
                 merge->requests[left] = merge->requests[i];
                 merge->writes[left] = merge->writes[i];
-                merge->writes[left].key = merge->keys[left];
                 merge->writes[left].request = &merge->requests[left];
                 left++;
             } else if (merge->requests[i].kind == WRITE_PUT) {
@@ -265,45 +280,40 @@ static enum status flush(struct merge *merge)
     return STATUS_OK;
 }
 
-static enum status add_write(struct merge *merge, enum write_kind kind, struct value item)
+static enum status add_write(struct merge *merge, enum write_kind kind, const struct kept *kept)
 {
-    struct key key;
-    encode(merge, item, &key);
-    uint64_t group_id = router_target(merge->table, key_bytes(&key)).group_id;
+    uint64_t group_id = router_target(merge->table, kept->key).group_id;
     if (merge->count == WRITES_MAX || (merge->count > 0 && group_id != merge->group_id))
         TRY(flush(merge));
-    uint32_t i = merge->count;
+    uint32_t i = merge->count++;
     merge->group_id = group_id;
-    merge->keys[i] = arena_copy(&merge->ctx->arena, key_bytes(&key));
-    if (merge->keys[i].at == NULL)
-        return error_internal(merge->error, STATUS_NO_MEMORY);
-    merge->requests[i] =
-        (struct write_request){.kind = kind, .table = merge->table->name, .item = item};
-    merge->writes[i] = (struct replica_write){
-        .key = merge->keys[i], .key_attributes = item, .request = &merge->requests[i]};
+    /* What is not set here is 0 since the beginning. */
+    merge->requests[i].kind = kind;
+    merge->requests[i].table = merge->table->name;
+    merge->requests[i].item = kept->item;
+    merge->writes[i].key = kept->key;
+    merge->writes[i].key_attributes = kept->item;
+    merge->writes[i].request = &merge->requests[i];
     if (router_has_derived(merge->table))
         router_write_indexed(merge->table, &merge->writes[i]);
     merge->errors[i] = (struct error){0};
-    merge->count++;
     return STATUS_OK;
 }
 
 /* Carry out what a page has shown. */
 static enum status write_differences(struct merge *merge)
 {
-    struct value item;
+    struct kept kept;
     struct bytes puts = buffer_bytes(&merge->puts);
     for (size_t at = 0; at < merge->deletes.count;) {
-        item.bytes = get_u32(merge->deletes.at + at);
-        item.at = merge->deletes.at + at + LENGTH_BYTES;
-        at += LENGTH_BYTES + item.bytes;
-        TRY(add_write(merge, WRITE_DELETE, item));
+        at = read_kept(merge->deletes.at, at, &kept);
+        TRY(add_write(merge, WRITE_DELETE, &kept));
     }
     for (size_t i = 0; i < puts.count; i++) {
-        bool found = read_at(merge->from, &merge->put_block, &merge->put_at, &item);
+        bool found = read_at(merge->from, &merge->put_block, &merge->put_at, &kept);
         ASSERT(found);
         if (puts.at[i] != 0)
-            TRY(add_write(merge, WRITE_PUT, item));
+            TRY(add_write(merge, WRITE_PUT, &kept));
     }
     TRY(flush(merge));
     buffer_clear(&merge->puts);
@@ -338,7 +348,7 @@ enum status snapshot_write(struct context *ctx, struct router *router,
     struct merge *merge = heap_alloc_zero(heap, sizeof(*merge));
     if (merge == NULL)
         return error_internal(error, STATUS_NO_MEMORY);
-    merge->sink.take = merge_take;
+    merge->sink.take_row = merge_take;
     merge->ctx = ctx;
     merge->router = router;
     merge->from = from;

@@ -6,7 +6,7 @@
 #include "router/router_private.h"
 #include "router/snapshot.h"
 
-/* A run of items: u32 bytes, the item, and so on.  In one block of the heap. */
+/* A run of items with their keys (snapshot_items.c).  In one block of the heap. */
 struct snapshot_block {
     struct list link;
     size_t capacity, count;

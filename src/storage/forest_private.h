@@ -237,6 +237,13 @@ struct plan {
     unsigned edge_free;      /* found ready: bytes left where it will be */
 };
 
+/* Where the last mutation of a batch is, so that the next one need not be looked for from the root
+ * when it is in the same leaf.  Stays right as long as nothing waits. */
+struct tree_finger {
+    struct bytes key;      /* the mutation's; empty: not known */
+    struct tree_path path; /* to the leaf that has or would have it */
+};
+
 /* The pages that one mutation may make at most, in a tree of this height (values apart). */
 static inline uint32_t change_pages_max(const struct tree *tree)
 {
@@ -244,9 +251,11 @@ static inline uint32_t change_pages_max(const struct tree *tree)
 }
 
 /* Can the mutation be made with what is in frames?  TREE_MISSING: *missing must be loaded first.
- * Pins what it needs, when a plan is given, and adds to its counts. */
+ * Pins what it needs, when a plan is given, and adds to its counts.  The finger is then at the
+ * mutation, if there is a leaf. */
 enum tree_found change_ready(struct tree *tree, const struct tree_mutation *mutation,
-                             struct plan *plan, struct page_ref *missing);
+                             struct plan *plan, struct tree_finger *finger,
+                             struct page_ref *missing);
 
 /* The next mutation appends to the tree where the plan's last one did: it is ready. */
 bool change_ready_at_edge(struct plan *plan, const struct tree_mutation *mutation);
@@ -255,8 +264,10 @@ bool change_ready_at_edge(struct plan *plan, const struct tree_mutation *mutatio
 bool change_make_at_edge(struct plan *plan, const struct tree_mutation *mutation);
 
 /* Make it; change_ready said TREE_FOUND, and the plan has change_pages_max and the value's pages
- * left.  Cannot fail and never waits. */
-void change_make(struct plan *plan, const struct tree_mutation *mutation);
+ * left.  The finger is at the mutation, or nowhere; afterwards it is there still, if the tree's
+ * pages are the same.  Cannot fail and never waits. */
+void change_make(struct plan *plan, const struct tree_mutation *mutation,
+                 struct tree_finger *finger);
 
 /* Give `frame` of `tree` a name of the current epoch, if it has an older one, copying it when it is
  * being written or read.  Returns the frame to change.  The parent must be told. */

@@ -530,6 +530,15 @@ void page_insert(uint8_t *page, unsigned index, struct bytes cell, uint8_t *scra
     set_head(page, index, prefix);
 }
 
+bool page_overwrite(uint8_t *page, unsigned index, struct bytes cell)
+{
+    struct bytes old = page_cell_bytes(page, index);
+    if (old.count != cell.count)
+        return false;
+    memcpy(page + page_cell_offset(page, index), cell.at, cell.count);
+    return true;
+}
+
 void page_remove(uint8_t *page, unsigned index)
 {
     unsigned count = page_count(page);

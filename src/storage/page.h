@@ -271,6 +271,10 @@ unsigned page_inner_cell_put(uint8_t *to, struct bytes key, struct page_ref key_
  * it and its slot.  Closes the holes when it must, with `scratch` of a page's size. */
 void page_insert(uint8_t *page, unsigned index, struct bytes cell, uint8_t *scratch);
 
+/* Put a cell with the key of cell `index` in its place, if it has as many bytes; else nothing is
+ * done. */
+MUST_USE bool page_overwrite(uint8_t *page, unsigned index, struct bytes cell);
+
 /* Remove cell `index`. */
 void page_remove(uint8_t *page, unsigned index);
 

@@ -123,6 +123,8 @@ static enum status find_pages(struct plan *plan, const struct tree_mutation *mut
     struct tree *tree = plan->tree;
     struct tree_reader reader = reader_of_tree(plan->ctx, tree);
     enum status status = STATUS_OK;
+    struct tree_finger finger;
+    finger.key = (struct bytes){0};
     *planned = 0;
     while (*planned < count && status == STATUS_OK) {
         if (*planned > 0 && plan->pin_count + plan->pages_new + change_pages_max(tree) +
@@ -132,14 +134,14 @@ static enum status find_pages(struct plan *plan, const struct tree_mutation *mut
         struct page_ref missing;
         enum tree_found found = TREE_FOUND;
         if (!change_ready_at_edge(plan, &mutations[*planned]))
-            found = change_ready(tree, &mutations[*planned], plan, &missing);
+            found = change_ready(tree, &mutations[*planned], plan, &finger, &missing);
         if (found == TREE_FOUND) {
             ++*planned;
         } else if (found == TREE_DAMAGED) {
             status = reader_damaged(&reader, missing);
         } else {
             plan->waited = true;
-            plan->edge_key = (struct bytes){0};
+            plan->edge_key = finger.key = (struct bytes){0};
             status = reader_bring(&reader, missing);
         }
     }
@@ -219,8 +221,9 @@ static size_t make(struct plan *plan, const struct tree_mutation *mutations, siz
     struct tree *tree = plan->tree;
     struct forest *forest = tree->forest;
     size_t made = 0;
+    struct tree_finger finger;
     fiber_no_wait_begin(plan->ctx);
-    plan->edge_key = (struct bytes){0};
+    plan->edge_key = finger.key = (struct bytes){0};
     for (; made < planned; made++) {
         const struct tree_mutation *mutation = &mutations[made];
         struct page_ref missing;
@@ -234,9 +237,9 @@ static size_t make(struct plan *plan, const struct tree_mutation *mutations, siz
                                      TREE_VALUE_BYTES_MAX / PAGE_OVERFLOW_BYTES + 2) != STATUS_OK))
             break;
         if ((made > 0 || plan->waited) &&
-            change_ready(tree, mutation, NULL, &missing) != TREE_FOUND)
+            change_ready(tree, mutation, NULL, &finger, &missing) != TREE_FOUND)
             break;
-        change_make(plan, mutation);
+        change_make(plan, mutation, &finger);
         tree->row_dirty = true;
     }
     fiber_no_wait_end(plan->ctx);
@@ -292,9 +295,11 @@ bool tree_apply_now(struct context *ctx, struct tree *tree, const struct tree_mu
     if (plan_open(&plan, mutations, count) != STATUS_OK)
         return false;
     size_t planned = 0;
+    struct tree_finger finger;
     struct page_ref missing;
+    finger.key = (struct bytes){0};
     while (planned < count &&
-           change_ready(tree, &mutations[planned], &plan, &missing) == TREE_FOUND)
+           change_ready(tree, &mutations[planned], &plan, &finger, &missing) == TREE_FOUND)
         planned++;
     bool ok = planned == count && reserve(&plan, true) == STATUS_OK;
     if (ok)

@@ -600,26 +600,37 @@ static void walk(struct plan *plan, struct bytes key, struct tree_path *path)
     own_path(plan, path, path->height - 1);
 }
 
-static void make_put(struct plan *plan, struct bytes key, struct bytes value)
+/* To where the mutation happens, on pages that may be changed. */
+static void walk_finger(struct plan *plan, struct bytes key, struct tree_finger *finger)
 {
+    if (finger->key.count > 0)
+        own_path(plan, &finger->path, finger->path.height - 1);
+    else
+        walk(plan, key, &finger->path);
+    finger->key = key;
+}
+
+static void make_put(struct plan *plan, struct bytes key, struct bytes value,
+                     struct tree_finger *finger)
+{
+    struct tree_path *path = &finger->path;
     struct tree *tree = plan->tree;
     struct tree_scratch *scratch = scratch_of(plan);
     struct page_ref rest = {0};
     struct page_ref value_out = {0};
-    struct tree_path path;
     if (tree->root.height == 0) {
         struct frame *leaf = make_page(plan, PAGE_LEAF, 0);
         tree->root = (struct tree_root){.page = leaf->ref, .height = 1};
     }
-    walk(plan, key, &path);
-    uint8_t *leaf = path.at[path.height - 1].frame->page;
-    if (path.exact) {
+    walk_finger(plan, key, finger);
+    uint8_t *leaf = path->at[path->height - 1].frame->page;
+    bool was = path->exact;
+    if (was) {
         struct page_cell old;
-        page_cell_get(leaf, path.at[path.height - 1].index, &old);
+        page_cell_get(leaf, path->at[path->height - 1].index, &old);
         tree->bytes -= old.value_bytes;
         rest = old.key_rest;
         release_value(plan, &old);
-        page_remove(leaf, path.at[path.height - 1].index);
     } else {
         tree->items++;
         tree->bytes += key.count;
@@ -630,20 +641,25 @@ static void make_put(struct plan *plan, struct bytes key, struct bytes value)
         value_out = make_value(plan, value);
     uint8_t cell[PAGE_CELL_BYTES_MAX];
     unsigned bytes = page_leaf_cell_put(cell, key, rest, value, value_out);
+    if (was && page_overwrite(leaf, path->at[path->height - 1].index, bytes_of(cell, bytes)))
+        return;
+    if (was)
+        page_remove(leaf, path->at[path->height - 1].index);
     for (;;) {
-        leaf = path.at[path.height - 1].frame->page;
+        leaf = path->at[path->height - 1].frame->page;
         if (page_free(leaf) >= bytes + PAGE_SLOT_BYTES) {
-            if (!path.exact && is_right_edge(&path)) {
+            if (!path->exact && is_right_edge(path)) {
                 plan->edge_key = key;
-                plan->edge_leaf = path.at[path.height - 1].frame;
+                plan->edge_leaf = path->at[path->height - 1].frame;
             }
-            page_insert(leaf, path.at[path.height - 1].index, bytes_of(cell, bytes),
+            page_insert(leaf, path->at[path->height - 1].index, bytes_of(cell, bytes),
                         scratch->pages[0]);
             return;
         }
-        if (insert_and_share(plan, &path, bytes_of(cell, bytes)))
+        finger->key = (struct bytes){0};
+        if (insert_and_share(plan, path, bytes_of(cell, bytes)))
             return;
-        walk(plan, key, &path);
+        walk(plan, key, path);
     }
 }
 
@@ -736,21 +752,23 @@ static void make_trim(struct plan *plan)
     remove_leaf(plan, &path);
 }
 
-void change_make(struct plan *plan, const struct tree_mutation *mutation)
+void change_make(struct plan *plan, const struct tree_mutation *mutation,
+                 struct tree_finger *finger)
 {
-    struct tree_path path;
     plan->edge_key = (struct bytes){0};
     switch ((int)mutation->kind) {
     case TREE_PUT:
-        make_put(plan, mutation->key, mutation->value);
+        make_put(plan, mutation->key, mutation->value, finger);
         break;
     case TREE_DELETE:
+        finger->key = (struct bytes){0};
         make_delete(plan, mutation->key);
         break;
     case TREE_MOVE_PATH:
-        walk(plan, mutation->key, &path);
+        walk_finger(plan, mutation->key, finger);
         break;
     default:
+        finger->key = (struct bytes){0};
         make_trim(plan);
         break;
     }
@@ -819,9 +837,51 @@ static enum tree_found need_value(struct forest *forest, const struct page_cell 
     return TREE_FOUND;
 }
 
-static enum tree_found look(struct tree *tree, const struct tree_mutation *mutation,
-                            struct plan *plan, struct needs *needs, struct page_ref *missing)
+/* Is the key in the finger's leaf for certain: between the finger's key and the leaf's last? */
+static bool is_at_finger(const struct tree_finger *finger, struct bytes key)
 {
+    if (finger->key.count == 0 || bytes_compare(key, finger->key) < 0)
+        return false;
+    const uint8_t *leaf = finger->path.at[finger->path.height - 1].frame->page;
+    unsigned count = page_count(leaf);
+    struct page_cell last;
+    if (count == 0)
+        return false;
+    page_cell_get(leaf, count - 1, &last);
+    return last.key_rest.number == 0 && bytes_compare(key, last.key) <= 0;
+}
+
+/* Walk to the mutation; no further than within its leaf when the finger is there. */
+static enum tree_found find(struct tree *tree, const struct tree_mutation *mutation,
+                            struct tree_finger *finger, struct page_ref *missing)
+{
+    struct forest *forest = tree->forest;
+    struct tree_path *path = &finger->path;
+    struct page_rests rests = forest_rests(forest);
+    bool first = (int)mutation->kind == TREE_TRIM_FIRST;
+    if (!first && is_at_finger(finger, mutation->key)) {
+        unsigned at = path->height - 1;
+        path->at[at].page = path->at[at].frame->page;
+        if (page_find(path->at[at].page, mutation->key, &rests, &path->at[at].index, &path->exact,
+                      missing)) {
+            finger->key = mutation->key;
+            return TREE_FOUND;
+        }
+    }
+    finger->key = (struct bytes){0};
+    enum tree_found found =
+        tree_find(forest, tree->root, mutation->key, first ? FIND_FIRST : FIND_AT, FRAME_FOREGROUND,
+                  path, missing);
+    if (found == TREE_FOUND && !first)
+        finger->key = mutation->key;
+    return found;
+}
+
+static enum tree_found look(struct tree *tree, const struct tree_mutation *mutation,
+                            struct plan *plan, struct needs *needs, struct tree_finger *finger,
+                            struct page_ref *missing)
+{
+    const struct tree_path *path = &finger->path;
     struct forest *forest = tree->forest;
     int kind = (int)mutation->kind;
     if (kind == TREE_PUT) {
@@ -829,23 +889,22 @@ static enum tree_found look(struct tree *tree, const struct tree_mutation *mutat
             needs->pages_new += page_overflow_layout((uint32_t)mutation->value.count).pages;
         needs->pages_new += mutation->key.count > PAGE_KEY_BYTES_MAX ? 1 : 0;
     }
-    if (tree->root.height == 0)
+    if (tree->root.height == 0) {
+        finger->key = (struct bytes){0};
         return TREE_FOUND;
-    struct tree_path path;
-    enum tree_found found =
-        tree_find(forest, tree->root, mutation->key, kind == TREE_TRIM_FIRST ? FIND_FIRST : FIND_AT,
-                  FRAME_FOREGROUND, &path, missing);
+    }
+    enum tree_found found = find(tree, mutation, finger, missing);
     if (found != TREE_FOUND)
         return found;
-    for (unsigned depth = 0; depth < path.height; depth++)
-        need(needs, path.at[depth].frame);
-    if ((kind != TREE_PUT && kind != TREE_DELETE) || (kind == TREE_DELETE && !path.exact))
+    for (unsigned depth = 0; depth < path->height; depth++)
+        need(needs, path->at[depth].frame);
+    if ((kind != TREE_PUT && kind != TREE_DELETE) || (kind == TREE_DELETE && !path->exact))
         return TREE_FOUND;
-    const struct frame *leaf = path.at[path.height - 1].frame;
+    const struct frame *leaf = path->at[path->height - 1].frame;
     unsigned old_bytes = 0;
-    if (path.exact) {
+    if (path->exact) {
         struct page_cell cell;
-        unsigned index = path.at[path.height - 1].index;
+        unsigned index = path->at[path->height - 1].index;
         page_cell_get(leaf->page, index, &cell);
         old_bytes = (unsigned)page_cell_bytes(leaf->page, index).count + PAGE_SLOT_BYTES;
         found = need_value(forest, &cell, needs, missing);
@@ -854,7 +913,7 @@ static enum tree_found look(struct tree *tree, const struct tree_mutation *mutat
     }
     bool shares = kind == TREE_PUT ? page_free(leaf->page) + old_bytes < put_bytes(mutation)
                                    : page_used(leaf->page) - old_bytes < LOW_BYTES;
-    bool edge = kind == TREE_PUT && !path.exact && is_right_edge(&path);
+    bool edge = kind == TREE_PUT && !path->exact && is_right_edge(path);
     if (edge && plan != NULL) {
         plan->edge_key = mutation->key;
         plan->edge_free = (shares ? PAGE_NODE_BYTES : page_free(leaf->page)) -
@@ -863,14 +922,14 @@ static enum tree_found look(struct tree *tree, const struct tree_mutation *mutat
     if (!shares)
         return TREE_FOUND;
     needs->pages_new += 2;
-    for (unsigned depth = 0; depth + 1 < path.height && found == TREE_FOUND; depth++)
-        found = need_rests(forest, path.at[depth].frame, needs, missing);
+    for (unsigned depth = 0; depth + 1 < path->height && found == TREE_FOUND; depth++)
+        found = need_rests(forest, path->at[depth].frame, needs, missing);
     if (found != TREE_FOUND)
         return found;
-    if (path.height == 1)
+    if (path->height == 1)
         return need_rests(forest, leaf, needs, missing);
     struct group group;
-    found = find_group(forest, &path, !edge, &group, missing);
+    found = find_group(forest, path, !edge, &group, missing);
     for (unsigned i = 0; found == TREE_FOUND && i < group.count; i++) {
         need(needs, group.frames[i]);
         found = need_rests(forest, group.frames[i], needs, missing);
@@ -879,14 +938,15 @@ static enum tree_found look(struct tree *tree, const struct tree_mutation *mutat
 }
 
 enum tree_found change_ready(struct tree *tree, const struct tree_mutation *mutation,
-                             struct plan *plan, struct page_ref *missing)
+                             struct plan *plan, struct tree_finger *finger,
+                             struct page_ref *missing)
 {
     struct needs needs; /* most of it is never used */
     needs.pin_count = 0;
     needs.pages_new = needs.pages_freed = 0;
     if (plan != NULL)
         plan->edge_key = (struct bytes){0};
-    enum tree_found found = look(tree, mutation, plan, &needs, missing);
+    enum tree_found found = look(tree, mutation, plan, &needs, finger, missing);
     if (plan == NULL)
         return found;
     /* What was found is pinned also when something is missing: it stays while that comes.  Of a

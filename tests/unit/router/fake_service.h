@@ -231,7 +231,8 @@ static enum status fake_range(struct context *ctx, struct replica_service *servi
         result->last_key = arena_copy(&ctx->arena, key);
         if (expr_evaluate(&range->filter, value)) {
             result->count++;
-            TRY(sink->take(sink, value));
+            TRY(range->versions ? sink->take_row(sink, key, &(struct row){.item = value})
+                                : sink->take(sink, value));
         }
         if (range->limit > 0 && result->scanned_count >= range->limit) {
             result->more = true;

@@ -97,6 +97,20 @@ static void a_leaf_is_a_sorted_array(void **state)
                 at++;
             assert_int_equal(index, at);
             assert_int_equal(exact, at < count && compare_entries(&entries[at], &entry) == 0);
+            if (exact && prng_one_in(&prng, 2)) {
+                struct entry *old = &entries[at];
+                size_t value_bytes = prng_one_in(&prng, 2) ? entry.value_bytes : old->value_bytes;
+                unsigned cell =
+                    page_leaf_cell_put(bytes, key, (struct page_ref){0},
+                                       bytes_of(entry.value, value_bytes), (struct page_ref){0});
+                /* Lengths of the same number of bytes, and so a cell that fits. */
+                bool same = value_bytes == old->value_bytes;
+                assert_int_equal(page_overwrite(page, at, bytes_of(bytes, cell)), same);
+                if (same)
+                    memcpy(old->value, entry.value, value_bytes);
+                check_leaf(page, entries, count);
+                continue;
+            }
             if (exact || (count > 0 && prng_one_in(&prng, 3))) {
                 unsigned gone = exact ? at : (unsigned)prng_below(&prng, count);
                 page_remove(page, gone);

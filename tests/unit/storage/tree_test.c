@@ -14,7 +14,8 @@ struct shape {
     unsigned deletes;   /* percent */
     unsigned key_space; /* different ordinary keys */
     unsigned ascending; /* percent of the batches: beyond all other keys, in order, some twice */
-    bool in_memory;     /* nothing is reopened then */
+    unsigned sorted; /* percent of the others: of neighbours, in order, values often of one size */
+    bool in_memory;  /* nothing is reopened then */
 };
 
 struct play {
@@ -113,6 +114,22 @@ static size_t random_value(struct play *play, uint8_t *to)
     return bytes;
 }
 
+/* By key; those of one key in the order in which they were made. */
+static int compare_mutations(const void *a, const void *b)
+{
+    const struct tree_mutation *x = a, *y = b;
+    int order = bytes_compare(x->key, y->key);
+    return order != 0 ? order : (x->key.at > y->key.at) - (x->key.at < y->key.at);
+}
+
+/* Keys of a few leaves. */
+static size_t near_key(struct play *play, uint64_t first, uint8_t *to)
+{
+    int count = snprintf((char *)to, 32, "%06llu",
+                         (unsigned long long)(first + prng_below(&play->prng, 60)));
+    return (size_t)count;
+}
+
 static void play_batch(struct context *ctx, struct play *play)
 {
     struct tree_mutation batch[BATCH_MAX];
@@ -120,17 +137,26 @@ static void play_batch(struct context *ctx, struct play *play)
     uint8_t *key = play->key_memory;
     uint8_t *value = play->value_memory;
     bool ascending = prng_below(&play->prng, 100) < play->shape.ascending;
+    bool sorted = !ascending && prng_below(&play->prng, 100) < play->shape.sorted;
+    uint64_t first = sorted ? prng_below(&play->prng, play->shape.key_space) : 0;
     for (size_t i = 0; i < count; i++) {
-        size_t key_bytes = ascending ? ascending_key(play, key) : random_key(play, key);
+        size_t key_bytes = ascending                                  ? ascending_key(play, key)
+                           : sorted && prng_below(&play->prng, 8) > 0 ? near_key(play, first, key)
+                                                                      : random_key(play, key);
         bool delete = prng_below(&play->prng, 100) < play->shape.deletes;
         size_t value_bytes = delete ? 0 : random_value(play, value);
+        if (sorted && value_bytes > 0 && prng_one_in(&play->prng, 2))
+            value_bytes = MIN(value_bytes, (size_t)8);
         batch[i] = (struct tree_mutation){.kind = delete ? TREE_DELETE : TREE_PUT,
                                           .key = bytes_of(key, key_bytes),
                                           .value = bytes_of(value, value_bytes)};
         key += key_bytes;
         value += value_bytes;
-        model_apply(&play->model, &batch[i]);
     }
+    if (sorted)
+        qsort(batch, count, sizeof(batch[0]), compare_mutations);
+    for (size_t i = 0; i < count; i++)
+        model_apply(&play->model, &batch[i]);
     assert_int_equal(tree_apply(ctx, play->tree, batch, count, ++play->slot), STATUS_OK);
     assert_int_equal(tree_apply(ctx, play->tree, batch, count, play->slot), STATUS_OK);
 }
@@ -329,6 +355,34 @@ static void holds_what_comes_in_order(void **state)
                               .in_memory = true});
 }
 
+/* A mutation is looked for where the one before it was. */
+static void changes_what_lies_close(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 4001; seed <= 4000 + seeds(3); seed++)
+        play_shape((struct shape){.seed = seed,
+                                  .rounds = 400,
+                                  .batch_max = 40,
+                                  .key_bytes_max = 30,
+                                  .value_bytes_max = 300,
+                                  .large_values = 100,
+                                  .deletes = (unsigned)seed % 3 * 22,
+                                  .key_space = 3000,
+                                  .sorted = 90,
+                                  .in_memory = seed % 4 == 0});
+    for (uint64_t seed = 4501; seed <= 4500 + seeds(2); seed++)
+        play_shape((struct shape){.seed = seed,
+                                  .rounds = 250,
+                                  .batch_max = 12,
+                                  .key_bytes_max = 1500,
+                                  .value_bytes_max = 2500,
+                                  .long_keys = 4,
+                                  .large_values = 12,
+                                  .deletes = 30,
+                                  .key_space = 200,
+                                  .sorted = 90});
+}
+
 static void holds_all_in_memory(void **state)
 {
     (void)state;
@@ -361,6 +415,7 @@ int main(void)
         cmocka_unit_test(empties_and_fills_again),
         cmocka_unit_test(holds_long_keys_and_large_values),
         cmocka_unit_test(holds_what_comes_in_order),
+        cmocka_unit_test(changes_what_lies_close),
         cmocka_unit_test(holds_all_in_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
