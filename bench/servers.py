@@ -23,6 +23,7 @@ TRINE = ROOT / "build/release/trine"
 PEERS = ROOT / "bench/peers/node_modules"
 ACCESS_KEY, SECRET_KEY, REGION = "bench", "bench-secret", "us-east-1"
 READY_S = 20
+STREAMS = ["DescribeStream", "GetShardIterator"]  # operations of another service
 ANSWERS_MIN = 50  # a window with fewer says nothing
 TRIES = 5
 
@@ -117,7 +118,8 @@ def signed(port, operation="ListTables", body="{}"):
 
     date = datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%SZ")
     scope = f"{date[:8]}/{REGION}/dynamodb/aws4_request"
-    host, target = f"127.0.0.1:{port}", f"DynamoDB_20120810.{operation}"
+    host = f"127.0.0.1:{port}"
+    target = f"{'DynamoDBStreams' if operation in STREAMS else 'DynamoDB'}_20120810.{operation}"
     canonical = (f"POST\n/\n\nhost:{host}\nx-amz-date:{date}\nx-amz-target:{target}\n\nhost;x-amz-date;x-amz-target\n"
                  + hashlib.sha256(body.encode()).hexdigest())
     text = f"AWS4-HMAC-SHA256\n{date}\n{scope}\n{hashlib.sha256(canonical.encode()).hexdigest()}"
@@ -187,6 +189,20 @@ class Server:
             raise Failure(f"{self.name}: {operation}: {body[:500]}")
         return json.loads(body)
 
+    def testing(self, method, path):
+        """How long a request under /testing/ of the admin endpoint takes, and its answer."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.admin, timeout=60)
+        connection.connect()
+        began = time.monotonic()
+        connection.request(method, f"/testing/{path}")
+        response = connection.getresponse()
+        body = response.read()
+        taken_s = time.monotonic() - began
+        connection.close()
+        if response.status != 200:
+            raise Failure(f"{self.name}: {path}: {body[:500]}")
+        return taken_s, json.loads(body)
+
     def rss_bytes(self):
         text = Path(f"/proc/{self.pid}/smaps_rollup").read_text()
         return int(re.search(r"^Rss:\s+(\d+) kB", text, re.M).group(1)) * 1024
@@ -206,7 +222,7 @@ def fresh_folder(name):
     return folder
 
 
-def trine(name, in_memory):
+def trine(name, in_memory, *options):
     credentials = WORK / "credentials"
     credentials.unlink(missing_ok=True)
     with open(os.open(credentials, os.O_CREAT | os.O_WRONLY, 0o600), "w") as file:
@@ -214,7 +230,7 @@ def trine(name, in_memory):
     port, admin = free_port(), free_port()
     where = ["--in-memory"] if in_memory else ["--data", fresh_folder(f"{name}-data")]
     return Server(name, [TRINE, "serve", "--listen", f"127.0.0.1:{port}", "--admin", str(admin),
-                         "--credentials", credentials, *where], port, admin)
+                         "--credentials", credentials, *where, *options], port, admin)
 
 
 def nginx():

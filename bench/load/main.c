@@ -67,7 +67,8 @@ static int run(const struct options *options, struct engine_result *result)
 {
     struct heap heap;
     struct signer signer;
-    struct workload workload = {.table = options->table, .item_count = options->items};
+    struct workload workload = {
+        .table = options->table, .item_count = options->items, .iterator = options->iterator};
     enum status status = signer_init(&signer, &options->signer, (uint64_t)time(NULL));
     heap_init(&heap, false);
     prng_init(&workload.prng, options->engine.seed);

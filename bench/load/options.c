@@ -18,11 +18,13 @@ const char options_help[] =
     "\n"
     "OPERATION is GetItem, PutItem, UpdateItem (with a condition), Query (of ten),\n"
     "TransactWriteItems (of two, without a token), ExecuteStatement (a SELECT of ten),\n"
-    "BatchGetItem (of 25), ListTables, or GET: a plain request without a signature.\n"
+    "BatchGetItem (of 25), GetRecords (of 100), ListTables, or GET: a plain request without\n"
+    "a signature.\n"
     "\n"
     "  --endpoint IP:PORT   (127.0.0.1:8000)\n"
     "  --load               first create the table and fill it\n"
     "  --table NAME         (bench)\n"
+    "  --iterator TEXT      of a stream's shard: what GetRecords (of 100) asks for\n"
     "  --items N            of 200 bytes; keys are chosen evenly among them (100000)\n"
     "  --connections N      (16)\n"
     "  --seconds S          length of the window that counts, at most 600 (1)\n"
@@ -137,6 +139,8 @@ static bool take_value(const char *flag, const char *value, struct options *o, b
         return parse_count(value, 0, UINT64_MAX, &engine->seed);
     if (strcmp(flag, "--table") == 0)
         return (o->table = value)[0] != 0;
+    if (strcmp(flag, "--iterator") == 0)
+        return strpbrk(o->iterator = value, "\"\\") == NULL && value[0] != 0;
     if (strcmp(flag, "--access-key") == 0)
         return (o->signer.access_key = value)[0] != 0;
     if (strcmp(flag, "--secret-key") == 0)
@@ -211,6 +215,8 @@ bool options_parse(int count, char **words, struct options *o)
         return false;
     if (o->operation == WORKLOAD_OPERATION_COUNT && !o->load)
         return fault(o, "say what to do: an operation, --load or both", "nothing");
+    if (o->operation == WORKLOAD_GET_RECORDS && o->iterator == NULL)
+        return fault(o, "it needs an --iterator", "GetRecords");
     if (o->ring == 0)
         o->ring = o->operation == WORKLOAD_BATCH_GET   ? 4096
                   : o->operation == WORKLOAD_PLAIN_GET ? 1

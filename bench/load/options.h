@@ -13,6 +13,7 @@ struct options {
     struct engine_options engine;
     struct signer_options signer;
     const char *table;
+    const char *iterator; /* of GetRecords; NULL: none was given */
     uint32_t items;
     uint32_t ring;                     /* requests made ahead */
     bool load;                         /* create the table and fill it first */

@@ -10,7 +10,7 @@ static void append(struct ring *ring, struct workload *workload, const struct si
     if (operation == WORKLOAD_PLAIN_GET)
         buffer_append_format(&ring->bytes, "GET / HTTP/1.1\r\nHost: %s\r\n\r\n", signer->host);
     else
-        signer_append(signer, workload_name(operation), buffer_bytes(body), &ring->bytes);
+        signer_append(signer, workload_target(operation), buffer_bytes(body), &ring->bytes);
     request->count = ring->bytes.count - request->at;
     ring->count++;
 }

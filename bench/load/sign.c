@@ -15,7 +15,6 @@
 #define DAY_BYTES     8u /* "20260131" */
 #define SERVICE       "dynamodb"
 #define TERMINATOR    "aws4_request"
-#define TARGET        "DynamoDB_20120810."
 #define CONTENT_TYPE  "application/x-amz-json-1.0"
 #define SIGNED        "content-type;host;x-amz-date;x-amz-target"
 #define CANONICAL_MAX 1024u
@@ -98,7 +97,7 @@ enum status signer_init(struct signer *signer, const struct signer_options *opti
     return STATUS_OK;
 }
 
-static void signature_of(const struct signer *signer, const char *operation, struct bytes body,
+static void signature_of(const struct signer *signer, const char *target, struct bytes body,
                          char signature[HEX_BYTES])
 {
     uint8_t hash[SHA256_DIGEST_LENGTH];
@@ -108,8 +107,8 @@ static void signature_of(const struct signer *signer, const char *operation, str
     char text[CANONICAL_MAX];
     int count = snprintf(text, sizeof(text),
                          "POST\n/\n\ncontent-type:" CONTENT_TYPE "\nhost:%s\nx-amz-date:%s\n"
-                         "x-amz-target:" TARGET "%s\n\n" SIGNED "\n%.*s",
-                         signer->host, signer->date, operation, (int)sizeof(hex), hex);
+                         "x-amz-target:%s\n\n" SIGNED "\n%.*s",
+                         signer->host, signer->date, target, (int)sizeof(hex), hex);
     ASSERT(count > 0 && (size_t)count < sizeof(text));
     SHA256((const uint8_t *)text, (size_t)count, hash);
     hex_of(hash, hex);
@@ -120,17 +119,17 @@ static void signature_of(const struct signer *signer, const char *operation, str
     hex_of(hash, signature);
 }
 
-void signer_append(const struct signer *signer, const char *operation, struct bytes body,
+void signer_append(const struct signer *signer, const char *target, struct bytes body,
                    struct buffer *to)
 {
     char signature[HEX_BYTES];
-    signature_of(signer, operation, body, signature);
+    signature_of(signer, target, body, signature);
     buffer_append_format(to,
-                         "POST / HTTP/1.1\r\nHost: %s\r\nX-Amz-Target: " TARGET "%s\r\n"
+                         "POST / HTTP/1.1\r\nHost: %s\r\nX-Amz-Target: %s\r\n"
                          "Content-Type: " CONTENT_TYPE "\r\nX-Amz-Date: %s\r\n"
                          "Authorization: AWS4-HMAC-SHA256 Credential=%s/%s, SignedHeaders=" SIGNED
                          ", Signature=%.*s\r\nContent-Length: %zu\r\n\r\n",
-                         signer->host, operation, signer->date, signer->access_key, signer->scope,
+                         signer->host, target, signer->date, signer->access_key, signer->scope,
                          (int)sizeof(signature), signature, body.count);
     buffer_append_bytes(to, body);
 }

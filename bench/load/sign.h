@@ -40,8 +40,8 @@ struct signer {
 MUST_USE enum status signer_init(struct signer *signer, const struct signer_options *options,
                                  uint64_t wall_s);
 
-/* Append the HTTP request that asks for `operation` ("GetItem") of DynamoDB with `body`. */
-void signer_append(const struct signer *signer, const char *operation, struct bytes body,
+/* Append the HTTP request that asks for `target` ("DynamoDB_20120810.GetItem") with `body`. */
+void signer_append(const struct signer *signer, const char *target, struct bytes body,
                    struct buffer *to);
 
 #endif

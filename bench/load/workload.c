@@ -22,6 +22,17 @@ const char *workload_name(enum workload_operation operation)
     return names[operation];
 }
 
+const char *workload_target(enum workload_operation operation)
+{
+    static const char *const targets[] = {
+#define WORKLOAD_TARGET(name, text) "DynamoDB_20120810." text,
+        WORKLOAD_MAP(WORKLOAD_TARGET)
+#undef WORKLOAD_TARGET
+    };
+    return operation == WORKLOAD_GET_RECORDS ? "DynamoDBStreams_20120810.GetRecords"
+                                             : targets[operation];
+}
+
 enum workload_operation workload_find(const char *name)
 {
     for (uint32_t i = 0; i < WORKLOAD_OPERATION_COUNT; i++)
@@ -167,6 +178,10 @@ struct workload_request workload_append(struct workload *workload,
         break;
     case WORKLOAD_DESCRIBE_TABLE:
         buffer_append_format(body, "{\"TableName\":\"%s\"}", table);
+        break;
+    case WORKLOAD_GET_RECORDS:
+        buffer_append_format(body, "{\"ShardIterator\":\"%s\",\"Limit\":%u}", workload->iterator,
+                             WORKLOAD_RECORDS);
         break;
     case WORKLOAD_PLAIN_GET:
     case WORKLOAD_OPERATION_COUNT:

@@ -16,8 +16,9 @@
 #include "base/prng.h"
 
 #define WORKLOAD_ITEM_BYTES 200u
-#define WORKLOAD_GROUP      10u /* items with one partition key */
-#define WORKLOAD_BATCH      25u /* items of a BatchGetItem, of a BatchWriteItem of the loading */
+#define WORKLOAD_GROUP      10u  /* items with one partition key */
+#define WORKLOAD_BATCH      25u  /* items of a BatchGetItem, of a BatchWriteItem of the loading */
+#define WORKLOAD_RECORDS    100u /* of a GetRecords */
 #define WORKLOAD_ITEMS_MAX  99999990u
 #define WORKLOAD_BODY_MAX   (64u << 10) /* bytes of the largest request */
 
@@ -34,6 +35,7 @@
     X(LIST_TABLES, "ListTables")                                                                   \
     X(CREATE_TABLE, "CreateTable")                                                                 \
     X(DESCRIBE_TABLE, "DescribeTable")                                                             \
+    X(GET_RECORDS, "GetRecords")                                                                   \
     X(PLAIN_GET, "GET")
 
 enum workload_operation {
@@ -50,12 +52,16 @@ struct workload_request {
 };
 
 struct workload {
-    const char *table;   /* of 3..255 characters that JSON does not escape; borrowed */
-    uint32_t item_count; /* a multiple of WORKLOAD_GROUP, at least WORKLOAD_BATCH */
+    const char *table;    /* of 3..255 characters that JSON does not escape; borrowed */
+    uint32_t item_count;  /* a multiple of WORKLOAD_GROUP, at least WORKLOAD_BATCH */
+    const char *iterator; /* GetRecords: of a shard, that JSON does not escape; borrowed */
     struct prng prng;
 };
 
 const char *workload_name(enum workload_operation operation);
+
+/* What the X-Amz-Target field says: "DynamoDB_20120810.GetItem". */
+const char *workload_target(enum workload_operation operation);
 
 /* The operation of that name; WORKLOAD_OPERATION_COUNT when there is none. */
 enum workload_operation workload_find(const char *name);

@@ -24,6 +24,10 @@ void workload_answer_bounds(enum workload_operation operation, size_t *min, size
         *min = WORKLOAD_BATCH * item_min;
         *max = WORKLOAD_BATCH * item_max;
         break;
+    case WORKLOAD_GET_RECORDS: /* each with one or two images */
+        *min = WORKLOAD_RECORDS * item_min;
+        *max = WORKLOAD_RECORDS * 4 * item_max;
+        break;
     case WORKLOAD_PUT_ITEM:
     case WORKLOAD_UPDATE_ITEM:
     case WORKLOAD_TRANSACT:
@@ -56,9 +60,9 @@ static bool text_is(struct bytes text, const char *format, uint32_t number)
 }
 
 struct seen {
-    uint32_t items;
-    bool wrong;    /* an item lacks an attribute, or is not the one that was asked for */
-    bool leftover; /* something is said to be unprocessed */
+    uint32_t items; /* or records */
+    bool wrong;     /* an item lacks an attribute, or is not the one that was asked for */
+    bool leftover;  /* something is said to be unprocessed */
 };
 
 /* One item; `request` says which one is wanted where there is one answer only. */
@@ -93,6 +97,27 @@ static void see_items(struct json_scanner *s, struct workload_request request, s
         see_item(s, request, seen);
 }
 
+/* Records of a stream; each has its change. */
+static void see_records(struct json_scanner *s, struct seen *seen)
+{
+    struct bytes name;
+    json_array_begin(s);
+    while (json_array_next(s)) {
+        bool changes = false;
+        if (json_peek(s) != JSON_OBJECT) {
+            json_skip(s);
+        } else {
+            json_object_begin(s);
+            while (json_object_next(s, &name)) {
+                changes |= bytes_equal(name, BYTES("dynamodb"));
+                json_skip(s);
+            }
+        }
+        seen->wrong |= !changes;
+        seen->items++;
+    }
+}
+
 /* {"table": [items]} */
 static void see_responses(struct json_scanner *s, struct workload_request request,
                           struct seen *seen)
@@ -110,6 +135,8 @@ static void see_member(struct json_scanner *s, struct bytes name, struct workloa
         see_item(s, request, seen);
     } else if (bytes_equal(name, BYTES("Items")) && json_peek(s) == JSON_ARRAY) {
         see_items(s, request, seen);
+    } else if (bytes_equal(name, BYTES("Records")) && json_peek(s) == JSON_ARRAY) {
+        see_records(s, seen);
     } else if (bytes_equal(name, BYTES("Responses")) && json_peek(s) == JSON_OBJECT) {
         see_responses(s, request, seen);
     } else if (bytes_start_with(name, BYTES("Unprocessed")) && json_peek(s) == JSON_OBJECT) {
@@ -134,6 +161,8 @@ static uint32_t items_expected(enum workload_operation operation)
         return WORKLOAD_GROUP;
     case WORKLOAD_BATCH_GET:
         return WORKLOAD_BATCH;
+    case WORKLOAD_GET_RECORDS:
+        return WORKLOAD_RECORDS;
     default:
         return 0;
     }

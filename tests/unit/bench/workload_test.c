@@ -35,7 +35,7 @@ static void open_all(struct fixture *f)
                      STATUS_OK);
     assert_int_equal(sigv4_verifier_open(&f->heap, &f->credentials, 9, &f->verifier), STATUS_OK);
     assert_int_equal(signer_init(&f->signer, &options, NOW_S), STATUS_OK);
-    f->workload = (struct workload){.table = "bench", .item_count = ITEMS};
+    f->workload = (struct workload){.table = "bench", .item_count = ITEMS, .iterator = "1|a/b+="};
     prng_init(&f->workload.prng, 3);
 }
 
@@ -103,7 +103,7 @@ static void a_changed_body_is_refused(void **state)
     open_all(&f);
     struct buffer text;
     buffer_init(&text, &f.heap, 10000);
-    signer_append(&f.signer, "ListTables", BYTES("{}"), &text);
+    signer_append(&f.signer, "DynamoDB_20120810.ListTables", BYTES("{}"), &text);
     struct http_server_options limits = http_server_options_default();
     struct http_header headers[HTTP_HEADERS_MAX];
     struct http_parse parse;
@@ -200,6 +200,7 @@ static void answers_are_told_right_from_wrong(void **state)
         {WORKLOAD_QUERY, false, "{\"Items\":[" ITEM("00000001", "0000") "],\"Count\":1}"},
         {WORKLOAD_DESCRIBE_TABLE, true, "{\"Table\":{\"TableStatus\":\"ACTIVE\"}}"},
         {WORKLOAD_DESCRIBE_TABLE, false, "{\"Table\":{\"TableStatus\":\"CREATING\"}}"},
+        {WORKLOAD_GET_RECORDS, false, "{\"NextShardIterator\":\"x\",\"Records\":[]}"},
         {WORKLOAD_LIST_TABLES, true, "{\"TableNames\":[\"bench\"]}"},
         {WORKLOAD_PLAIN_GET, true, "ok"},
     };
@@ -246,6 +247,30 @@ static void answers_of_many_items_are_counted(void **state)
     close_all(&f);
 }
 
+/* Records of a stream: as many as were asked for, each with its change. */
+static void answers_of_many_records_are_counted(void **state)
+{
+    (void)state;
+    struct fixture f;
+    open_all(&f);
+    struct buffer body;
+    buffer_init(&body, &f.heap, 100000);
+    for (uint32_t wrong = 0; wrong <= 2; wrong++) {
+        struct workload_request request = {.operation = WORKLOAD_GET_RECORDS};
+        uint32_t count = WORKLOAD_RECORDS - (wrong == 1 ? 1 : 0);
+        buffer_clear(&body);
+        buffer_append_format(&body, "{\"NextShardIterator\":\"x\",\"Records\":[");
+        for (uint32_t n = 0; n < count; n++)
+            buffer_append_format(&body, "%s{\"eventName\":\"MODIFY\",\"%s\":{}}", n > 0 ? "," : "",
+                                 wrong == 2 && n == 7 ? "other" : "dynamodb");
+        buffer_append_format(&body, "]}");
+        assert_int_equal(workload_answer_is_right(request, buffer_bytes(&body), &f.arena),
+                         wrong == 0);
+    }
+    buffer_release(&body);
+    close_all(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -255,6 +280,7 @@ int main(void)
         cmocka_unit_test(items_have_the_promised_size),
         cmocka_unit_test(answers_are_told_right_from_wrong),
         cmocka_unit_test(answers_of_many_items_are_counted),
+        cmocka_unit_test(answers_of_many_records_are_counted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
