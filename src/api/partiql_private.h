@@ -6,6 +6,7 @@
 #include "request/partiql.h"
 
 #define PARTIQL_INVALID_TOKEN "Invalid NextToken"
+#define PARTIQL_TOKEN_SEED    UINT64_C(0x746f6b656e) /* "token": of a NextToken's checksum */
 #define PARTIQL_EXISTS_ALONE  "EXISTS() is only supported in ExecuteTransaction"
 
 /* ---- partiql.c ---- */

@@ -19,12 +19,11 @@
 #define TOKEN_FORMAT     1u
 #define TOKEN_HEAD_BYTES 13u
 #define TOKEN_SUM_BYTES  8u
-#define TOKEN_SEED       0x746f6b656eu /* "token" */
 
 uint64_t partiql_fingerprint(struct bytes statement, const struct model_list *parameters)
 {
     const struct value *values = parameters->at;
-    uint64_t print = checksum64(statement, TOKEN_SEED);
+    uint64_t print = checksum64(statement, PARTIQL_TOKEN_SEED);
     for (uint32_t i = 0; i < parameters->count && i < MODEL_STORED_MAX; i++)
         print = checksum64(bytes_of(values[i].at, values[i].bytes), print);
     return print;
@@ -44,7 +43,7 @@ enum status partiql_token_write(struct api_call *call, uint64_t fingerprint,
     if (key_bytes > 0)
         memcpy(at + TOKEN_HEAD_BYTES, position->last_key.at, key_bytes);
     size_t summed = TOKEN_HEAD_BYTES + key_bytes;
-    put_u64(at + summed, checksum64(bytes_of(at, summed), TOKEN_SEED));
+    put_u64(at + summed, checksum64(bytes_of(at, summed), PARTIQL_TOKEN_SEED));
     write_name(&call->json, "NextToken");
     json_write_base64(&call->json, bytes_of(at, bytes));
     return STATUS_OK;
@@ -61,7 +60,7 @@ enum status partiql_token_read(struct api_call *call, struct bytes text, uint64_
         token.at[0] != TOKEN_FORMAT)
         return call_invalid(call, PARTIQL_INVALID_TOKEN);
     size_t summed = token.count - TOKEN_SUM_BYTES;
-    if (get_u64(token.at + summed) != checksum64(bytes_of(token.at, summed), TOKEN_SEED))
+    if (get_u64(token.at + summed) != checksum64(bytes_of(token.at, summed), PARTIQL_TOKEN_SEED))
         return call_invalid(call, PARTIQL_INVALID_TOKEN);
     if (get_u64(token.at + 1) != fingerprint)
         return call_invalid(call, "NextToken does not match request");

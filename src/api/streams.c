@@ -3,17 +3,12 @@
  * A shard is what one partition adds to one stream: it lives as long as both do, and has no parent.
  * Its id has the stream's time and the partition's group, so that nothing is to be kept of it.
  *
- * A sequence number is "1", the slot of the entry in 20 digits, and the record's number in that in
- * 5: all have the same length and grow along the shard, over restarts too.
- *
- * A shard iterator is the stream's ARN, "|1|", and in hexadecimal digits, little-endian:
- *   u8 format: 1 | u8 1 = from the oldest record that there is | u16 number | u64 slot
- *   | u64 table id | u64 group | u64 the stream's time | u64 when it was given, ms since 1970
- *   | u64 checksum, with a seed that only the server knows
+ * What sequence numbers and shard iterators are: api/stream_iterator.h.
  */
 #include <stdio.h>
 
 #include "api/api_private.h"
+#include "api/stream_iterator.h"
 #include "base/checksum.h"
 #include "base/codec.h"
 #include "base/date.h"
@@ -22,12 +17,9 @@
 #define RECORDS_MAX       1000u
 #define RECORDS_BYTES_MAX (1024u * 1024u)
 #define ITERATOR_LIVES_MS UINT64_C(900000)
-#define ITERATOR_FORMAT   1u
-#define ITERATOR_BYTES    52u
 #define ITERATOR_SEED     UINT64_C(0x7368617264697472)
 #define EVENT_SEED        UINT64_C(0x6576656e742d6964)
 #define SHARD_ID_BYTES    37u /* "shardId-" 20 digits "-" 8 hexadecimal ones */
-#define SEQUENCE_BYTES    26u
 #define NANOSECONDS       UINT64_C(1000000000)
 
 static uint64_t now_ms(const struct api_call *call)
@@ -81,37 +73,6 @@ static struct bytes shard_id(const struct table_stream *stream, const struct par
     snprintf(to, SHARD_ID_BYTES + 1, "shardId-%020llu-%08x", (unsigned long long)stream->created_ms,
              (unsigned)partition->group_id);
     return bytes_of(to, SHARD_ID_BYTES);
-}
-
-static struct bytes sequence_number(struct change_position position, char to[SEQUENCE_BYTES + 1])
-{
-    snprintf(to, SEQUENCE_BYTES + 1, "1%020llu%05u", (unsigned long long)position.slot,
-             (unsigned)position.number);
-    return bytes_of(to, SEQUENCE_BYTES);
-}
-
-static bool parse_digits(struct bytes text, uint64_t *value)
-{
-    *value = 0;
-    for (size_t i = 0; i < text.count; i++) {
-        uint64_t digit = (uint64_t)text.at[i] - '0';
-        if (digit > 9 || __builtin_mul_overflow(*value, UINT64_C(10), value) ||
-            __builtin_add_overflow(*value, digit, value))
-            return false;
-    }
-    return true;
-}
-
-static bool parse_sequence_number(struct bytes text, struct change_position *position)
-{
-    uint64_t number;
-    if (text.count != SEQUENCE_BYTES || text.at[0] != '1' ||
-        !parse_digits(bytes_of(text.at + 1, 20), &position->slot) ||
-        !parse_digits(bytes_of(text.at + 21, 5), &number) || number > UINT16_MAX ||
-        position->slot == UINT64_MAX) /* there is one behind each */
-        return false;
-    position->number = (uint16_t)number;
-    return true;
 }
 
 /* ---- Streams and shards ---- */
@@ -297,10 +258,10 @@ static enum status write_shard(struct api_call *call, const struct found *found,
     json_write_object_begin(json);
     struct change_position first = {.slot = at.first_slot};
     struct change_position last = {.slot = at.last_slot, .number = UINT16_MAX};
-    write_text(json, "StartingSequenceNumber", sequence_number(first, text));
+    write_text(json, "StartingSequenceNumber", sequence_number_write(first, text));
     if (found->stream->ended_ms != 0)
         write_text(json, "EndingSequenceNumber",
-                   sequence_number(at.last_slot == 0 ? first : last, text));
+                   sequence_number_write(at.last_slot == 0 ? first : last, text));
     json_write_object_end(json);
     json_write_object_end(json);
     return STATUS_OK;
@@ -378,84 +339,34 @@ enum status api_describe_stream(struct api_call *call)
 
 /* ---- Iterators ---- */
 
-struct iterator {
-    bool from_oldest;
-    struct change_position position;
-    uint64_t group_id;
-    uint64_t given_ms;
-};
-
 static uint64_t iterator_seed(const struct table *table)
 {
     return checksum64(bytes_of(table->uuid, sizeof(table->uuid)), table->hash_seed ^ ITERATOR_SEED);
 }
 
 static struct bytes write_iterator(struct api_call *call, const struct found *found,
-                                   const struct iterator *iterator)
+                                   const struct stream_iterator *iterator)
 {
-    uint8_t raw[ITERATOR_BYTES] = {ITERATOR_FORMAT, iterator->from_oldest};
-    char text[2 * ITERATOR_BYTES];
-    put_u16(raw + 2, iterator->position.number);
-    put_u64(raw + 4, iterator->position.slot);
-    put_u64(raw + 12, found->table->id);
-    put_u64(raw + 20, iterator->group_id);
-    put_u64(raw + 28, found->stream->created_ms);
-    put_u64(raw + 36, iterator->given_ms);
-    put_u64(raw + 44, checksum64(bytes_of(raw, 44), iterator_seed(found->table)));
-    for (size_t i = 0; i < ITERATOR_BYTES; i++) {
-        text[2 * i] = "0123456789abcdef"[raw[i] >> 4];
-        text[2 * i + 1] = "0123456789abcdef"[raw[i] & 15];
-    }
     struct bytes arn = stream_arn(call, found->table, found->stream);
-    return arena_format(call_arena(call), "%.*s|1|%.*s", BYTES_ARGS(arn), (int)sizeof(text), text);
-}
-
-static int hexadecimal(uint8_t c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-/* The ARN and the bytes of an iterator; false: it is none. */
-static bool split_iterator(struct bytes text, struct bytes *arn, uint8_t raw[ITERATOR_BYTES])
-{
-    size_t tail = 2 * (size_t)ITERATOR_BYTES + 3;
-    if (text.count <= tail)
-        return false;
-    *arn = bytes_of(text.at, text.count - tail);
-    const uint8_t *at = text.at + arn->count;
-    if (memcmp(at, "|1|", 3) != 0)
-        return false;
-    at += 3;
-    for (uint32_t i = 0; i < ITERATOR_BYTES; i++, at += 2) {
-        int high = hexadecimal(at[0]), low = hexadecimal(at[1]);
-        if (high < 0 || low < 0)
-            return false;
-        raw[i] = (uint8_t)(high << 4 | low);
-    }
-    return true;
+    struct stream_iterator whole = *iterator;
+    whole.table_id = found->table->id;
+    whole.stream_ms = found->stream->created_ms;
+    return arn.at == NULL
+               ? arn
+               : stream_iterator_write(call_arena(call), arn, &whole, iterator_seed(found->table));
 }
 
 /* Whatever is not an iterator that this server gave is refused.  On STATUS_OK the table is held. */
 static enum status read_iterator(struct api_call *call, struct bytes text, struct found *found,
-                                 struct iterator *iterator)
+                                 struct stream_iterator *iterator)
 {
-    uint8_t raw[ITERATOR_BYTES];
+    uint8_t raw[STREAM_ITERATOR_BYTES];
     struct bytes arn;
-    if (!split_iterator(text, &arn, raw) || raw[0] != ITERATOR_FORMAT || raw[1] > 1)
+    if (!stream_iterator_split(text, &arn, raw))
         return call_invalid(call, "Invalid ShardIterator");
     TRY(find_stream(call, arn, found));
-    *iterator = (struct iterator){
-        .from_oldest = raw[1] != 0,
-        .position = {.slot = get_u64(raw + 4), .number = get_u16(raw + 2)},
-        .group_id = get_u64(raw + 20),
-        .given_ms = get_u64(raw + 36),
-    };
-    bool sound = get_u64(raw + 44) == checksum64(bytes_of(raw, 44), iterator_seed(found->table)) &&
-                 get_u64(raw + 12) == found->table->id &&
-                 get_u64(raw + 28) == found->stream->created_ms;
-    if (sound)
+    if (stream_iterator_read(raw, iterator_seed(found->table), iterator) &&
+        iterator->table_id == found->table->id && iterator->stream_ms == found->stream->created_ms)
         return STATUS_OK;
     table_drop(found->table);
     return call_invalid(call, "Invalid ShardIterator");
@@ -469,7 +380,7 @@ static enum status trimmed(struct api_call *call)
 
 /* Where an iterator of this kind begins. */
 static enum status begin(struct api_call *call, const struct found *found,
-                         const struct partition *partition, struct iterator *iterator)
+                         const struct partition *partition, struct stream_iterator *iterator)
 {
     const struct shard_iterator_input *input = call->input.at;
     bool at_number =
@@ -482,7 +393,7 @@ static enum status begin(struct api_call *call, const struct found *found,
     if (!at_number && input->sequence_number.at != NULL)
         return call_invalid(call, INVALID_VALUES
                             "SequenceNumber must not be specified for this ShardIteratorType");
-    if (at_number && !parse_sequence_number(input->sequence_number, &read.from))
+    if (at_number && !sequence_number_read(input->sequence_number, &read.from))
         return call_invalid(call, "Invalid SequenceNumber");
     if (input->type == ITERATOR_AFTER_SEQUENCE_NUMBER)
         read.from = read.from.number < UINT16_MAX
@@ -505,7 +416,7 @@ static enum status get_shard_iterator(struct api_call *call, const struct found 
     const struct partition *partition = find_shard(found, input->shard);
     if (partition == NULL)
         return no_shard(call);
-    struct iterator iterator = {.group_id = partition->group_id, .given_ms = now_ms(call)};
+    struct stream_iterator iterator = {.group_id = partition->group_id, .given_ms = now_ms(call)};
     TRY(begin(call, found, partition, &iterator));
     struct bytes text = write_iterator(call, found, &iterator);
     if (text.at == NULL)
@@ -593,7 +504,7 @@ static uint64_t write_shown(const struct reading *reading, const struct change_r
         write_image(json, "NewImage", record->current, &bytes);
     if (view == STREAM_OLD_IMAGE || view == STREAM_NEW_AND_OLD_IMAGES)
         write_image(json, "OldImage", record->old, &bytes);
-    write_text(json, "SequenceNumber", sequence_number(record->position, text));
+    write_text(json, "SequenceNumber", sequence_number_write(record->position, text));
     write_u64(json, "SizeBytes", bytes);
     write_text(json, "StreamViewType", bytes_of_text(stream_view_name(view)));
     json_write_object_end(json);
@@ -643,7 +554,7 @@ static enum status take_record(struct change_sink *sink, const struct change_rec
 }
 
 static enum status get_records(struct api_call *call, const struct found *found, uint32_t limit,
-                               const struct iterator *iterator)
+                               const struct stream_iterator *iterator)
 {
     struct reading reading = {
         .sink = {.take = take_record}, .call = call, .found = found, .limit = limit};
@@ -666,10 +577,10 @@ static enum status get_records(struct api_call *call, const struct found *found,
     bool closed = found->stream->ended_ms != 0 && result.at_end;
     if (!closed) {
         bool moved = change_before(iterator->position, result.next);
-        struct iterator next = {.from_oldest = iterator->from_oldest && !moved,
-                                .position = result.next,
-                                .group_id = iterator->group_id,
-                                .given_ms = now_ms(call)};
+        struct stream_iterator next = {.from_oldest = iterator->from_oldest && !moved,
+                                       .position = result.next,
+                                       .group_id = iterator->group_id,
+                                       .given_ms = now_ms(call)};
         struct bytes text = write_iterator(call, found, &next);
         if (text.at == NULL)
             return call_no_memory(call);
@@ -682,7 +593,7 @@ static enum status get_records(struct api_call *call, const struct found *found,
 enum status api_get_records(struct api_call *call)
 {
     const struct get_records_input *input = call->input.at;
-    struct iterator iterator = {0};
+    struct stream_iterator iterator = {0};
     struct found found = {0};
     uint32_t limit;
     TRY(read_limit(call, &input->limit, RECORDS_MAX, &limit));
