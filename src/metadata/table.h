@@ -97,15 +97,13 @@ struct table {
     int64_t on_demand_read_max, on_demand_write_max;
     bool deletion_protection;
     enum table_class table_class;
-    uint64_t table_class_changed_ms; /* 0 = never */
-    uint64_t
-        class_changes_ms[CLASS_CHANGES]; /* when it was last updated, newest first; 0 = never */
-    struct warm_throughput warm;         /* the most that was asked for; 0 = never */
+    uint64_t table_class_changed_ms; /* TableClassSummary's LastUpdateDateTime; 0 = never */
+    uint64_t class_changes_ms[CLASS_CHANGES]; /* updates, newest first; 0 = never */
+    struct warm_throughput warm;              /* the most that was asked for; 0 = never */
     struct sse_setting sse;
-    uint64_t
-        switched_ms[BILLING_SWITCHES]; /* when it last became on-demand, newest first; 0 = never */
-    struct bytes policy;               /* resource policy, JSON; empty: none */
-    uint64_t policy_revision;          /* of the last one that there was; 0 = never */
+    uint64_t switched_ms[BILLING_SWITCHES];         /* to on-demand, newest first; 0 = never */
+    struct bytes policy;                            /* resource policy, JSON; empty: none */
+    uint64_t policy_revision;                       /* of the last one that there was; 0 = never */
     struct table_stream streams[TABLE_STREAMS_MAX]; /* the newest last */
     uint32_t stream_count;
     uint8_t stream_number; /* of the one that is enabled, or 0; of a decoded table */

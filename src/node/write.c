@@ -430,10 +430,8 @@ void node_write(struct context *ctx, struct replica_service *service,
                             .error = &errors[i]};
         results[i] = (struct write_result){0};
         statuses[i] = replica_admit(replica, target, ADMISSION_WRITE, UNITS_WRITE_LEAST);
-        if (UNLIKELY(statuses[i] != STATUS_OK)) {
-            results[i] = (struct write_result){0};
+        if (UNLIKELY(statuses[i] != STATUS_OK))
             continue;
-        }
         buffer_init(&w.made, ctx->env->heap, NODE_SCRATCH_BYTES_MAX);
         w.made.budget = ctx->arena.budget;
         statuses[i] = LIKELY(!ctx->cancelled) ? writing_execute(ctx, &w) : STATUS_CANCELLED;

@@ -8,8 +8,8 @@
 /* After the first failure; twice that after the next, and so on: 6.4 s at most. */
 #define RETRY_NS        UINT64_C(50000000)
 #define RETRY_DOUBLINGS 7u
-/* Until the index is looked at again that had no capacity left.  What it gains meanwhile it keeps.
- * */
+/* Until the index is looked at again that had no capacity left: it keeps what it gains
+ * meanwhile. */
 #define CAPACITY_WAIT_NS UINT64_C(200000000)
 #define SCRATCH_BYTES    (4u * ITEM_STORED_BYTES_MAX)
 

@@ -253,8 +253,7 @@ static enum status send_some(struct turn *t, struct row_write *from, bool purge)
 }
 
 /* Send the batch's rows to the index; or, to purge, take away the tombstones that they have left.
- *   STATUS_THROTTLED  the index may not take all of them now: those that are not `sent`
- */
+ *   STATUS_THROTTLED  the index may not take those now that are not `sent` */
 static enum status send(struct turn *t, bool purge)
 {
     for (struct row_write *w = t->first; w != NULL; w = w->next)

@@ -1,6 +1,5 @@
 /* transact_get.c - TransactGetItems: read all items with their versions, and then the versions
- * again
- * (docs/transactions.md). */
+ * again (docs/transactions.md). */
 #include "admission/units.h"
 #include "base/assert.h"
 #include "router/router_private.h"
@@ -222,12 +221,10 @@ static enum status spend(struct transact_get *t)
 
 static void spent(struct transact_get *t, enum status status)
 {
-    for (uint32_t i = 0; i < t->count; i++) {
-        uint32_t index = t->order[i];
+    for (uint32_t i = 0; status == STATUS_OK && i < t->count; i++) {
         uint64_t cost = 2 * units_read_halves(t->first[i].item_bytes, true);
-        if (status == STATUS_OK)
-            router_spent(t->router, t->budgets[index], ADMISSION_READ,
-                         (int64_t)cost - (int64_t)units_read_least(true));
+        router_spent(t->router, t->budgets[t->order[i]], ADMISSION_READ,
+                     (int64_t)cost - (int64_t)units_read_least(true));
     }
 }
 
