@@ -90,7 +90,7 @@ enum status node_hold_writes(struct context *ctx, struct replica_service *servic
 enum status writing_check_hold(struct context *ctx, struct writing *w, struct bytes index)
 {
     uint64_t now_ns = env_now_ns(ctx->env);
-    if (w->write->request->own || w->step != 0 || w->decided)
+    if (w->decided || w->step != 0 || w->write->request->own) /* what is decided has no request */
         return STATUS_OK;
     LIST_FOR_EACH (node, &w->replica->holds) {
         const struct hold *hold = LIST_ITEM(node, struct hold, link);
