@@ -24,7 +24,7 @@ static enum status walk_partition(struct context *ctx, struct router *router,
                                   .high = partition->high,
                                   .consistent = true,
                                   .versions = true,
-                                  .mixed = table->index_count > 0,
+                                  .mixed = true,
                                   .bytes_max = PAGE_BYTES_MAX};
     uint8_t low[KEY_BYTES_MAX + 1];
     bool more;
