@@ -26,6 +26,7 @@ enum change_kind { CHANGE_INSERT = 1, CHANGE_MODIFY = 2, CHANGE_REMOVE = 3 };
 enum write_actor {
     WRITE_BY_CLIENT = 0,
     WRITE_BY_EXPIRY = 1, /* the time to live of the item was over */
+    WRITE_BY_SERVER = 2, /* a seed, or a snapshot that is restored */
 };
 
 struct change_record {

@@ -174,9 +174,11 @@ static void write_part(struct context *ctx, struct batch_part *part)
         return;
     for (uint32_t i = 0; i < part->count; i++) {
         const struct write_request *request = &batch->requests[part->indexes[i]];
-        writes[i] = (struct replica_write){.key = batch->keys[part->indexes[i]],
-                                           .key_attributes = request->item,
-                                           .request = request};
+        writes[i] =
+            (struct replica_write){.key = batch->keys[part->indexes[i]],
+                                   .key_attributes = request->item,
+                                   .request = request,
+                                   .actor = request->own ? WRITE_BY_SERVER : WRITE_BY_CLIENT};
         if (batch->indexed[part->indexes[i]] != NULL)
             router_write_indexed(batch->indexed[part->indexes[i]], &writes[i]);
     }

@@ -15,10 +15,11 @@
  * item under its version, while its changes are pumped too; until that has ended no tombstone goes.
  *
  * What changes put into an index consumes the index's write capacity, row by row, at its
- * partitions; what backfills and expiring items do consumes nobody's.  A pump whose rows may not be
- * written now waits and tries again; no change is lost, or overtaken.  As long as it waits for
- * capacity, and also when it is more than INDEX_LAG_MAX_NS behind for any other reason, it has the
- * partition of the table refuse clients' writes that would change the index
+ * partitions; what backfills, expiring items, seeds and snapshots do consumes nobody's.  A pump
+ * whose rows may not be written now waits and tries again; no change is lost, or overtaken.  As
+ * long as it waits for capacity, and also when it is more than INDEX_LAG_MAX_NS behind for any
+ * other reason, it has the partition of the table refuse clients' writes that would change the
+ * index
  * (route/replica_service.h, hold_writes): so what waits is bounded by what had come until then.
  *
  * Invariants:

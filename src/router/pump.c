@@ -153,7 +153,7 @@ static enum status take_change(struct follow_sink *sink, const struct replica_ch
         t->wait_ns = left_ns;
         return STATUS_END;
     }
-    t->free = change->actor == WRITE_BY_EXPIRY;
+    t->free = change->actor != WRITE_BY_CLIENT;
     TRY(add_change(t, change));
     t->last_slot = change->slot;
     t->first_hlc = t->change_count == 0 ? change->hlc : t->first_hlc;

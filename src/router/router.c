@@ -168,6 +168,7 @@ enum status router_write(struct context *ctx, struct router *router,
         struct replica_write write = {.key = key_bytes(&key),
                                       .key_attributes = request->item,
                                       .request = request,
+                                      .actor = request->own ? WRITE_BY_SERVER : WRITE_BY_CLIENT,
                                       .urgent = request->urgent};
         bool derived = router_has_derived(table);
         if (derived) {

@@ -291,7 +291,9 @@ static enum status add_write(struct merge *merge, enum write_kind kind, const st
     merge->requests[i].kind = kind;
     merge->requests[i].table = merge->table->name;
     merge->requests[i].item = kept->item;
+    merge->requests[i].own = true;
     merge->writes[i].key = kept->key;
+    merge->writes[i].actor = WRITE_BY_SERVER;
     merge->writes[i].key_attributes = kept->item;
     merge->writes[i].request = &merge->requests[i];
     if (router_has_derived(merge->table))

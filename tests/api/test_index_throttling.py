@@ -78,8 +78,9 @@ def settled(server, table):
 
 
 def make(server, *indexes, **members):
+    """One partition: each of them refuses by itself what its changes wait for."""
     name = new_name()
-    made = definition(name, "pk:S", **{"ProvisionedThroughput": units(1000, 1000), **members})
+    made = definition(name, "pk:S", **{"ProvisionedThroughput": units(1000, 500), **members})
     if indexes:
         made["AttributeDefinitions"] += [{"AttributeName": "g", "AttributeType": "S"}]
         made["GlobalSecondaryIndexes"] = list(indexes)
@@ -323,6 +324,25 @@ def test_items_that_expire_cost_an_index_nothing():
         clocked.advance(101)  # and as many units: 151 are left at the most
         until(lambda: indexed(server, table) == 0)
         assert clocked.metrics()["trine_index_waits_total"] == 0
+
+
+def test_a_snapshot_that_is_restored_costs_an_index_nothing(clocked):
+    server = clocked.server
+    table = held(server, 1000, 1)
+    for half in range(2):
+        for n in range(250):
+            server.call("PutItem", TableName=table, Item=item(f"{half} {n}", "a"))
+        until(lambda: indexed(server, table) == 250 * (half + 1))
+        clocked.advance(300)
+    waits = clocked.metrics()["trine_index_waits_total"]
+    clocked.ask("PUT", "/testing/snapshots/full")
+    clocked.ask("POST", "/testing/reset")
+    clocked.ask("POST", "/testing/snapshots/full/restore")
+    settled(server, table)
+    until(lambda: indexed(server, table) == 500)
+    server.call("PutItem", TableName=table, Item=item("after", "a"))
+    until(lambda: indexed(server, table) == 501)
+    assert clocked.metrics()["trine_index_waits_total"] == waits
 
 
 # ---- Options ----
