@@ -211,7 +211,7 @@ struct page_rests forest_rests(struct forest *forest);
 bool tree_cell_key(struct forest *forest, const struct page_cell *cell, uint8_t *to,
                    struct bytes *key);
 
-/* ---- Plans and changes (tree_apply.c, tree_change.c) ---- */
+/* ---- Plans and changes (tree_apply.c, tree_ready.c, tree_change.c) ---- */
 
 enum { TREE_MOVE_PATH = 100, TREE_TRIM_FIRST = 101 }; /* more kinds of tree_mutation */
 
@@ -249,6 +249,28 @@ static inline uint32_t change_pages_max(const struct tree *tree)
 {
     return 7 * (tree->root.height + 1) + 4;
 }
+
+#define LEAF_LOW_BYTES (PAGE_NODE_BYTES / 3) /* a page with less tries to merge */
+
+/* Leaves that share. */
+struct leaf_group {
+    unsigned first, count; /* children of the parent */
+    struct frame *frames[FOREST_GROUP_MAX];
+};
+
+/* The leaf of `path`, and with `neighbours` those beside it below the same parent. */
+enum tree_found change_find_group(struct forest *forest, const struct tree_path *path,
+                                  bool neighbours, struct leaf_group *group,
+                                  struct page_ref *missing);
+
+/* Does the leaf end the tree, so that a key after its last is the tree's last? */
+bool change_is_right_edge(const struct tree_path *path);
+
+/* What a put takes of its leaf, with its slot. */
+unsigned change_put_bytes(const struct tree_mutation *mutation);
+
+/* Does the mutation put a small item behind the plan's last one, which ends the tree? */
+bool change_is_at_edge(const struct plan *plan, const struct tree_mutation *mutation);
 
 /* Can the mutation be made with what is in frames?  TREE_MISSING: *missing must be loaded first.
  * Pins what it needs, when a plan is given, and adds to its counts.  The finger is then at the

@@ -18,7 +18,6 @@
 
 #define SHARE_PERCENT  94u /* neighbours that are fuller than this on average become one more */
 #define MERGE_PERCENT  85u /* fewer pages must not become fuller than this */
-#define LOW_BYTES      (PAGE_NODE_BYTES / 3) /* a page with less tries to merge */
 #define VALUE_REFS_MAX (TREE_VALUE_BYTES_MAX / (PAGE_OVERFLOW_BYTES - PAGE_REF_BYTES) + 1)
 
 /* ---- Pages ---- */
@@ -289,7 +288,7 @@ static void merge_inner(struct plan *plan, struct tree_path *path, unsigned dept
 {
     struct frames *frames = &plan_forest(plan)->frames;
     for (; depth > 0; depth--) {
-        if (page_used(path->at[depth].frame->page) >= LOW_BYTES)
+        if (page_used(path->at[depth].frame->page) >= LEAF_LOW_BYTES)
             return;
         uint8_t *parent = path->at[depth - 1].frame->page;
         unsigned index = path->at[depth - 1].index;
@@ -326,46 +325,6 @@ static void merge_inner(struct plan *plan, struct tree_path *path, unsigned dept
 }
 
 /* ---- Leaves that share ---- */
-
-struct group {
-    unsigned first, count; /* children of the parent */
-    struct frame *frames[FOREST_GROUP_MAX];
-};
-
-/* The leaf of `path` and its neighbours below the same parent. */
-static enum tree_found find_group(struct forest *forest, const struct tree_path *path,
-                                  bool neighbours, struct group *group, struct page_ref *missing)
-{
-    unsigned depth = path->height - 2;
-    const uint8_t *parent = path->at[depth].frame->page;
-    unsigned index = path->at[depth].index;
-    unsigned first = neighbours && index > 0 ? index - 1 : index;
-    unsigned last = neighbours && index + 1 < page_count(parent) ? index + 1 : index;
-    *group = (struct group){.first = first, .count = last - first + 1};
-    for (unsigned i = first; i <= last; i++) {
-        *missing = page_child(parent, i);
-        struct frame *frame = frames_get(&forest->frames, *missing, FRAME_FOREGROUND);
-        if (frame == NULL)
-            return TREE_MISSING;
-        if (page_kind(frame->page) != PAGE_LEAF)
-            return TREE_DAMAGED;
-        group->frames[i - first] = frame;
-    }
-    return TREE_FOUND;
-}
-
-/* Does the leaf end the tree, so that a key after its last is the tree's last? */
-static bool is_right_edge(const struct tree_path *path)
-{
-    const struct frame *leaf = path->at[path->height - 1].frame;
-    if (path->at[path->height - 1].index != page_count(leaf->page))
-        return false;
-    for (unsigned depth = 0; depth + 1 < path->height; depth++) {
-        if (path->at[depth].index + 1 != page_count(path->at[depth].frame->page))
-            return false;
-    }
-    return true;
-}
 
 static unsigned cells_bytes(const struct bytes *cells, unsigned count)
 {
@@ -442,7 +401,7 @@ static unsigned separator_bytes(struct bytes key)
 
 /* The group's cells, and `more` among them, are in scratch->cells: write them to `pages` leaves,
  * ending at ends[].  False: the parent was split, walk again. */
-static bool rewrite_group(struct plan *plan, struct tree_path *path, const struct group *group,
+static bool rewrite_group(struct plan *plan, struct tree_path *path, const struct leaf_group *group,
                           unsigned pages, const unsigned *ends)
 {
     struct tree_scratch *scratch = scratch_of(plan);
@@ -495,8 +454,8 @@ static bool rewrite_group(struct plan *plan, struct tree_path *path, const struc
 
 /* Copy the group's pages to the scratch, and list their cells, with `cell` (or none) inserted in
  * the path's leaf at the path's index.  Returns how many. */
-static unsigned gather(struct plan *plan, const struct tree_path *path, const struct group *group,
-                       struct bytes cell)
+static unsigned gather(struct plan *plan, const struct tree_path *path,
+                       const struct leaf_group *group, struct bytes cell)
 {
     struct tree_scratch *scratch = scratch_of(plan);
     const struct frame *leaf = path->at[path->height - 1].frame;
@@ -545,12 +504,12 @@ static bool insert_and_share(struct plan *plan, struct tree_path *path, struct b
         return false;
     }
     struct tree_scratch *scratch = scratch_of(plan);
-    struct group group;
+    struct leaf_group group;
     struct page_ref missing;
     unsigned ends[FOREST_GROUP_MAX + 1];
-    if (is_right_edge(path) && page_count(path->at[path->height - 1].frame->page) > 0)
+    if (change_is_right_edge(path) && page_count(path->at[path->height - 1].frame->page) > 0)
         return append_leaf(plan, path, cell);
-    enum tree_found found = find_group(plan_forest(plan), path, true, &group, &missing);
+    enum tree_found found = change_find_group(plan_forest(plan), path, true, &group, &missing);
     ASSERT(found == TREE_FOUND);
     unsigned count = gather(plan, path, &group, cell);
     unsigned pages = group.count;
@@ -560,7 +519,7 @@ static bool insert_and_share(struct plan *plan, struct tree_path *path, struct b
     if (divide(scratch->cells, count, pages, ends))
         return rewrite_group(plan, path, &group, pages, ends);
     REACHED("large cells do not divide over the neighbours: the leaf alone is cut");
-    found = find_group(plan_forest(plan), path, false, &group, &missing);
+    found = change_find_group(plan_forest(plan), path, false, &group, &missing);
     ASSERT(found == TREE_FOUND);
     count = gather(plan, path, &group, cell);
     bool fits = divide(scratch->cells, count, 2, ends);
@@ -572,10 +531,10 @@ static bool insert_and_share(struct plan *plan, struct tree_path *path, struct b
 static void merge_leaf(struct plan *plan, struct tree_path *path)
 {
     struct tree_scratch *scratch = scratch_of(plan);
-    struct group group;
+    struct leaf_group group;
     struct page_ref missing;
     unsigned ends[FOREST_GROUP_MAX + 1];
-    if (find_group(plan_forest(plan), path, true, &group, &missing) != TREE_FOUND ||
+    if (change_find_group(plan_forest(plan), path, true, &group, &missing) != TREE_FOUND ||
         group.count == 1)
         return;
     unsigned count = gather(plan, path, &group, (struct bytes){0});
@@ -648,7 +607,7 @@ static void make_put(struct plan *plan, struct bytes key, struct bytes value,
     for (;;) {
         leaf = path->at[path->height - 1].frame->page;
         if (page_free(leaf) >= bytes + PAGE_SLOT_BYTES) {
-            if (!path->exact && is_right_edge(path)) {
+            if (!path->exact && change_is_right_edge(path)) {
                 plan->edge_key = key;
                 plan->edge_leaf = path->at[path->height - 1].frame;
             }
@@ -663,32 +622,14 @@ static void make_put(struct plan *plan, struct bytes key, struct bytes value,
     }
 }
 
-/* What a put takes of its leaf, with its slot. */
-static unsigned put_bytes(const struct tree_mutation *mutation)
-{
-    bool out = mutation->value.count > TREE_INLINE_VALUE_BYTES_MAX;
-    bool rest = mutation->key.count > PAGE_KEY_BYTES_MAX;
-    return (unsigned)(PAGE_SLOT_BYTES + 2 + (out ? 4 + PAGE_REF_BYTES : 2 + mutation->value.count) +
-                      (rest ? PAGE_REF_BYTES : 0) + MIN(mutation->key.count, PAGE_KEY_BYTES_MAX));
-}
-
-/* Does the mutation put a small item behind the plan's last one, which ends the tree? */
-static bool is_at_edge(const struct plan *plan, const struct tree_mutation *mutation)
-{
-    return plan->edge_key.count > 0 && mutation->kind == TREE_PUT &&
-           mutation->key.count <= PAGE_KEY_BYTES_MAX &&
-           mutation->value.count <= TREE_INLINE_VALUE_BYTES_MAX &&
-           bytes_compare(mutation->key, plan->edge_key) > 0;
-}
-
 bool change_make_at_edge(struct plan *plan, const struct tree_mutation *mutation)
 {
     struct tree *tree = plan->tree;
     uint8_t cell[PAGE_CELL_BYTES_MAX];
-    if (!is_at_edge(plan, mutation))
+    if (!change_is_at_edge(plan, mutation))
         return false;
     uint8_t *leaf = plan->edge_leaf->page;
-    if (page_free(leaf) < put_bytes(mutation))
+    if (page_free(leaf) < change_put_bytes(mutation))
         return false;
     unsigned bytes = page_leaf_cell_put(cell, mutation->key, (struct page_ref){0}, mutation->value,
                                         (struct page_ref){0});
@@ -732,7 +673,7 @@ static void make_delete(struct plan *plan, struct bytes key)
     page_remove(leaf, path.at[path.height - 1].index);
     if (page_count(leaf) == 0) {
         remove_leaf(plan, &path);
-    } else if (path.height > 1 && page_used(leaf) < LOW_BYTES) {
+    } else if (path.height > 1 && page_used(leaf) < LEAF_LOW_BYTES) {
         merge_leaf(plan, &path);
         collapse_root(plan);
     }
@@ -773,211 +714,4 @@ void change_make(struct plan *plan, const struct tree_mutation *mutation,
         break;
     }
     plan->tree->change++;
-}
-
-/* ---- Ready? ---- */
-
-/* A node, and the rests of its long keys: a cell with a rest has PAGE_KEY_BYTES_MAX bytes of its
- * key in the page, and cells do not overlap (page_check). */
-#define NODE_PINS_MAX (1 + PAGE_NODE_BYTES / PAGE_KEY_BYTES_MAX)
-
-/* What one mutation needs: the nodes of its path and the leaves that share, with their rests, and
- * the first page of the value that was there. */
-struct needs {
-    struct frame *pins[(TREE_HEIGHT_MAX + FOREST_GROUP_MAX) * NODE_PINS_MAX + 1];
-    unsigned pin_count;
-    uint32_t pages_new, pages_freed;
-};
-
-static void need(struct needs *needs, struct frame *frame)
-{
-    ASSERT(needs->pin_count < ARRAY_COUNT(needs->pins));
-    needs->pins[needs->pin_count++] = frame;
-}
-
-/* The rests of the long keys of a node must be there: separators are made of them, and a walk after
- * an inner page was cut compares with others than the walk before. */
-static enum tree_found need_rests(struct forest *forest, const struct frame *node,
-                                  struct needs *needs, struct page_ref *missing)
-{
-    for (unsigned i = 0; i < page_count(node->page); i++) {
-        struct page_cell cell;
-        page_cell_get(node->page, i, &cell);
-        if (cell.key_rest.number == 0)
-            continue;
-        *missing = cell.key_rest;
-        struct frame *rest = frames_get(&forest->frames, cell.key_rest, FRAME_FOREGROUND);
-        if (rest == NULL)
-            return TREE_MISSING;
-        if (page_kind(rest->page) != PAGE_OVERFLOW ||
-            page_overflow_data(rest->page).count != cell.key_bytes - cell.key.count)
-            return TREE_DAMAGED;
-        need(needs, rest);
-    }
-    return TREE_FOUND;
-}
-
-/* Of a value that will be freed, the page that names the others. */
-static enum tree_found need_value(struct forest *forest, const struct page_cell *cell,
-                                  struct needs *needs, struct page_ref *missing)
-{
-    if (cell->child.number == 0)
-        return TREE_FOUND;
-    unsigned pages = page_overflow_layout(cell->value_bytes).pages;
-    needs->pages_freed += pages;
-    if (pages == 1)
-        return TREE_FOUND;
-    *missing = cell->child;
-    struct frame *first = frames_get(&forest->frames, cell->child, FRAME_FOREGROUND);
-    if (first == NULL)
-        return TREE_MISSING;
-    if (page_kind(first->page) != PAGE_OVERFLOW || page_overflow_refs(first->page) != pages - 1)
-        return TREE_DAMAGED;
-    need(needs, first);
-    return TREE_FOUND;
-}
-
-/* Is the key in the finger's leaf for certain: between the finger's key and the leaf's last? */
-static bool is_at_finger(const struct tree_finger *finger, struct bytes key)
-{
-    if (finger->key.count == 0 || bytes_compare(key, finger->key) < 0)
-        return false;
-    const uint8_t *leaf = finger->path.at[finger->path.height - 1].frame->page;
-    unsigned count = page_count(leaf);
-    struct page_cell last;
-    if (count == 0)
-        return false;
-    page_cell_get(leaf, count - 1, &last);
-    return last.key_rest.number == 0 && bytes_compare(key, last.key) <= 0;
-}
-
-/* Walk to the mutation; no further than within its leaf when the finger is there. */
-static enum tree_found find(struct tree *tree, const struct tree_mutation *mutation,
-                            struct tree_finger *finger, struct page_ref *missing)
-{
-    struct forest *forest = tree->forest;
-    struct tree_path *path = &finger->path;
-    struct page_rests rests = forest_rests(forest);
-    bool first = (int)mutation->kind == TREE_TRIM_FIRST;
-    if (!first && is_at_finger(finger, mutation->key)) {
-        unsigned at = path->height - 1;
-        path->at[at].page = path->at[at].frame->page;
-        if (page_find(path->at[at].page, mutation->key, &rests, &path->at[at].index, &path->exact,
-                      missing)) {
-            finger->key = mutation->key;
-            return TREE_FOUND;
-        }
-    }
-    finger->key = (struct bytes){0};
-    enum tree_found found =
-        tree_find(forest, tree->root, mutation->key, first ? FIND_FIRST : FIND_AT, FRAME_FOREGROUND,
-                  path, missing);
-    if (found == TREE_FOUND && !first)
-        finger->key = mutation->key;
-    return found;
-}
-
-static enum tree_found look(struct tree *tree, const struct tree_mutation *mutation,
-                            struct plan *plan, struct needs *needs, struct tree_finger *finger,
-                            struct page_ref *missing)
-{
-    const struct tree_path *path = &finger->path;
-    struct forest *forest = tree->forest;
-    int kind = (int)mutation->kind;
-    if (kind == TREE_PUT) {
-        if (mutation->value.count > TREE_INLINE_VALUE_BYTES_MAX)
-            needs->pages_new += page_overflow_layout((uint32_t)mutation->value.count).pages;
-        needs->pages_new += mutation->key.count > PAGE_KEY_BYTES_MAX ? 1 : 0;
-    }
-    if (tree->root.height == 0) {
-        finger->key = (struct bytes){0};
-        return TREE_FOUND;
-    }
-    enum tree_found found = find(tree, mutation, finger, missing);
-    if (found != TREE_FOUND)
-        return found;
-    for (unsigned depth = 0; depth < path->height; depth++)
-        need(needs, path->at[depth].frame);
-    if ((kind != TREE_PUT && kind != TREE_DELETE) || (kind == TREE_DELETE && !path->exact))
-        return TREE_FOUND;
-    const struct frame *leaf = path->at[path->height - 1].frame;
-    unsigned old_bytes = 0;
-    if (path->exact) {
-        struct page_cell cell;
-        unsigned index = path->at[path->height - 1].index;
-        page_cell_get(leaf->page, index, &cell);
-        old_bytes = (unsigned)page_cell_bytes(leaf->page, index).count + PAGE_SLOT_BYTES;
-        found = need_value(forest, &cell, needs, missing);
-        if (found != TREE_FOUND)
-            return found;
-    }
-    bool shares = kind == TREE_PUT ? page_free(leaf->page) + old_bytes < put_bytes(mutation)
-                                   : page_used(leaf->page) - old_bytes < LOW_BYTES;
-    bool edge = kind == TREE_PUT && !path->exact && is_right_edge(path);
-    if (edge && plan != NULL) {
-        plan->edge_key = mutation->key;
-        plan->edge_free = (shares ? PAGE_NODE_BYTES : page_free(leaf->page)) -
-                          MIN(put_bytes(mutation), PAGE_NODE_BYTES);
-    }
-    if (!shares)
-        return TREE_FOUND;
-    needs->pages_new += 2;
-    for (unsigned depth = 0; depth + 1 < path->height && found == TREE_FOUND; depth++)
-        found = need_rests(forest, path->at[depth].frame, needs, missing);
-    if (found != TREE_FOUND)
-        return found;
-    if (path->height == 1)
-        return need_rests(forest, leaf, needs, missing);
-    struct group group;
-    found = find_group(forest, path, !edge, &group, missing);
-    for (unsigned i = 0; found == TREE_FOUND && i < group.count; i++) {
-        need(needs, group.frames[i]);
-        found = need_rests(forest, group.frames[i], needs, missing);
-    }
-    return found;
-}
-
-enum tree_found change_ready(struct tree *tree, const struct tree_mutation *mutation,
-                             struct plan *plan, struct tree_finger *finger,
-                             struct page_ref *missing)
-{
-    struct needs needs; /* most of it is never used */
-    needs.pin_count = 0;
-    needs.pages_new = needs.pages_freed = 0;
-    if (plan != NULL)
-        plan->edge_key = (struct bytes){0};
-    enum tree_found found = look(tree, mutation, plan, &needs, finger, missing);
-    if (plan == NULL)
-        return found;
-    /* What was found is pinned also when something is missing: it stays while that comes.  Of a
-     * second mutation, or a later one, pins that the plan has no room for are left out; then it may
-     * not be ready when its turn comes, and begins the next step. */
-    for (unsigned i = 0; i < needs.pin_count; i++) {
-        struct frame *frame = needs.pins[i];
-        if (frame->plan == plan || plan->pin_count == plan->pin_capacity)
-            continue;
-        ASSERT(frame->plan == NULL);
-        frame->plan = plan;
-        frame_pin(frame);
-        plan->pins[plan->pin_count++] = frame;
-    }
-    if (found == TREE_FOUND) {
-        plan->pages_new += needs.pages_new;
-        plan->pages_freed += needs.pages_freed;
-    }
-    return found;
-}
-
-bool change_ready_at_edge(struct plan *plan, const struct tree_mutation *mutation)
-{
-    if (!is_at_edge(plan, mutation))
-        return false;
-    unsigned bytes = put_bytes(mutation);
-    if (plan->edge_free < bytes) { /* a leaf more, and perhaps what is above it */
-        plan->edge_free = PAGE_NODE_BYTES;
-        plan->pages_new += 2;
-    }
-    plan->edge_free -= bytes;
-    plan->edge_key = mutation->key;
-    return true;
 }
