@@ -5,8 +5,8 @@
  *
  *   offset size  meaning
  *        0    1  format: 3
- *        1    1  actor: 0 a client's request, 1 the deletion of what has expired, 2 a seed or a
- *        snapshot
+ *        1    1  actor: 0 a client's request, 1 the deletion of what has expired,
+ *                2 a seed or a snapshot
  *        2    2  origin region
  *        4    2  count of mutations, at least 1
  *        6    1  flags: 1 = its changes are kept (changes.h), each mutation of an item that was

@@ -19,8 +19,8 @@
  * whose rows may not be written now waits and tries again; no change is lost, or overtaken.  As
  * long as it waits for capacity, and also when it is more than INDEX_LAG_MAX_NS behind for any
  * other reason, it has the partition of the table refuse clients' writes that would change the
- * index
- * (route/replica_service.h, hold_writes): so what waits is bounded by what had come until then.
+ * index (route/replica_service.h, hold_writes): so what waits is bounded by what had come until
+ * then.
  *
  * Invariants:
  *   (1) all changes up to the mark are in the index, and none of them has a tombstone
