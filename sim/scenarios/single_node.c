@@ -116,11 +116,14 @@ static bool damaged(const struct run *run)
            sim_fault_count(run->sim, SIM_FAULT_MISDIRECTED) > 0;
 }
 
-/* One bit, in the tree or in the log. */
+#define LOG_FLIP_REQUESTS 500u
+
+/* One bit, in the tree, or later in the log: a server whose log is damaged does not start. */
 static void flip_somewhere(struct run *run)
 {
     struct prng *prng = sim_prng(run->sim);
-    if (prng_one_in(prng, 3) && run->adapter->damage_found != NULL &&
+    if (run->items.requests >= LOG_FLIP_REQUESTS && prng_one_in(prng, 8) &&
+        run->adapter->damage_found != NULL &&
         run->adapter->damage_found(run->node, run->settings.data, prng)) {
         sim_trace(run->sim, "flipped a bit of the log");
         return;
