@@ -151,46 +151,65 @@ uint32_t value_levels(struct value v)
 
 /* ---- Sizes ---- */
 
+/* The size of the value that begins at `at`, and where it ends, in one pass. */
+static uint32_t size_at(const uint8_t *at, const uint8_t **end)
+{
+    uint32_t count;
+    switch ((enum value_type)at[0]) {
+    case VALUE_NULL:
+        *end = at + 1;
+        return 1;
+    case VALUE_BOOL:
+        *end = at + 2;
+        return 1;
+    case VALUE_N:
+        *end = at + 2 + at[1];
+        return number_encoded_size(bytes_of(at + 2, at[1]));
+    case VALUE_S:
+    case VALUE_B:
+        at = get_varint(at + 1, &count);
+        *end = at + count;
+        return count;
+    default:
+        *end = value_end(at);
+        return value_size((struct value){at, (uint32_t)(*end - at)});
+    }
+}
+
+/* Of the elements of a container: `each` for one, its name, its size. */
+static uint32_t elements_size(struct value container, uint32_t each)
+{
+    const uint8_t *at = container.at + CONTAINER_HEAD_BYTES;
+    const uint8_t *end = container.at + container.bytes;
+    bool named = value_type(container) == VALUE_M;
+    uint32_t total = 0, count;
+    while (at < end) {
+        if (named) {
+            at = get_varint(at, &count);
+            at += count;
+            total += count;
+        }
+        total += each + size_at(at, &at);
+    }
+    return total;
+}
+
 /* A set is its elements.  A list or map is 3, and for each element 1 and its size, and its name
  * (Developer Guide, "DynamoDB item sizes and formats": "requires 3 bytes of overhead ... plus 1
  * byte for each"). */
 uint32_t value_size(struct value v)
 {
+    const uint8_t *end;
     enum value_type type = value_type(v);
-    switch (type) {
-    case VALUE_NULL:
-    case VALUE_BOOL:
-        return 1;
-    case VALUE_S:
-    case VALUE_B:
-        return (uint32_t)scalar_content(v.at).count;
-    case VALUE_N:
-        return number_encoded_size(scalar_content(v.at));
-    default:
-        break;
-    }
-    uint32_t each = is_set(type) ? 0 : 1;
-    uint32_t total = is_set(type) ? 0 : 3;
-    struct value_cursor cursor;
-    struct bytes name;
-    struct value element;
-    value_cursor_init(&cursor, v);
-    while (value_next(&cursor, &name, &element))
-        total += each + (uint32_t)name.count + value_size(element);
-    return total;
+    if (!is_container(type))
+        return size_at(v.at, &end);
+    return is_set(type) ? elements_size(v, 0) : 3 + elements_size(v, 1);
 }
 
 uint32_t item_size(struct value item)
 {
-    uint32_t total = 0;
-    struct value_cursor cursor;
-    struct bytes name;
-    struct value element;
     ASSERT(value_type(item) == VALUE_M);
-    value_cursor_init(&cursor, item);
-    while (value_next(&cursor, &name, &element))
-        total += (uint32_t)name.count + value_size(element);
-    return total;
+    return elements_size(item, 0);
 }
 
 /* ---- Checking untrusted bytes ---- */
