@@ -112,6 +112,11 @@ MUST_USE enum status call_settle(struct api_call *call, struct bytes name);
 MUST_USE enum status call_read_provisioned(struct api_call *call,
                                            const struct provisioned_input *given, uint64_t *read,
                                            uint64_t *write);
+
+/* False of one that is empty, too: as if it were not there. */
+bool call_on_demand_given(const struct on_demand_input *given);
+
+/* *read, *write: the maximums that are in force, -1: none; they stay where none is given. */
 MUST_USE enum status call_read_on_demand(struct api_call *call, const struct on_demand_input *given,
                                          enum billing_mode billing, struct bytes of, int64_t *read,
                                          int64_t *write);

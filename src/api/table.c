@@ -68,11 +68,6 @@ static enum status check_billing(struct api_call *call, enum billing_mode billin
     return STATUS_OK;
 }
 
-static int64_t maximum(const struct model_number *given)
-{
-    return given->given ? given->value : -1;
-}
-
 /* One maximum of OnDemandThroughput; -1 takes it away. */
 static enum status check_maximum(struct api_call *call, const char *member, const char *limit,
                                  const struct model_number *given, enum billing_mode billing,
@@ -98,16 +93,40 @@ static enum status check_maximum(struct api_call *call, const char *member, cons
                         member, BYTES_ARGS(of), limit, BYTES_ARGS(call->api->options.region));
 }
 
+bool call_on_demand_given(const struct on_demand_input *given)
+{
+    return given != NULL && (given->read.given || given->write.given);
+}
+
 enum status call_read_on_demand(struct api_call *call, const struct on_demand_input *given,
                                 enum billing_mode billing, struct bytes of, int64_t *read,
                                 int64_t *write)
 {
-    *read = maximum(&given->read);
-    *write = maximum(&given->write);
+    if (given->read.given)
+        *read = given->read.value;
+    if (given->write.given)
+        *write = given->write.value;
     TRY(check_maximum(call, "MaxReadRequestUnits", "TableMaxReadCapacityUnits", &given->read,
                       billing, of));
     return check_maximum(call, "MaxWriteRequestUnits", "TableMaxWriteCapacityUnits", &given->write,
                          billing, of);
+}
+
+/* CreateTable says it in words of its own when a table is not on-demand. */
+static enum status read_new_maximums(struct api_call *call, const struct on_demand_input *given,
+                                     struct create_table_request *request)
+{
+    request->has_on_demand_maximum = call_on_demand_given(given);
+    request->on_demand_read_max = request->on_demand_write_max = -1;
+    if (!request->has_on_demand_maximum)
+        return STATUS_OK;
+    if (request->billing != BILLING_ON_DEMAND)
+        return error_format(&call->error, call_arena(call), ERROR_VALIDATION,
+                            INVALID_VALUES "%s for OnDemandThroughput cannot be specified when "
+                                           "table BillingMode is PROVISIONED.",
+                            given->read.given ? "MaxReadRequestUnits" : "MaxWriteRequestUnits");
+    return call_read_on_demand(call, given, request->billing, BYTES("table"),
+                               &request->on_demand_read_max, &request->on_demand_write_max);
 }
 
 /* ---- Streams and encryption ---- */
@@ -275,10 +294,7 @@ static enum status read_create(struct api_call *call, struct create_table_reques
     request->policy = input->policy;
     if (input->policy.at != NULL)
         TRY(call_check_policy(call, input->policy));
-    request->has_on_demand_maximum = input->on_demand != NULL;
-    if (input->on_demand != NULL)
-        TRY(call_read_on_demand(call, input->on_demand, request->billing, BYTES("table"),
-                                &request->on_demand_read_max, &request->on_demand_write_max));
+    TRY(read_new_maximums(call, input->on_demand, request));
     return call_read_tags(call, &input->tags, &request->tags, &request->tag_count);
 }
 
@@ -372,7 +388,7 @@ static enum status read_update(struct api_call *call, struct update_table_reques
         .billing_given = input->billing_mode != BILLING_NOT_GIVEN,
         .billing = billing_mode(input->billing_mode),
         .throughput_given = input->provisioned != NULL,
-        .on_demand_maximum_given = input->on_demand != NULL,
+        .on_demand_maximum_given = call_on_demand_given(input->on_demand),
         .deletion_protection_given = input->deletion_protection != MODEL_NOT_GIVEN,
         .deletion_protection = input->deletion_protection == MODEL_TRUE,
     };
@@ -416,6 +432,9 @@ static enum status check_update(struct api_call *call, struct update_table_reque
     TRY(call_check_index_updates(call, request, table));
     if (request->throughput_given)
         TRY(check_billing(call, billing, true));
+    bool had = table->has_on_demand_maximum;
+    request->on_demand_read_max = had ? table->on_demand_read_max : -1;
+    request->on_demand_write_max = had ? table->on_demand_write_max : -1;
     if (request->on_demand_maximum_given)
         TRY(call_read_on_demand(call, input->on_demand, billing, BYTES("table"),
                                 &request->on_demand_read_max, &request->on_demand_write_max));

@@ -232,14 +232,13 @@ static enum status of_index(struct api_call *call, struct bytes name, struct byt
     return of->at == NULL ? call_no_memory(call) : STATUS_OK;
 }
 
-/* The maximums of an on-demand index, -1 when they are not given. */
+/* The maximums of an on-demand index; those that are not given are as in throughput. */
 static enum status read_maximums(struct api_call *call, const struct global_index_input *given,
                                  enum billing_mode billing, struct index_throughput *throughput)
 {
     struct bytes of;
-    throughput->has_on_demand_maximum = given->on_demand != NULL;
-    throughput->on_demand_read_max = throughput->on_demand_write_max = -1;
-    if (given->on_demand == NULL)
+    throughput->has_on_demand_maximum = call_on_demand_given(given->on_demand);
+    if (!throughput->has_on_demand_maximum)
         return STATUS_OK;
     TRY(of_index(call, given->name, &of));
     return call_read_on_demand(call, given->on_demand, billing, of, &throughput->on_demand_read_max,
@@ -258,7 +257,6 @@ static enum status read_warm(struct api_call *call, const struct global_index_in
 static enum status read_throughput(struct api_call *call, const struct global_index_input *given,
                                    enum billing_mode billing, struct index_throughput *throughput)
 {
-    *throughput = (struct index_throughput){0};
     if (billing == BILLING_PROVISIONED && given->provisioned == NULL)
         return error_format(&call->error, call_arena(call), ERROR_VALIDATION,
                             INVALID_VALUES
@@ -283,6 +281,7 @@ static enum status read_global(struct api_call *call, const struct global_index_
     *index = (struct index_schema){.name = given->name, .kind = INDEX_GLOBAL};
     TRY(read_global_key(call, given, definitions, table, index));
     TRY(read_projection(call, given->projection, index));
+    *throughput = (struct index_throughput){.on_demand_read_max = -1, .on_demand_write_max = -1};
     TRY(read_throughput(call, given, billing, throughput));
     return read_warm(call, given,
                      warm_by_itself(billing, throughput->read_units, throughput->write_units),
@@ -461,12 +460,18 @@ static enum status check_updated(struct api_call *call, const struct table *tabl
 {
     const struct index_schema *schema = table_index(table, update->name);
     const struct table_index *index = schema == NULL ? NULL : table_global(table, schema);
-    bool any = given->provisioned != NULL || given->on_demand != NULL || given->warm != NULL;
+    bool any =
+        given->provisioned != NULL || call_on_demand_given(given->on_demand) || given->warm != NULL;
     if (!any)
         return error_format(&call->error, call_arena(call), ERROR_VALIDATION,
                             INVALID_VALUES
                             "ProvisionedThroughput must be specified for index: %.*s",
                             BYTES_ARGS(update->name));
+    bool had = index != NULL && index->has_on_demand_maximum;
+    update->throughput = (struct index_throughput){
+        .on_demand_read_max = had ? index->on_demand_read_max : -1,
+        .on_demand_write_max = had ? index->on_demand_write_max : -1,
+    };
     if (billing == BILLING_ON_DEMAND || given->provisioned != NULL)
         TRY(read_throughput(call, given, billing, &update->throughput));
     else /* says what it has to say of maximums on a table that is provisioned */
@@ -474,7 +479,7 @@ static enum status check_updated(struct api_call *call, const struct table *tabl
     if (index != NULL)
         TRY(read_warm(call, given, index_warm(billing, index), &update->throughput));
     update->throughput_given = given->provisioned != NULL;
-    update->on_demand_maximum_given = given->on_demand != NULL;
+    update->on_demand_maximum_given = update->throughput.has_on_demand_maximum;
     bool same = index != NULL && update->throughput_given &&
                 index->read_units == update->throughput.read_units &&
                 index->write_units == update->throughput.write_units;

@@ -232,6 +232,8 @@ def test_maximums_of_an_index_are_changed(server, make_indexed):
     assert "OnDemandThroughput" not in settled(server, table)["GlobalSecondaryIndexes"][0]
     assert change(server, table, "Update", IndexName="one", OnDemandThroughput=maximums).status == 200
     assert settled(server, table)["GlobalSecondaryIndexes"][0]["OnDemandThroughput"] == maximums
+    assert change(server, table, "Update", IndexName="one", OnDemandThroughput={"MaxWriteRequestUnits": 8}).status == 200
+    assert settled(server, table)["GlobalSecondaryIndexes"][0]["OnDemandThroughput"] == {**maximums, "MaxWriteRequestUnits": 8}
 
 
 def test_counts(server, table):

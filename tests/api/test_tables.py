@@ -254,6 +254,30 @@ def test_update_class_and_maximums(server, make_table):
     assert got["OnDemandThroughput"] == {"MaxReadRequestUnits": 20, "MaxWriteRequestUnits": 15}
 
 
+def test_a_maximum_that_is_not_given_stays(server, make_table):
+    name = make_table(OnDemandThroughput={"MaxReadRequestUnits": 20, "MaxWriteRequestUnits": 15})
+    for given, maximums in (({"MaxReadRequestUnits": 40}, (40, 15)), ({"MaxWriteRequestUnits": -1}, (40, -1))):
+        server.call("UpdateTable", TableName=name, OnDemandThroughput=given)
+        server.wait_active(name)
+        got = server.call("DescribeTable", TableName=name)["Table"]["OnDemandThroughput"]
+        assert (got["MaxReadRequestUnits"], got["MaxWriteRequestUnits"]) == maximums
+
+
+def test_no_maximum_is_as_if_it_were_not_there(server, make_table):
+    name = make_table(OnDemandThroughput={})
+    assert "OnDemandThroughput" not in server.call("DescribeTable", TableName=name)["Table"]
+    error, text = server.error("UpdateTable", TableName=name, OnDemandThroughput={})
+    assert error == VALIDATION and text.startswith("At least one of ProvisionedThroughput")
+
+
+@pytest.mark.parametrize("given,member", [({"MaxReadRequestUnits": 0, "MaxWriteRequestUnits": 1}, "MaxReadRequestUnits"),
+                                          ({"MaxWriteRequestUnits": 1}, "MaxWriteRequestUnits")])
+def test_maximums_of_a_new_provisioned_table(server, given, member):
+    members = definition("maximums", ProvisionedThroughput=provisioned(1, 1), OnDemandThroughput=given)
+    assert server.error("CreateTable", **members) == (
+        VALIDATION, INVALID + member + " for OnDemandThroughput cannot be specified when table BillingMode is PROVISIONED.")
+
+
 def test_deletion_protection(server, make_table):
     name = make_table(DeletionProtectionEnabled=True)
     error, text = server.error("DeleteTable", TableName=name)
