@@ -55,7 +55,7 @@ def test_what_a_table_is_made_with(server, make_table):
     got = server.call("DescribeTable", TableName=name)["Table"]
     assert got["DeletionProtectionEnabled"] is True
     assert got["TableClassSummary"]["TableClass"] == "STANDARD_INFREQUENT_ACCESS"
-    assert got["OnDemandThroughput"] == {"MaxReadRequestUnits": 10, "MaxWriteRequestUnits": -1}
+    assert got["OnDemandThroughput"] == {"MaxReadRequestUnits": 10}
     assert "SSEDescription" not in got and "StreamSpecification" not in got
     assert server.call("ListTagsOfResource", ResourceArn=got["TableArn"]) == {"Tags": [{"Key": "a", "Value": "b"}]}
     server.call("UpdateTable", TableName=name, DeletionProtectionEnabled=False)
@@ -256,11 +256,13 @@ def test_update_class_and_maximums(server, make_table):
 
 def test_a_maximum_that_is_not_given_stays(server, make_table):
     name = make_table(OnDemandThroughput={"MaxReadRequestUnits": 20, "MaxWriteRequestUnits": 15})
-    for given, maximums in (({"MaxReadRequestUnits": 40}, (40, 15)), ({"MaxWriteRequestUnits": -1}, (40, -1))):
-        server.call("UpdateTable", TableName=name, OnDemandThroughput=given)
+    for given, maximums in (({"MaxReadRequestUnits": 40}, {"MaxReadRequestUnits": 40, "MaxWriteRequestUnits": 15}),
+                            ({"MaxWriteRequestUnits": -1}, {"MaxReadRequestUnits": 40}),
+                            ({"MaxReadRequestUnits": -1}, None)):
+        echo = server.call("UpdateTable", TableName=name, OnDemandThroughput=given)["TableDescription"]["OnDemandThroughput"]
+        assert {**echo, **given} == echo
         server.wait_active(name)
-        got = server.call("DescribeTable", TableName=name)["Table"]["OnDemandThroughput"]
-        assert (got["MaxReadRequestUnits"], got["MaxWriteRequestUnits"]) == maximums
+        assert server.call("DescribeTable", TableName=name)["Table"].get("OnDemandThroughput") == maximums
 
 
 def test_no_maximum_is_as_if_it_were_not_there(server, make_table):
