@@ -5,6 +5,7 @@
 
 #define DEPTH_MAX     16u /* of objects and lists around a key; those of the model have fewer */
 #define SCRATCH_BYTES ((size_t)1 << 20)
+#define ONGOING       "Transaction is ongoing for the item"
 
 /* A rule and the bytes that it refers to. */
 struct inject {
@@ -266,18 +267,24 @@ static void look_into(struct search *search, struct json_scanner *s, bool table_
     }
 }
 
+/* A request, or one action of a transaction. */
+static bool value_fits(struct api_call *call, const struct inject_rule *rule,
+                       struct json_scanner *s)
+{
+    struct search search = {.call = call, .rule = rule, .table_fits = rule->table.count == 0};
+    look_into(&search, s, rule->table.count == 0, 0);
+    return value_type(rule->key) == VALUE_NONE ? search.table_fits : search.found;
+}
+
 static bool fits(struct api_call *call, const struct inject_rule *rule)
 {
-    bool any_key = value_type(rule->key) == VALUE_NONE;
     if (rule->operation.count > 0 && !bytes_equal(rule->operation, call->operation->name))
         return false;
-    if (rule->table.count == 0 && any_key)
+    if (rule->table.count == 0 && value_type(rule->key) == VALUE_NONE)
         return true;
-    struct search search = {.call = call, .rule = rule};
     struct json_scanner s;
     json_scanner_init(&s, call->request->body, call_arena(call)); /* does not pause: rules stay */
-    look_into(&search, &s, rule->table.count == 0, 0);
-    return any_key ? search.table_fits : search.found;
+    return value_fits(call, rule, &s);
 }
 
 /* ---- Serving ---- */
@@ -297,6 +304,8 @@ static struct bytes usual_message(enum error_code code)
         return BYTES("Rate of requests exceeds the allowed throughput.");
     case ERROR_CONDITION_FAILED:
         return BYTES("The conditional request failed");
+    case ERROR_TRANSACTION_CONFLICT:
+        return BYTES(ONGOING);
     case ERROR_INTERNAL:
         return BYTES("The request processing has failed because of an unknown error, exception or "
                      "failure.");
@@ -320,9 +329,48 @@ static void add_reason(struct api_call *call, struct bytes table)
     error->throttled = table;
 }
 
+/* A transaction is cancelled for conflicts of the actions that the rule fits; a request that is no
+ * transaction has no reasons. */
+static enum status add_cancellation(struct api_call *call, const struct inject_rule *rule,
+                                    struct error *error)
+{
+    struct error *reasons = arena_alloc_array(call_arena(call), TXN_ITEMS_MAX, sizeof(*reasons));
+    uint32_t count = 0;
+    struct json_scanner s;
+    struct bytes name;
+    if (reasons == NULL)
+        return STATUS_NO_MEMORY;
+    json_scanner_init(&s, call->request->body, call_arena(call));
+    if (json_peek(&s) != JSON_OBJECT)
+        return STATUS_OK;
+    json_object_begin(&s);
+    while (json_object_next(&s, &name)) {
+        bool actions = bytes_equal(name, BYTES("TransactItems")) ||
+                       bytes_equal(name, BYTES("TransactStatements"));
+        if (!actions || json_peek(&s) != JSON_ARRAY) {
+            json_skip(&s);
+            continue;
+        }
+        json_array_begin(&s);
+        for (count = 0; json_array_next(&s) && count < TXN_ITEMS_MAX; count++) {
+            bool conflict = value_fits(call, rule, &s);
+            reasons[count] = (struct error){
+                .code = conflict ? ERROR_TRANSACTION_CONFLICT : ERROR_NONE,
+                .message = BYTES(ONGOING),
+            };
+        }
+        break;
+    }
+    if (count == 0)
+        return STATUS_OK;
+    (void)router_cancelled(error, call_arena(call), reasons, count);
+    return error->code == ERROR_TRANSACTION_CANCELED ? STATUS_OK : STATUS_NO_MEMORY;
+}
+
 enum status call_inject(struct api_call *call)
 {
     struct inject_rule met = {0};
+    struct error error = {0};
     LIST_FOR_EACH (link, &call->api->injects) {
         struct inject_rule *rule = &LIST_ITEM(link, struct inject, link)->rule;
         if (!fits(call, rule))
@@ -334,6 +382,10 @@ enum status call_inject(struct api_call *call)
         met = *rule;
         met.message = arena_copy(call_arena(call), rule->message);
         met.table = arena_copy(call_arena(call), rule->table);
+        error = (struct error){.code = rule->error, .message = usual_message(rule->error)};
+        if (rule->error == ERROR_TRANSACTION_CANCELED &&
+            add_cancellation(call, rule, &error) != STATUS_OK)
+            return call_no_memory(call);
     }
     if (met.id == 0)
         return STATUS_OK;
@@ -341,10 +393,9 @@ enum status call_inject(struct api_call *call)
         TRY(context_sleep(call->ctx, met.delay_ms * UINT64_C(1000000)));
     if (met.error == ERROR_NONE)
         return STATUS_OK;
-    call->error = (struct error){
-        .code = met.error,
-        .message = met.message.count > 0 ? met.message : usual_message(met.error),
-    };
+    call->error = error;
+    if (met.message.count > 0)
+        call->error.message = met.message;
     add_reason(call, met.table);
     return STATUS_INVALID;
 }

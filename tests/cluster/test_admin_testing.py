@@ -391,6 +391,24 @@ def test_throttles_come_with_a_reason(server):
     assert refused.value.type == "ThrottlingException" and "throttlingReasons" not in refused.value.body
 
 
+def test_a_cancelled_transaction_comes_with_reasons(server):
+    server.create("tab")
+    puts = [{"Put": {"TableName": "tab", "Item": {"pk": {"S": name}}}} for name in "abc"]
+    gets = [{"Get": {"TableName": "tab", "Key": {"pk": {"S": name}}}} for name in "ab"]
+    statements = [{"Statement": "INSERT INTO tab VALUE {'pk': 'd'}"}]
+    for rule, operation, members, codes in (
+            ({"Key": {"pk": {"S": "b"}}}, "TransactWriteItems", {"TransactItems": puts}, ["None", "TransactionConflict", "None"]),
+            ({"Table": "tab"}, "TransactGetItems", {"TransactItems": gets}, ["TransactionConflict"] * 2),
+            ({}, "ExecuteTransaction", {"TransactStatements": statements}, ["TransactionConflict"])):
+        done(server, "POST", "errors", {**rule, "Error": "TransactionCanceledException"})
+        with pytest.raises(Refused) as refused:
+            server.call(operation, **members)
+        assert [reason["Code"] for reason in refused.value.body["CancellationReasons"]] == codes
+        assert refused.value.message == \
+            f"Transaction cancelled, please refer cancellation reasons for specific reasons [{', '.join(codes)}]"
+        assert server.call("Scan", TableName="tab")["Count"] == 0
+
+
 def test_keys_in_every_kind_of_request(server):
     server.create("tab", "pk:S sk:N")
     server.create("other", "pk:S sk:N")
