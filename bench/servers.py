@@ -12,6 +12,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import time
 from datetime import datetime, timezone
 from pathlib import Path
@@ -84,6 +85,34 @@ def take_priority():
 def schedule(pid, policy, priority):
     for task in os.listdir(f"/proc/{pid}/task"):
         os.sched_setscheduler(int(task), policy, os.sched_param(priority))
+
+
+IDLE_WORK = """
+import os, pathlib
+parent = os.getppid()
+group = pathlib.Path("/proc/self/autogroup")
+if group.exists():
+    group.write_text("19")
+os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+while os.getppid() == parent:
+    for _ in range(10000):
+        pass
+"""
+
+
+@contextlib.contextmanager
+def busy_cores():
+    """Both cores do something that gives way at once whenever they would rest.  A hypervisor takes a core away the more
+    often, the more the machine uses it: so each server is measured on a machine that uses as much.  In sessions of their
+    own, or the priority of ours would keep the system's threads from a core that only rests."""
+    processes = [subprocess.Popen(["taskset", "-c", str(core), sys.executable, "-c", IDLE_WORK],
+                                  start_new_session=True) for core in cores()]
+    try:
+        yield
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
 
 
 @contextlib.contextmanager
