@@ -165,8 +165,7 @@ static enum status bounds(const struct stepping *s, struct bytes *low, struct by
     return STATUS_OK;
 }
 
-/* One key.  An item that cannot be deleted for now, as a transaction is at it, has its turn later.
- */
+/* One key.  An item that a transaction is at cannot be deleted: it has its turn later. */
 static enum status act(struct stepping *s, struct replica *replica,
                        const struct replica_target *target, struct bytes key, uint64_t *slot)
 {

@@ -6,7 +6,7 @@
 #define BLOCK_BYTES ((size_t)256 << 10)
 #define HEAD_BYTES  6u                /* of an item in a block: u32 bytes, u16 of its key */
 #define WRITES_MAX  1024u             /* with one wait for the commit of all */
-#define RETRY_NS    UINT64_C(2000000) /* before what was refused for now is tried again */
+#define RETRY_NS    UINT64_C(2000000) /* before what was refused is sent again */
 #define RETRIES_MAX 5000u
 
 /* ---- Pages of a table ---- */
@@ -245,7 +245,7 @@ static bool may_pass(enum status status)
            status == STATUS_NO_SPACE;
 }
 
-/* Send what has gathered, all to one partition; what is refused for now again. */
+/* Send what has gathered, all to one partition, and what may pass later again. */
 static enum status flush(struct merge *merge)
 {
     struct router *router = merge->router;
