@@ -107,8 +107,13 @@ MUST_USE enum status call_rate(struct api_call *call, enum api_rate rate);
  * milliseconds of work would cost it all of that. */
 MUST_USE enum status call_settle(struct api_call *call, struct bytes name);
 
-/* ProvisionedThroughput and OnDemandThroughput, of a table or an index; of: "table", or "index
- * NAME", for texts. */
+/* What throughput is of: the service words its refusals by that. */
+struct throughput_of {
+    struct bytes index; /* empty: the table */
+    bool made;          /* by this request */
+};
+
+/* ProvisionedThroughput and OnDemandThroughput, of a table or an index. */
 MUST_USE enum status call_read_provisioned(struct api_call *call,
                                            const struct provisioned_input *given, uint64_t *read,
                                            uint64_t *write);
@@ -118,8 +123,8 @@ bool call_on_demand_given(const struct on_demand_input *given);
 
 /* *read, *write: the maximums that are in force, -1: none; they stay where none is given. */
 MUST_USE enum status call_read_on_demand(struct api_call *call, const struct on_demand_input *given,
-                                         enum billing_mode billing, struct bytes of, int64_t *read,
-                                         int64_t *write);
+                                         enum billing_mode billing, const struct throughput_of *of,
+                                         int64_t *read, int64_t *write);
 
 /* The type of an AttributeDefinition. */
 enum value_type call_attribute_type(uint8_t given);

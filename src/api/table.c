@@ -68,29 +68,37 @@ static enum status check_billing(struct api_call *call, enum billing_mode billin
     return STATUS_OK;
 }
 
-/* One maximum of OnDemandThroughput; -1 takes it away. */
+/* One maximum of OnDemandThroughput; -1 takes away the one that there is. */
 static enum status check_maximum(struct api_call *call, const char *member, const char *limit,
                                  const struct model_number *given, enum billing_mode billing,
-                                 struct bytes of)
+                                 const struct throughput_of *of)
 {
+    bool table = of->index.count == 0;
     if (!given->given)
         return STATUS_OK;
     if (billing != BILLING_ON_DEMAND)
+        return error_format(
+            &call->error, call_arena(call), ERROR_VALIDATION,
+            INVALID_VALUES "%s for OnDemandThroughput%s%.*s cannot be specified when %s", member,
+            table      ? ""
+            : of->made ? " for index: "
+                       : " for index : ",
+            BYTES_ARGS(of->index),
+            of->made ? "table BillingMode is PROVISIONED."
+                     : "the table BillingMode is PROVISIONED");
+    const char *what = table ? "table" : "index : ";
+    if (given->value < (of->made ? 1 : -1) || given->value == 0)
         return error_format(&call->error, call_arena(call), ERROR_VALIDATION,
-                            INVALID_VALUES "%s for OnDemandThroughput cannot be specified when the "
-                                           "table BillingMode is PROVISIONED",
-                            member);
-    if (given->value < -1 || given->value == 0)
-        return error_format(&call->error, call_arena(call), ERROR_VALIDATION,
-                            INVALID_VALUES "Requested %s for OnDemandThroughput for %.*s is "
+                            INVALID_VALUES "Requested %s for OnDemandThroughput for %s%.*s is "
                                            "outside of valid range",
-                            member, BYTES_ARGS(of));
+                            member, what, BYTES_ARGS(of->index));
     if (given->value <= TABLE_UNITS_MAX)
         return STATUS_OK;
     return error_format(&call->error, call_arena(call), ERROR_LIMIT_EXCEEDED,
-                        "Subscriber limit exceeded: Requested %s for OnDemandThroughput for %.*s "
-                        "exceeds %s of the account in region %.*s",
-                        member, BYTES_ARGS(of), limit, BYTES_ARGS(call->api->options.region));
+                        "Subscriber limit exceeded: Requested %s for OnDemandThroughput for "
+                        "%s%.*s exceeds %s of the account in region %.*s",
+                        member, what, BYTES_ARGS(of->index), limit,
+                        BYTES_ARGS(call->api->options.region));
 }
 
 bool call_on_demand_given(const struct on_demand_input *given)
@@ -99,8 +107,8 @@ bool call_on_demand_given(const struct on_demand_input *given)
 }
 
 enum status call_read_on_demand(struct api_call *call, const struct on_demand_input *given,
-                                enum billing_mode billing, struct bytes of, int64_t *read,
-                                int64_t *write)
+                                enum billing_mode billing, const struct throughput_of *of,
+                                int64_t *read, int64_t *write)
 {
     if (given->read.given)
         *read = given->read.value;
@@ -112,7 +120,6 @@ enum status call_read_on_demand(struct api_call *call, const struct on_demand_in
                          billing, of);
 }
 
-/* CreateTable says it in words of its own when a table is not on-demand. */
 static enum status read_new_maximums(struct api_call *call, const struct on_demand_input *given,
                                      struct create_table_request *request)
 {
@@ -120,12 +127,7 @@ static enum status read_new_maximums(struct api_call *call, const struct on_dema
     request->on_demand_read_max = request->on_demand_write_max = -1;
     if (!request->has_on_demand_maximum)
         return STATUS_OK;
-    if (request->billing != BILLING_ON_DEMAND)
-        return error_format(&call->error, call_arena(call), ERROR_VALIDATION,
-                            INVALID_VALUES "%s for OnDemandThroughput cannot be specified when "
-                                           "table BillingMode is PROVISIONED.",
-                            given->read.given ? "MaxReadRequestUnits" : "MaxWriteRequestUnits");
-    return call_read_on_demand(call, given, request->billing, BYTES("table"),
+    return call_read_on_demand(call, given, request->billing, &(struct throughput_of){.made = true},
                                &request->on_demand_read_max, &request->on_demand_write_max);
 }
 
@@ -436,7 +438,7 @@ static enum status check_update(struct api_call *call, struct update_table_reque
     request->on_demand_read_max = had ? table->on_demand_read_max : -1;
     request->on_demand_write_max = had ? table->on_demand_write_max : -1;
     if (request->on_demand_maximum_given)
-        TRY(call_read_on_demand(call, input->on_demand, billing, BYTES("table"),
+        TRY(call_read_on_demand(call, input->on_demand, billing, &(struct throughput_of){0},
                                 &request->on_demand_read_max, &request->on_demand_write_max));
     TRY(call_read_warm(call, input->warm, table_warm(table), BYTES("table"), &request->warm));
     return check_change(call, request, table);

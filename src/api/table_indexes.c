@@ -234,13 +234,12 @@ static enum status of_index(struct api_call *call, struct bytes name, struct byt
 
 /* The maximums of an on-demand index; those that are not given are as in throughput. */
 static enum status read_maximums(struct api_call *call, const struct global_index_input *given,
-                                 enum billing_mode billing, struct index_throughput *throughput)
+                                 enum billing_mode billing, const struct throughput_of *of,
+                                 struct index_throughput *throughput)
 {
-    struct bytes of;
     throughput->has_on_demand_maximum = call_on_demand_given(given->on_demand);
     if (!throughput->has_on_demand_maximum)
         return STATUS_OK;
-    TRY(of_index(call, given->name, &of));
     return call_read_on_demand(call, given->on_demand, billing, of, &throughput->on_demand_read_max,
                                &throughput->on_demand_write_max);
 }
@@ -255,7 +254,8 @@ static enum status read_warm(struct api_call *call, const struct global_index_in
 }
 
 static enum status read_throughput(struct api_call *call, const struct global_index_input *given,
-                                   enum billing_mode billing, struct index_throughput *throughput)
+                                   enum billing_mode billing, const struct throughput_of *of,
+                                   struct index_throughput *throughput)
 {
     if (billing == BILLING_PROVISIONED && given->provisioned == NULL)
         return error_format(&call->error, call_arena(call), ERROR_VALIDATION,
@@ -270,7 +270,7 @@ static enum status read_throughput(struct api_call *call, const struct global_in
     if (given->provisioned != NULL)
         TRY(call_read_provisioned(call, given->provisioned, &throughput->read_units,
                                   &throughput->write_units));
-    return read_maximums(call, given, billing, throughput);
+    return read_maximums(call, given, billing, of, throughput);
 }
 
 static enum status read_global(struct api_call *call, const struct global_index_input *given,
@@ -282,7 +282,8 @@ static enum status read_global(struct api_call *call, const struct global_index_
     TRY(read_global_key(call, given, definitions, table, index));
     TRY(read_projection(call, given->projection, index));
     *throughput = (struct index_throughput){.on_demand_read_max = -1, .on_demand_write_max = -1};
-    TRY(read_throughput(call, given, billing, throughput));
+    TRY(read_throughput(call, given, billing, &(struct throughput_of){given->name, true},
+                        throughput));
     return read_warm(call, given,
                      warm_by_itself(billing, throughput->read_units, throughput->write_units),
                      throughput);
@@ -472,10 +473,11 @@ static enum status check_updated(struct api_call *call, const struct table *tabl
         .on_demand_read_max = had ? index->on_demand_read_max : -1,
         .on_demand_write_max = had ? index->on_demand_write_max : -1,
     };
+    const struct throughput_of of = {.index = update->name};
     if (billing == BILLING_ON_DEMAND || given->provisioned != NULL)
-        TRY(read_throughput(call, given, billing, &update->throughput));
+        TRY(read_throughput(call, given, billing, &of, &update->throughput));
     else /* says what it has to say of maximums on a table that is provisioned */
-        TRY(read_maximums(call, given, billing, &update->throughput));
+        TRY(read_maximums(call, given, billing, &of, &update->throughput));
     if (index != NULL)
         TRY(read_warm(call, given, index_warm(billing, index), &update->throughput));
     update->throughput_given = given->provisioned != NULL;

@@ -211,9 +211,9 @@ def test_warm_throughput_of_a_provisioned_index(server, make_indexed):
                                 "TableMaxWriteCapacityUnits of the account in region us-east-1")),
     ({"WarmThroughput": {}}, (VALIDATION, INVALID + "Both ReadUnitsPerSecond and WriteUnitsPerSecond of WarmThroughput are missing")),
     ({"OnDemandThroughput": {"MaxReadRequestUnits": 0}},
-     (VALIDATION, INVALID + "Requested MaxReadRequestUnits for OnDemandThroughput for index one is outside of valid range")),
+     (VALIDATION, INVALID + "Requested MaxReadRequestUnits for OnDemandThroughput for index : one is outside of valid range")),
     ({"OnDemandThroughput": {"MaxWriteRequestUnits": 40001}},
-     ("LimitExceededException", "Subscriber limit exceeded: Requested MaxWriteRequestUnits for OnDemandThroughput for index one exceeds "
+     ("LimitExceededException", "Subscriber limit exceeded: Requested MaxWriteRequestUnits for OnDemandThroughput for index : one exceeds "
                                 "TableMaxWriteCapacityUnits of the account in region us-east-1"))])
 def test_throughput_that_is_refused(server, make_indexed, members, error):
     name = new_name()
@@ -234,6 +234,25 @@ def test_maximums_of_an_index_are_changed(server, make_indexed):
     assert settled(server, table)["GlobalSecondaryIndexes"][0]["OnDemandThroughput"] == maximums
     assert change(server, table, "Update", IndexName="one", OnDemandThroughput={"MaxWriteRequestUnits": 8}).status == 200
     assert settled(server, table)["GlobalSecondaryIndexes"][0]["OnDemandThroughput"] == {**maximums, "MaxWriteRequestUnits": 8}
+    assert change(server, table, "Update", IndexName="one", OnDemandThroughput={"MaxWriteRequestUnits": -1}).status == 200
+    assert settled(server, table)["GlobalSecondaryIndexes"][0]["OnDemandThroughput"] == {"MaxReadRequestUnits": 6}
+
+
+def test_a_new_index_has_no_maximum_to_be_taken_away(server, table):
+    made = index("one", OnDemandThroughput={"MaxReadRequestUnits": -1})
+    error = (VALIDATION, INVALID + "Requested MaxReadRequestUnits for OnDemandThroughput for index : one is outside of valid range")
+    assert server.error("CreateTable", {**indexed(new_name()), "GlobalSecondaryIndexes": [made]}) == error
+    assert change(server, table, "Create", **made).error == error
+
+
+def test_maximums_of_indexes_of_a_provisioned_table(server, make_indexed):
+    members = {"ProvisionedThroughput": {"ReadCapacityUnits": 1, "WriteCapacityUnits": 1}}
+    maximums = {"OnDemandThroughput": {"MaxReadRequestUnits": 5}}
+    table = make_indexed([index("one", **members)], BillingMode="PROVISIONED", **members)
+    text = INVALID + "MaxReadRequestUnits for OnDemandThroughput for index{}one cannot be specified when {}table BillingMode is PROVISIONED{}"
+    assert server.error("CreateTable", {**indexed(new_name()), "BillingMode": "PROVISIONED", **members, "GlobalSecondaryIndexes": [
+        index("one", **members, **maximums)]}) == (VALIDATION, text.format(": ", "", "."))
+    assert change(server, table, "Update", IndexName="one", **maximums).error == (VALIDATION, text.format(" : ", "the ", ""))
 
 
 def test_counts(server, table):

@@ -280,6 +280,19 @@ def test_maximums_of_a_new_provisioned_table(server, given, member):
         VALIDATION, INVALID + member + " for OnDemandThroughput cannot be specified when table BillingMode is PROVISIONED.")
 
 
+@pytest.mark.parametrize("member", ["MaxReadRequestUnits", "MaxWriteRequestUnits"])
+@pytest.mark.parametrize("maximum", [0, -1, -2])
+def test_a_new_table_has_no_maximum_to_be_taken_away(server, member, maximum):
+    assert server.error("CreateTable", **definition("maximums", OnDemandThroughput={member: maximum})) == (
+        VALIDATION, INVALID + f"Requested {member} for OnDemandThroughput for table is outside of valid range")
+
+
+@pytest.mark.parametrize("maximum", [0, -2])
+def test_maximums_out_of_range(server, table, maximum):
+    assert server.error("UpdateTable", TableName=table, OnDemandThroughput={"MaxReadRequestUnits": maximum}) == (
+        VALIDATION, INVALID + "Requested MaxReadRequestUnits for OnDemandThroughput for table is outside of valid range")
+
+
 def test_deletion_protection(server, make_table):
     name = make_table(DeletionProtectionEnabled=True)
     error, text = server.error("DeleteTable", TableName=name)
