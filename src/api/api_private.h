@@ -291,18 +291,14 @@ MUST_USE enum status call_read_tags(struct api_call *call, const struct model_li
 
 /* ---- table_settings.c: parts of CreateTable and UpdateTable ---- */
 
-/* What a table is ready for without being asked. */
-struct warm_throughput warm_by_itself(enum billing_mode billing, uint64_t read_units,
-                                      uint64_t write_units);
-
-/* What the table is ready for: that, or more if it was asked for. */
-struct warm_throughput table_warm(const struct table *table);
-struct warm_throughput index_warm(enum billing_mode billing, const struct table_index *index);
-
-/* WarmThroughput, which may not be less than `now`; of: "table", or "index NAME", for texts. */
+/* WarmThroughput, which may not be less than `now`: what there is, or of what is made by this
+ * request, what it would be without. */
 MUST_USE enum status call_read_warm(struct api_call *call, const struct warm_input *given,
-                                    struct warm_throughput now, struct bytes of,
-                                    struct warm_throughput *warm);
+                                    enum billing_mode billing, struct warm_throughput now,
+                                    const struct throughput_of *of, struct warm_throughput *warm);
+
+/* False of one that is empty, too: as if it were not there. */
+bool call_warm_given(const struct warm_input *given);
 
 /* SSESpecification. */
 MUST_USE enum status call_read_sse(struct api_call *call, const struct sse_input *given,

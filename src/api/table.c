@@ -290,9 +290,9 @@ static enum status read_create(struct api_call *call, struct create_table_reques
     TRY(call_read_indexes(call, request));
     TRY(read_stream(call, input->stream, &request->stream_view));
     TRY(call_read_sse(call, input->sse, &request->sse));
-    TRY(call_read_warm(call, input->warm,
+    TRY(call_read_warm(call, input->warm, request->billing,
                        warm_by_itself(request->billing, request->read_units, request->write_units),
-                       BYTES("table"), &request->warm));
+                       &(struct throughput_of){.made = true}, &request->warm));
     request->policy = input->policy;
     if (input->policy.at != NULL)
         TRY(call_check_policy(call, input->policy));
@@ -403,7 +403,7 @@ static enum status read_update(struct api_call *call, struct update_table_reques
     bool any = request->billing_given || request->throughput_given ||
                request->on_demand_maximum_given || request->deletion_protection_given ||
                request->table_class_given || input->stream != NULL || input->sse != NULL ||
-               input->warm != NULL || input->index_updates.count > 0;
+               call_warm_given(input->warm) || input->index_updates.count > 0;
     if (!any)
         return call_invalid(
             call, "At least one of ProvisionedThroughput, BillingMode, UpdateStreamEnabled, "
@@ -440,7 +440,8 @@ static enum status check_update(struct api_call *call, struct update_table_reque
     if (request->on_demand_maximum_given)
         TRY(call_read_on_demand(call, input->on_demand, billing, &(struct throughput_of){0},
                                 &request->on_demand_read_max, &request->on_demand_write_max));
-    TRY(call_read_warm(call, input->warm, table_warm(table), BYTES("table"), &request->warm));
+    TRY(call_read_warm(call, input->warm, billing, table_warm(table), &(struct throughput_of){0},
+                       &request->warm));
     return check_change(call, request, table);
 }
 

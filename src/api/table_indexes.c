@@ -225,13 +225,6 @@ static enum status read_global_key(struct api_call *call, const struct global_in
     return STATUS_OK;
 }
 
-/* "index NAME", for texts that say what they are of. */
-static enum status of_index(struct api_call *call, struct bytes name, struct bytes *of)
-{
-    *of = arena_format(call_arena(call), "index %.*s", BYTES_ARGS(name));
-    return of->at == NULL ? call_no_memory(call) : STATUS_OK;
-}
-
 /* The maximums of an on-demand index; those that are not given are as in throughput. */
 static enum status read_maximums(struct api_call *call, const struct global_index_input *given,
                                  enum billing_mode billing, const struct throughput_of *of,
@@ -242,15 +235,6 @@ static enum status read_maximums(struct api_call *call, const struct global_inde
         return STATUS_OK;
     return call_read_on_demand(call, given->on_demand, billing, of, &throughput->on_demand_read_max,
                                &throughput->on_demand_write_max);
-}
-
-/* now: what the index has already; one that is created has what comes by itself. */
-static enum status read_warm(struct api_call *call, const struct global_index_input *given,
-                             struct warm_throughput now, struct index_throughput *throughput)
-{
-    struct bytes of;
-    TRY(of_index(call, given->name, &of));
-    return call_read_warm(call, given->warm, now, of, &throughput->warm);
 }
 
 static enum status read_throughput(struct api_call *call, const struct global_index_input *given,
@@ -282,11 +266,11 @@ static enum status read_global(struct api_call *call, const struct global_index_
     TRY(read_global_key(call, given, definitions, table, index));
     TRY(read_projection(call, given->projection, index));
     *throughput = (struct index_throughput){.on_demand_read_max = -1, .on_demand_write_max = -1};
-    TRY(read_throughput(call, given, billing, &(struct throughput_of){given->name, true},
-                        throughput));
-    return read_warm(call, given,
-                     warm_by_itself(billing, throughput->read_units, throughput->write_units),
-                     throughput);
+    const struct throughput_of of = {given->name, true};
+    TRY(read_throughput(call, given, billing, &of, throughput));
+    return call_read_warm(call, given->warm, billing,
+                          warm_by_itself(billing, throughput->read_units, throughput->write_units),
+                          &of, &throughput->warm);
 }
 
 static enum status check_non_key(struct api_call *call, const struct index_schema *indexes,
@@ -461,8 +445,8 @@ static enum status check_updated(struct api_call *call, const struct table *tabl
 {
     const struct index_schema *schema = table_index(table, update->name);
     const struct table_index *index = schema == NULL ? NULL : table_global(table, schema);
-    bool any =
-        given->provisioned != NULL || call_on_demand_given(given->on_demand) || given->warm != NULL;
+    bool any = given->provisioned != NULL || call_on_demand_given(given->on_demand) ||
+               call_warm_given(given->warm);
     if (!any)
         return error_format(&call->error, call_arena(call), ERROR_VALIDATION,
                             INVALID_VALUES
@@ -479,7 +463,8 @@ static enum status check_updated(struct api_call *call, const struct table *tabl
     else /* says what it has to say of maximums on a table that is provisioned */
         TRY(read_maximums(call, given, billing, &of, &update->throughput));
     if (index != NULL)
-        TRY(read_warm(call, given, index_warm(billing, index), &update->throughput));
+        TRY(call_read_warm(call, given->warm, billing, index_warm(table->billing, index), &of,
+                           &update->throughput.warm));
     update->throughput_given = given->provisioned != NULL;
     update->on_demand_maximum_given = update->throughput.has_on_demand_maximum;
     bool same = index != NULL && update->throughput_given &&

@@ -4,74 +4,71 @@
 
 /* ---- Warm throughput ---- */
 
-/* A new on-demand table serves 12,000 reads and 4,000 writes at once (Developer Guide, "On-demand
- * capacity mode"), another what it was provisioned with. */
-#define ON_DEMAND_WARM_READS  12000u
-#define ON_DEMAND_WARM_WRITES 4000u
+#define ON_DEMAND_PAGE                                                                             \
+    "https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/"                            \
+    "on-demand-capacity-mode.html#on-demand-capacity-mode-initial"
 
-struct warm_throughput warm_by_itself(enum billing_mode billing, uint64_t read_units,
-                                      uint64_t write_units)
+/* How the service calls the same of reading and of writing. */
+struct warm_words {
+    const char *member, *limit, *provisioned;
+};
+
+static enum status refuse_lower(struct api_call *call, const struct warm_words *words,
+                                enum billing_mode billing, const struct throughput_of *of)
 {
-    if (billing == BILLING_ON_DEMAND)
-        return (struct warm_throughput){ON_DEMAND_WARM_READS, ON_DEMAND_WARM_WRITES};
-    return (struct warm_throughput){read_units, write_units};
+    const char *than = "current WarmThroughput, decreasing WarmThroughput is not supported";
+    const char *more = "";
+    if (of->made && billing == BILLING_ON_DEMAND) {
+        than = "initial throughput for OnDemand. See: " ON_DEMAND_PAGE;
+    } else if (of->made) {
+        than = words->provisioned;
+        more = " of ProvisionedThroughput";
+    }
+    return error_format(&call->error, call_arena(call), ERROR_VALIDATION,
+                        INVALID_VALUES "Requested %s for WarmThroughput for %s%.*s is lower than "
+                                       "%s%s",
+                        words->member, of->index.count == 0 ? "table" : "index ",
+                        BYTES_ARGS(of->index), than, more);
 }
 
-struct warm_throughput table_warm(const struct table *table)
-{
-    struct warm_throughput warm =
-        warm_by_itself(table->billing, table->read_units, table->write_units);
-    return (struct warm_throughput){MAX(warm.read_units, table->warm.read_units),
-                                    MAX(warm.write_units, table->warm.write_units)};
-}
-
-struct warm_throughput index_warm(enum billing_mode billing, const struct table_index *index)
-{
-    struct warm_throughput warm = warm_by_itself(billing, index->read_units, index->write_units);
-    return (struct warm_throughput){MAX(warm.read_units, index->warm.read_units),
-                                    MAX(warm.write_units, index->warm.write_units)};
-}
-
-static enum status read_units(struct api_call *call, const char *member, const char *limit,
-                              const struct model_number *given, uint64_t now, struct bytes of,
-                              uint64_t *units)
+static enum status read_units(struct api_call *call, const struct warm_words *words,
+                              const struct model_number *given, enum billing_mode billing,
+                              uint64_t now, const struct throughput_of *of, uint64_t *units)
 {
     if (!given->given)
         return STATUS_OK;
-    if (given->value < 1)
-        return error_format(&call->error, call_arena(call), ERROR_VALIDATION,
-                            INVALID_VALUES "Requested %s for WarmThroughput for %.*s is outside "
-                                           "of valid range",
-                            member, BYTES_ARGS(of));
-    if ((uint64_t)given->value < now)
-        return error_format(&call->error, call_arena(call), ERROR_VALIDATION,
-                            INVALID_VALUES "Requested %s for WarmThroughput for %.*s is lower "
-                                           "than current WarmThroughput, decreasing "
-                                           "WarmThroughput is not supported",
-                            member, BYTES_ARGS(of));
+    if (given->value < 0 || (uint64_t)given->value < now)
+        return refuse_lower(call, words, billing, of);
     if (given->value > TABLE_UNITS_MAX)
         return error_format(&call->error, call_arena(call), ERROR_LIMIT_EXCEEDED,
-                            "Subscriber limit exceeded: Requested %s for WarmThroughput for %.*s "
-                            "exceeds %s of the account in region %.*s",
-                            member, BYTES_ARGS(of), limit, BYTES_ARGS(call->api->options.region));
+                            "Subscriber limit exceeded: Requested %s for WarmThroughput for "
+                            "%s%.*s exceeds %s of the account in region %.*s",
+                            words->member, of->index.count == 0 ? "table" : "index ",
+                            BYTES_ARGS(of->index), words->limit,
+                            BYTES_ARGS(call->api->options.region));
     *units = (uint64_t)given->value;
     return STATUS_OK;
 }
 
-enum status call_read_warm(struct api_call *call, const struct warm_input *given,
-                           struct warm_throughput now, struct bytes of,
-                           struct warm_throughput *warm)
+bool call_warm_given(const struct warm_input *given)
 {
+    return given != NULL && (given->read.given || given->write.given);
+}
+
+enum status call_read_warm(struct api_call *call, const struct warm_input *given,
+                           enum billing_mode billing, struct warm_throughput now,
+                           const struct throughput_of *of, struct warm_throughput *warm)
+{
+    static const struct warm_words read = {"ReadUnitsPerSecond", "TableMaxReadCapacityUnits",
+                                           "ReadCapacityUnits"};
+    static const struct warm_words write = {"WriteUnitsPerSecond", "TableMaxWriteCapacityUnits",
+                                            "WriteCapacityUnits"};
     *warm = (struct warm_throughput){0};
-    if (given == NULL)
+    if (!call_warm_given(given))
         return STATUS_OK;
-    if (!given->read.given && !given->write.given)
-        return call_invalid(call, INVALID_VALUES "Both ReadUnitsPerSecond and WriteUnitsPerSecond "
-                                                 "of WarmThroughput are missing");
-    TRY(read_units(call, "ReadUnitsPerSecond", "TableMaxReadCapacityUnits", &given->read,
-                   now.read_units, of, &warm->read_units));
-    return read_units(call, "WriteUnitsPerSecond", "TableMaxWriteCapacityUnits", &given->write,
-                      now.write_units, of, &warm->write_units);
+    TRY(read_units(call, &read, &given->read, billing, now.read_units, of, &warm->read_units));
+    return read_units(call, &write, &given->write, billing, now.write_units, of,
+                      &warm->write_units);
 }
 
 /* ---- Encryption ---- */

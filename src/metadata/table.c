@@ -2,6 +2,7 @@
 
 #include "base/assert.h"
 #include "base/codec.h"
+#include "base/compiler.h"
 #include "request/change.h"
 
 /* The catalog's record: integers little-endian, texts as u16 length + bytes.
@@ -435,6 +436,36 @@ uint32_t table_partitions(const struct table *table)
     for (uint32_t i = 0; i < table->global_count; i++)
         count += table->globals[i].partition_count;
     return count;
+}
+
+/* A new on-demand table serves 12,000 reads and 4,000 writes at once (Developer Guide, "On-demand
+ * capacity mode"), another what it was provisioned with. */
+#define ON_DEMAND_WARM_READS  12000u
+#define ON_DEMAND_WARM_WRITES 4000u
+
+struct warm_throughput warm_by_itself(enum billing_mode billing, uint64_t read_units,
+                                      uint64_t write_units)
+{
+    if (billing == BILLING_ON_DEMAND)
+        return (struct warm_throughput){ON_DEMAND_WARM_READS, ON_DEMAND_WARM_WRITES};
+    return (struct warm_throughput){read_units, write_units};
+}
+
+struct warm_throughput warm_most(struct warm_throughput a, struct warm_throughput b)
+{
+    return (struct warm_throughput){MAX(a.read_units, b.read_units),
+                                    MAX(a.write_units, b.write_units)};
+}
+
+struct warm_throughput table_warm(const struct table *table)
+{
+    return warm_most(table->warm,
+                     warm_by_itself(table->billing, table->read_units, table->write_units));
+}
+
+struct warm_throughput index_warm(enum billing_mode billing, const struct table_index *index)
+{
+    return warm_most(index->warm, warm_by_itself(billing, index->read_units, index->write_units));
 }
 
 bool table_is_settled(const struct table *table)

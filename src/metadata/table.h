@@ -73,7 +73,7 @@ struct table_index {
     uint32_t decreases_today;
     bool has_on_demand_maximum;
     int64_t on_demand_read_max, on_demand_write_max;
-    struct warm_throughput warm;  /* the most that was asked for; 0 = never */
+    struct warm_throughput warm;  /* the most that it has been; see index_warm */
     struct partition *partitions; /* as a table's */
     uint32_t partition_count;
 };
@@ -99,7 +99,7 @@ struct table {
     enum table_class table_class;
     uint64_t table_class_changed_ms; /* TableClassSummary's LastUpdateDateTime; 0 = never */
     uint64_t class_changes_ms[CLASS_CHANGES]; /* updates, newest first; 0 = never */
-    struct warm_throughput warm;              /* the most that was asked for; 0 = never */
+    struct warm_throughput warm;              /* the most that it has been; see table_warm */
     struct sse_setting sse;
     uint64_t switched_ms[BILLING_SWITCHES];         /* to on-demand, newest first; 0 = never */
     struct bytes policy;                            /* resource policy, JSON; empty: none */
@@ -143,6 +143,16 @@ const struct index_schema *table_global_schema(const struct table *table,
 
 /* The global index of that id; NULL: there is none. */
 struct table_index *table_global_of_id(const struct table *table, uint64_t id);
+
+/* What a table or a global index is ready for without being asked. */
+struct warm_throughput warm_by_itself(enum billing_mode billing, uint64_t read_units,
+                                      uint64_t write_units);
+
+struct warm_throughput warm_most(struct warm_throughput a, struct warm_throughput b);
+
+/* What it is ready for: the most of that, of what was asked for, and of what it has been. */
+struct warm_throughput table_warm(const struct table *table);
+struct warm_throughput index_warm(enum billing_mode billing, const struct table_index *index);
 
 /* Is all as it was asked to be: the table ACTIVE, and each global index? */
 bool table_is_settled(const struct table *table);

@@ -28,14 +28,16 @@ static enum status own_arrays(struct context *ctx, struct table *table)
 static struct table_index new_global(const struct router *router, enum billing_mode billing,
                                      const struct index_throughput *given)
 {
-    return (struct table_index){.read_units = given->read_units,
-                                .write_units = given->write_units,
-                                .has_on_demand_maximum = given->has_on_demand_maximum,
-                                .on_demand_read_max = given->on_demand_read_max,
-                                .on_demand_write_max = given->on_demand_write_max,
-                                .warm = given->warm,
-                                .partition_count = router_partitions_for(
-                                    router, billing, given->read_units, given->write_units)};
+    return (struct table_index){
+        .read_units = given->read_units,
+        .write_units = given->write_units,
+        .has_on_demand_maximum = given->has_on_demand_maximum,
+        .on_demand_read_max = given->on_demand_read_max,
+        .on_demand_write_max = given->on_demand_write_max,
+        .warm =
+            warm_most(given->warm, warm_by_itself(billing, given->read_units, given->write_units)),
+        .partition_count =
+            router_partitions_for(router, billing, given->read_units, given->write_units)};
 }
 
 uint32_t indexes_partitions(const struct router *router, const struct create_table_request *request)
@@ -193,8 +195,7 @@ static enum status update_one(struct context *ctx, struct router *router,
         index->on_demand_read_max = given->on_demand_read_max;
         index->on_demand_write_max = given->on_demand_write_max;
     }
-    index->warm.read_units = MAX(index->warm.read_units, given->warm.read_units);
-    index->warm.write_units = MAX(index->warm.write_units, given->warm.write_units);
+    index->warm = warm_most(index->warm, given->warm);
     index->status = TABLE_UPDATING;
     return STATUS_OK;
 }
@@ -204,6 +205,7 @@ static enum status follow_billing(struct context *ctx, struct table *table, stru
 {
     for (uint32_t i = 0; i < table->global_count; i++) {
         struct table_index *index = &table->globals[i];
+        index->warm = index_warm(table->billing, index);
         if (table->billing == BILLING_ON_DEMAND) {
             index->read_units = index->write_units = 0;
             continue;

@@ -219,7 +219,8 @@ static enum status create(struct context *ctx, struct router *router,
         .deletion_protection = request->deletion_protection,
         .table_class = request->table_class,
         .table_class_changed_ms = request->table_class_given ? ms : 0,
-        .warm = request->warm,
+        .warm = warm_most(request->warm, warm_by_itself(request->billing, request->read_units,
+                                                        request->write_units)),
         .sse = request->sse,
         .policy = request->policy,
         .policy_revision = request->policy.count > 0 ? ms : 0,
@@ -404,8 +405,7 @@ static enum status change(struct context *ctx, struct router *router,
     }
     if (request->deletion_protection_given)
         table->deletion_protection = request->deletion_protection;
-    table->warm.read_units = MAX(table->warm.read_units, request->warm.read_units);
-    table->warm.write_units = MAX(table->warm.write_units, request->warm.write_units);
+    table->warm = warm_most(table_warm(table), request->warm);
     if (request->sse_given)
         table->sse = request->sse;
     if (request->table_class_given && request->table_class != table->table_class) {

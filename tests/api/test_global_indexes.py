@@ -205,25 +205,29 @@ def test_warm_throughput_of_a_provisioned_index(server, make_indexed):
 
 @pytest.mark.parametrize("members,error", [
     ({"WarmThroughput": {"ReadUnitsPerSecond": 0}},
-     (VALIDATION, INVALID + "Requested ReadUnitsPerSecond for WarmThroughput for index one is outside of valid range")),
+     (VALIDATION, INVALID + "Requested ReadUnitsPerSecond for WarmThroughput for index one is lower than ")),
     ({"WarmThroughput": {"WriteUnitsPerSecond": 40001}},
      ("LimitExceededException", "Subscriber limit exceeded: Requested WriteUnitsPerSecond for WarmThroughput for index one exceeds "
                                 "TableMaxWriteCapacityUnits of the account in region us-east-1")),
-    ({"WarmThroughput": {}}, (VALIDATION, INVALID + "Both ReadUnitsPerSecond and WriteUnitsPerSecond of WarmThroughput are missing")),
     ({"OnDemandThroughput": {"MaxReadRequestUnits": 0}},
      (VALIDATION, INVALID + "Requested MaxReadRequestUnits for OnDemandThroughput for index : one is outside of valid range")),
     ({"OnDemandThroughput": {"MaxWriteRequestUnits": 40001}},
      ("LimitExceededException", "Subscriber limit exceeded: Requested MaxWriteRequestUnits for OnDemandThroughput for index : one exceeds "
                                 "TableMaxWriteCapacityUnits of the account in region us-east-1"))])
 def test_throughput_that_is_refused(server, make_indexed, members, error):
+    def more(text):
+        return (error[0], error[1] + text) if error[1].endswith("lower than ") else error
+    initial = more("initial throughput for OnDemand. See: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/"
+                   "on-demand-capacity-mode.html#on-demand-capacity-mode-initial")
     name = new_name()
-    assert server.error("CreateTable", {**indexed(name), "GlobalSecondaryIndexes": [index("one", **members)]}) == error
+    assert server.error("CreateTable", {**indexed(name), "GlobalSecondaryIndexes": [index("one", **members)]}) == initial
     assert server.error("DescribeTable", TableName=name)[0] == "ResourceNotFoundException"
     table = make_indexed([index("one")])
-    assert change(server, table, "Update", IndexName="one", **members).error == error
+    assert change(server, table, "Update", IndexName="one", **members).error == more(
+        "current WarmThroughput, decreasing WarmThroughput is not supported")
     assert change(server, table, "Delete", IndexName="one").status == 200
     settled(server, table)
-    assert change(server, table, "Create", **index("one", **members)).error == error
+    assert change(server, table, "Create", **index("one", **members)).error == initial
 
 
 def test_maximums_of_an_index_are_changed(server, make_indexed):

@@ -56,17 +56,85 @@ def test_warm_throughput_only_grows(server, table):
     assert describe(server, table)["WarmThroughput"]["WriteUnitsPerSecond"] == 6000
 
 
-@pytest.mark.parametrize("warm,error", [
-    ({"ReadUnitsPerSecond": 0}, (VALIDATION, INVALID + "Requested ReadUnitsPerSecond for WarmThroughput for table is outside of valid range")),
-    ({"WriteUnitsPerSecond": 3999}, (VALIDATION, INVALID + "Requested WriteUnitsPerSecond for WarmThroughput for table is lower than current "
-                                                           "WarmThroughput, decreasing WarmThroughput is not supported")),
+def provisioned(units):
+    return {"ReadCapacityUnits": units, "WriteCapacityUnits": units}
+
+
+def warm(units, writes=None):
+    return {"ReadUnitsPerSecond": units, "WriteUnitsPerSecond": writes or units, "Status": "ACTIVE"}
+
+
+def test_warm_throughput_is_the_most_that_there_was(server, make_table):
+    table = make_table(ProvisionedThroughput=provisioned(5))
+    for change, expected in (({"ProvisionedThroughput": provisioned(9)}, warm(9)), ({"ProvisionedThroughput": provisioned(2)}, warm(9)),
+                             ({"ProvisionedThroughput": {"ReadCapacityUnits": 3, "WriteCapacityUnits": 11}}, warm(9, 11)),
+                             ({"WarmThroughput": {"ReadUnitsPerSecond": 20}}, warm(20, 11)),
+                             ({"BillingMode": "PAY_PER_REQUEST"}, warm(12000, 4000)),
+                             ({"BillingMode": "PROVISIONED", "ProvisionedThroughput": provisioned(1)}, warm(12000, 4000)),
+                             ({"ProvisionedThroughput": {"ReadCapacityUnits": 1, "WriteCapacityUnits": 5000}}, warm(12000, 5000)),
+                             ({"BillingMode": "PAY_PER_REQUEST"}, warm(12000, 5000))):
+        update(server, table, **change)
+        assert describe(server, table)["WarmThroughput"] == expected, change
+    assert server.error("UpdateTable", TableName=table, WarmThroughput={"WriteUnitsPerSecond": 4999})[0] == VALIDATION
+
+
+def test_warm_throughput_is_the_most_that_an_index_had(server, make_table):
+    table = make_table("pk:S sk:S", ProvisionedThroughput=provisioned(5), GlobalSecondaryIndexes=[
+        {"IndexName": "one", "KeySchema": [{"AttributeName": "sk", "KeyType": "HASH"}], "Projection": {"ProjectionType": "ALL"},
+         "ProvisionedThroughput": provisioned(7)}])
+
+    def of_index(members, **more):
+        update(server, table, GlobalSecondaryIndexUpdates=[{"Update": {"IndexName": "one", **members}}], **more)
+        return describe(server, table)["GlobalSecondaryIndexes"][0]["WarmThroughput"]
+    assert of_index({"ProvisionedThroughput": provisioned(1)}) == warm(7)
+    assert of_index({"ProvisionedThroughput": provisioned(8)}) == warm(8)
+    update(server, table, BillingMode="PAY_PER_REQUEST")
+    assert of_index({"ProvisionedThroughput": provisioned(2)}, BillingMode="PROVISIONED", ProvisionedThroughput=provisioned(5)) == warm(12000, 4000)
+    assert describe(server, table)["WarmThroughput"] == warm(12000, 4000)
+
+
+def test_warm_throughput_is_kept(tmp_path):
+    options = ("--data", str(tmp_path / "data"))
+    server = Server(*options)
+    try:
+        server.call("CreateTable", definition("tab", ProvisionedThroughput=provisioned(9)))
+        server.wait_active("tab")
+        update(server, "tab", ProvisionedThroughput=provisioned(2))
+        server.stop()
+        server = Server(*options)
+        assert describe(server, "tab")["WarmThroughput"] == warm(9)
+    finally:
+        server.stop()
+
+
+INITIAL = ("initial throughput for OnDemand. See: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/on-demand-capacity-mode.html"
+           "#on-demand-capacity-mode-initial")
+
+
+@pytest.mark.parametrize("given,error", [
+    ({"ReadUnitsPerSecond": 0}, (VALIDATION, INVALID + "Requested ReadUnitsPerSecond for WarmThroughput for table is lower than " + INITIAL)),
+    ({"ReadUnitsPerSecond": -1}, (VALIDATION, INVALID + "Requested ReadUnitsPerSecond for WarmThroughput for table is lower than " + INITIAL)),
+    ({"WriteUnitsPerSecond": 3999}, (VALIDATION, INVALID + "Requested WriteUnitsPerSecond for WarmThroughput for table is lower than " + INITIAL)),
     ({"WriteUnitsPerSecond": 40001}, ("LimitExceededException", "Subscriber limit exceeded: Requested WriteUnitsPerSecond for WarmThroughput for "
-                                                                "table exceeds TableMaxWriteCapacityUnits of the account in region us-east-1")),
-    ({}, (VALIDATION, INVALID + "Both ReadUnitsPerSecond and WriteUnitsPerSecond of WarmThroughput are missing"))])
-def test_warm_throughput_that_is_refused(server, warm, error):
+                                                                "table exceeds TableMaxWriteCapacityUnits of the account in region us-east-1"))])
+def test_warm_throughput_that_is_refused(server, given, error):
     name = new_name()
-    assert server.error("CreateTable", definition(name, WarmThroughput=warm)) == error
+    assert server.error("CreateTable", definition(name, WarmThroughput=given)) == error
     assert server.error("DescribeTable", TableName=name)[0] == "ResourceNotFoundException"
+
+
+def test_warm_throughput_below_what_is_provisioned(server):
+    for given, member in (({"ReadUnitsPerSecond": 5}, "Read"), ({"ReadUnitsPerSecond": 10, "WriteUnitsPerSecond": 5}, "Write")):
+        assert server.error("CreateTable", definition(new_name(), ProvisionedThroughput=provisioned(10), WarmThroughput=given)) == (
+            VALIDATION, INVALID + f"Requested {member}UnitsPerSecond for WarmThroughput for table is lower than {member}CapacityUnits of "
+            "ProvisionedThroughput")
+
+
+def test_no_warm_throughput_is_as_if_it_were_not_there(server, make_table):
+    table = make_table(WarmThroughput={})
+    assert describe(server, table)["WarmThroughput"] == warm(12000, 4000)
+    error, text = server.error("UpdateTable", TableName=table, WarmThroughput={})
+    assert error == VALIDATION and text.startswith("At least one of ProvisionedThroughput")
 
 
 # ---- Encryption ----
