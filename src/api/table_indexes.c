@@ -89,10 +89,31 @@ static enum status read_key(struct api_call *call, const struct local_index_inpu
     return STATUS_OK;
 }
 
+/* By name, as the service describes them; they may be keys. */
+static enum status read_non_key(struct api_call *call, const struct model_list *given,
+                                struct index_schema *index)
+{
+    const struct bytes *names = given->at;
+    ASSERT(given->count <= INDEX_NON_KEY_MAX); /* a constraint of the model */
+    for (uint32_t i = 0; i < given->count; i++) {
+        uint8_t at = 0;
+        while (at < index->non_key_count && bytes_compare(index->non_key[at], names[i]) < 0)
+            at++;
+        if (at < index->non_key_count && bytes_equal(index->non_key[at], names[i]))
+            return error_format(&call->error, call_arena(call), ERROR_VALIDATION,
+                                INVALID_VALUES "Duplicate element in NonKeyAttributes: %.*s",
+                                BYTES_ARGS(names[i]));
+        memmove(&index->non_key[at + 1], &index->non_key[at],
+                (size_t)(index->non_key_count - at) * sizeof(names[0]));
+        index->non_key[at] = names[i];
+        index->non_key_count++;
+    }
+    return STATUS_OK;
+}
+
 static enum status read_projection(struct api_call *call, const struct projection_input *given,
                                    struct index_schema *index)
 {
-    const struct bytes *names = given->non_key.at;
     switch (given->type) {
     case PROJECTION_ALL:
         index->projection = PROJECT_ALL;
@@ -111,11 +132,7 @@ static enum status read_projection(struct api_call *call, const struct projectio
         if (!given->non_key.given)
             return call_invalid(call, INVALID_VALUES
                                 "ProjectionType is INCLUDE, but NonKeyAttributes is not specified");
-        ASSERT(given->non_key.count <= INDEX_NON_KEY_MAX); /* a constraint of the model */
-        index->non_key_count = (uint8_t)given->non_key.count;
-        for (uint8_t i = 0; i < index->non_key_count; i++)
-            index->non_key[i] = names[i];
-        return STATUS_OK;
+        return read_non_key(call, &given->non_key, index);
     default:
         return call_invalid(call, INVALID_VALUES "Unknown ProjectionType: null");
     }

@@ -281,6 +281,8 @@ def test_counts(server, table):
      "Invalid KeySchema: The first KeySchemaElement is not a HASH key type"),
     ({"GlobalSecondaryIndexes": [index("one", "g", "g")]}, "Both the Hash Key and the Range Key element in the KeySchema have the same name"),
     ({"GlobalSecondaryIndexes": [index("one", projection="INCLUDE")]}, INVALID + "ProjectionType is INCLUDE, but NonKeyAttributes is not specified"),
+    ({"GlobalSecondaryIndexes": [index("one", projection="INCLUDE", non_key=["b", "a", "c", "a"])]},
+     INVALID + "Duplicate element in NonKeyAttributes: a"),
     ({"GlobalSecondaryIndexes": [index(f"index{n}", projection="INCLUDE", non_key=[f"n{m}" for m in range(20)]) for n in range(6)]},
      INVALID + "The total number of NonKeyAttributes of all indexes exceeds the per-table limit of 100"),
     ({"GlobalSecondaryIndexes": [index("one", ProvisionedThroughput={"ReadCapacityUnits": 1, "WriteCapacityUnits": 1})]},
@@ -316,6 +318,15 @@ def test_projections(server, table):
     assert query(server, table, "some", Select="COUNT")["Count"] == 1
     assert query(server, table, "some", Select="ALL_PROJECTED_ATTRIBUTES")["Count"] == 1
     assert query(server, table, "some", ProjectionExpression="kept")["Items"] == [{"kept": {"S": "k"}}]
+
+
+def test_what_is_projected_may_be_a_key(server, make_indexed):
+    table = make_indexed([index("one", projection="INCLUDE", non_key=["z", "g", "sk", "pk", "a", "r"])])
+    got = settled(server, table)["GlobalSecondaryIndexes"][0]
+    assert got["Projection"] == {"ProjectionType": "INCLUDE", "NonKeyAttributes": ["a", "g", "pk", "r", "sk", "z"]}
+    put(server, table, item("p", 1, "a", 1, a="k", more="m"))
+    holds_what_the_table_does(server, table, [index("one", projection="INCLUDE", non_key=["a", "z"])])
+    assert [sorted(one) for one in query(server, table, "one")["Items"]] == [["a", "g", "pk", "r", "sk"]]
 
 
 @pytest.mark.parametrize("name,members,message", [

@@ -117,6 +117,7 @@ def test_counts(server, table):
      INVALID + "Some AttributeDefinitions are not used. AttributeDefinitions: [pk, sk, ik], keys used: [pk, sk]"),
     ({"LocalSecondaryIndexes": [{**index("one"), "Projection": {}}]}, INVALID + "Unknown ProjectionType: null"),
     ({"LocalSecondaryIndexes": [index("one", non_key=["a"])]}, INVALID + "ProjectionType is ALL, but NonKeyAttributes is specified"),
+    ({"LocalSecondaryIndexes": [index("one", projection="INCLUDE", non_key=["a", "a"])]}, INVALID + "Duplicate element in NonKeyAttributes: a"),
     ({"LocalSecondaryIndexes": [index("one", projection="KEYS_ONLY", non_key=["a"])]},
      INVALID + "ProjectionType is KEYS_ONLY, but NonKeyAttributes is specified"),
     ({"LocalSecondaryIndexes": [index("one", projection="INCLUDE")]},
