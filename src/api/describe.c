@@ -9,15 +9,20 @@ static void begin(struct json_writer *json, const char *name)
     json_write_object_begin(json);
 }
 
-static enum status answer_continuous_backups(struct api_call *call, struct bytes name)
+/* A table that is missing has an exception of its own here. */
+static enum status find_table(struct api_call *call, struct bytes name)
 {
     const struct table *table;
     enum status status =
         router_describe_table(call->ctx, call_router(call), name, &table, &call->error);
-    if (status != STATUS_OK && call->error.code == ERROR_RESOURCE_NOT_FOUND)
-        return error_format(&call->error, call_arena(call), ERROR_TABLE_NOT_FOUND,
-                            "Table not found: %.*s", BYTES_ARGS(name));
-    TRY(status);
+    if (status == STATUS_OK || call->error.code != ERROR_RESOURCE_NOT_FOUND)
+        return status;
+    return error_format(&call->error, call_arena(call), ERROR_TABLE_NOT_FOUND,
+                        "Table not found: %.*s", BYTES_ARGS(name));
+}
+
+static enum status answer_continuous_backups(struct api_call *call)
+{
     json_write_object_begin(&call->json);
     begin(&call->json, "ContinuousBackupsDescription");
     write_text(&call->json, "ContinuousBackupsStatus", BYTES("ENABLED"));
@@ -34,7 +39,8 @@ enum status api_describe_continuous_backups(struct api_call *call)
     const struct table_input *input = call->input.at;
     struct bytes name;
     TRY(call_table_name(call, input->table, &name));
-    return answer_continuous_backups(call, name);
+    TRY(find_table(call, name));
+    return answer_continuous_backups(call);
 }
 
 /* To disable what is disabled changes nothing; to enable it is not built. */
@@ -43,11 +49,14 @@ enum status api_update_continuous_backups(struct api_call *call)
     const struct update_backups_input *input = call->input.at;
     struct bytes name;
     TRY(call_table_name(call, input->table, &name));
-    if (input->recovery->enabled == MODEL_TRUE)
+    bool enabled = input->recovery->enabled == MODEL_TRUE;
+    if (!enabled && input->recovery->days.given)
+        return call_invalid(call, "Invalid Request: Cannot specify RecoveryPeriodInDays when "
+                                  "disabling point-in-time recovery.");
+    TRY(find_table(call, name));
+    if (enabled)
         return call_invalid(call, INVALID_VALUES "PointInTimeRecoveryEnabled is not supported");
-    if (input->recovery->days.given)
-        return call_invalid(call, INVALID_VALUES "RecoveryPeriodInDays is not supported");
-    return answer_continuous_backups(call, name);
+    return answer_continuous_backups(call);
 }
 
 enum status api_describe_limits(struct api_call *call)

@@ -203,13 +203,18 @@ def test_continuous_backups_cannot_be_enabled(server, table):
     assert server.error("UpdateContinuousBackups", TableName=table, PointInTimeRecoverySpecification=enabled) == (
         VALIDATION, INVALID + "PointInTimeRecoveryEnabled is not supported")
     assert server.error("UpdateContinuousBackups", TableName=table, PointInTimeRecoverySpecification={
-        "PointInTimeRecoveryEnabled": False, "RecoveryPeriodInDays": 3}) == (VALIDATION, INVALID + "RecoveryPeriodInDays is not supported")
+        "PointInTimeRecoveryEnabled": False, "RecoveryPeriodInDays": 3}) == (
+            VALIDATION, "Invalid Request: Cannot specify RecoveryPeriodInDays when disabling point-in-time recovery.")
     disabled = {"PointInTimeRecoveryEnabled": False}
     got = server.call("UpdateContinuousBackups", TableName=table, PointInTimeRecoverySpecification=disabled)
     assert got == server.call("DescribeContinuousBackups", TableName=table) == {"ContinuousBackupsDescription": {
         "ContinuousBackupsStatus": "ENABLED", "PointInTimeRecoveryDescription": {"PointInTimeRecoveryStatus": "DISABLED"}}}
-    assert server.error("UpdateContinuousBackups", TableName="no-such-table", PointInTimeRecoverySpecification=disabled) == (
-        "TableNotFoundException", "Table not found: no-such-table")
+    for members in (disabled, enabled, {**enabled, "RecoveryPeriodInDays": 3}):
+        assert server.error("UpdateContinuousBackups", TableName="no-such-table", PointInTimeRecoverySpecification=members) == (
+            "TableNotFoundException", "Table not found: no-such-table")
+    error, text = server.error("UpdateContinuousBackups", TableName="no-such-table", PointInTimeRecoverySpecification={
+        **enabled, "RecoveryPeriodInDays": 36})
+    assert error == VALIDATION and "'pointInTimeRecoverySpecification.recoveryPeriodInDays' failed to satisfy constraint" in text
     assert server.error("UpdateContinuousBackups", TableName=table)[0] == VALIDATION
 
 
