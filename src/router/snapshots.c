@@ -212,16 +212,18 @@ static enum status delete_others(struct context *ctx, struct router *router,
             return error_internal(error, STATUS_NO_MEMORY);
         /* One in the midst of a change, or beyond the bound of changes at one time, has its turn
          * when others have ended. */
+        bool again = false;
         if (table->status == TABLE_ACTIVE && router_may_change(router)) {
             bool internal = table_name_is_internal(name);
             TRY(router_discard_table(ctx, router, name, error));
             *deleted += !internal;
         } else if (table->status != TABLE_DELETING) {
             TRY(context_sleep(ctx, POLL_NS));
-            continue; /* the same again */
+            again = true;
         }
-        at = catalog_position(catalog, name); /* the write waited */
-        at += at < catalog->count && bytes_equal(catalog->tables[at]->name, name) ? 1 : 0;
+        at = catalog_position(catalog, name); /* others went meanwhile */
+        if (!again && at < catalog->count && bytes_equal(catalog->tables[at]->name, name))
+            at++;
     }
     return wait_settled(ctx, router);
 }
