@@ -67,6 +67,7 @@ struct api_call {
     struct error error;
     uint64_t read_half_units; /* what the request consumed */
     uint64_t write_half_units;
+    const struct injected *injected; /* inject.c: what some of the items are to meet; NULL: none */
 };
 
 static inline struct arena *call_arena(struct api_call *call)
@@ -82,8 +83,24 @@ static inline struct router *call_router(const struct api_call *call)
 /* ---- inject.c ---- */
 
 /* Let the call meet what is injected for it.
+ *   STATUS_OK       nothing, or what its items meet one by one: call_injected()
  *   STATUS_INVALID  call->error is what was injected */
 MUST_USE enum status call_inject(struct api_call *call);
+
+/* An item that a statement of PartiQL is about. */
+struct inject_item {
+    struct bytes table;
+    struct value item; /* it or its key; VALUE_ABSENT: no one item is known */
+};
+
+/* The same for a request of PartiQL, once its statements are understood: by rules that name a table
+ * or a key. */
+MUST_USE enum status call_inject_items(struct api_call *call, const struct inject_item *items,
+                                       uint32_t count);
+
+/* What the item (or its key) of a batch is to meet; NULL: nothing. */
+const struct error *call_injected(const struct api_call *call, struct bytes table,
+                                  struct value item);
 
 /* ---- answer.c: refusals ---- */
 

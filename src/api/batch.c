@@ -99,7 +99,12 @@ static enum status collect_gets(struct api_call *call, struct batch_get *batch)
 static enum status get_one(struct api_call *call, struct batch_get *batch, uint32_t table)
 {
     const struct get_request *request = &batch->requests[batch->next];
+    const struct error *injected = call_injected(call, request->table, request->key);
     struct get_result result;
+    if (UNLIKELY(injected != NULL)) {
+        call->error = *injected;
+        return STATUS_THROTTLED;
+    }
     TRY(router_get(call->ctx, call_router(call), request, &result, &call->error));
     batch->bytes += result.item_bytes;
     batch->full = batch->bytes > ANSWER_BYTES_MAX;
@@ -462,6 +467,46 @@ static enum status reserve_answer(struct api_call *call, const struct batch_writ
     return STATUS_OK;
 }
 
+/* Execute what is not to meet an injected error; what is stays undone, and if that is all of a
+ * batch that was throttled, it fails. */
+static enum status write_rest(struct api_call *call, struct batch_write *batch)
+{
+    struct batch_write *rest = arena_alloc_zero(call_arena(call), sizeof(*rest));
+    uint32_t at[BATCH_WRITE_MAX];
+    const struct error *met = NULL;
+    if (rest == NULL)
+        return call_no_memory(call);
+    for (uint32_t i = 0; i < batch->count; i++) {
+        const struct write_request *request = &batch->requests[i];
+        const struct error *error = call_injected(call, request->table, request->item);
+        if (error != NULL) {
+            met = error;
+            continue;
+        }
+        at[rest->count] = i;
+        rest->requests[rest->count++] = *request;
+    }
+    if (rest->count == 0 && met->code != ERROR_TRANSACTION_CONFLICT) {
+        call->error = *met;
+        return STATUS_THROTTLED;
+    }
+    TRY(router_write_batch(call->ctx, call_router(call), rest->requests, rest->count, rest->results,
+                           rest->done, &call->error));
+    for (uint32_t i = 0; i < rest->count; i++) {
+        batch->results[at[i]] = rest->results[i];
+        batch->done[at[i]] = rest->done[i];
+    }
+    return STATUS_OK;
+}
+
+static enum status write_all(struct api_call *call, struct batch_write *batch)
+{
+    if (UNLIKELY(call->injected != NULL))
+        return write_rest(call, batch);
+    return router_write_batch(call->ctx, call_router(call), batch->requests, batch->count,
+                              batch->results, batch->done, &call->error);
+}
+
 enum status api_batch_write_item(struct api_call *call)
 {
     const struct batch_write_input *input = call->input.at;
@@ -473,8 +518,7 @@ enum status api_batch_write_item(struct api_call *call)
     TRY(router_check_writes(call->ctx, call_router(call), batch->requests, batch->count,
                             &call->error));
     TRY(reserve_answer(call, batch));
-    TRY(router_write_batch(call->ctx, call_router(call), batch->requests, batch->count,
-                           batch->results, batch->done, &call->error));
+    TRY(write_all(call, batch));
     count_writes(call, batch);
     json_write_object_begin(&call->json);
     write_unprocessed_writes(call, batch);

@@ -5,7 +5,6 @@
 
 #define DEPTH_MAX     16u /* of objects and lists around a key; those of the model have fewer */
 #define SCRATCH_BYTES ((size_t)1 << 20)
-#define ONGOING       "Transaction is ongoing for the item"
 
 /* A rule and the bytes that it refers to. */
 struct inject {
@@ -287,7 +286,7 @@ static bool fits(struct api_call *call, const struct inject_rule *rule)
     return value_fits(call, rule, &s);
 }
 
-/* ---- Serving ---- */
+/* ---- Errors ---- */
 
 /* What clients know the exception by, where the service has one text for it. */
 static struct bytes usual_message(enum error_code code)
@@ -305,7 +304,11 @@ static struct bytes usual_message(enum error_code code)
     case ERROR_CONDITION_FAILED:
         return BYTES("The conditional request failed");
     case ERROR_TRANSACTION_CONFLICT:
-        return BYTES(ONGOING);
+        return BYTES("Transaction is ongoing for the item");
+    case ERROR_COLLECTION_SIZE:
+        return BYTES("Collection size exceeded.");
+    case ERROR_DUPLICATE_ITEM:
+        return BYTES("Duplicate primary key exists in table");
     case ERROR_INTERNAL:
         return BYTES("The request processing has failed because of an unknown error, exception or "
                      "failure.");
@@ -317,11 +320,10 @@ static struct bytes usual_message(enum error_code code)
 }
 
 /* A throttle of a table that the rule names comes with a reason, as the service's do. */
-static void add_reason(struct api_call *call, struct bytes table)
+static void add_reason(const struct api_call *call, struct bytes table, struct error *error)
 {
-    struct error *error = &call->error;
     bool provisioned = error->code == ERROR_THROUGHPUT_EXCEEDED;
-    if (table.at == NULL || table.count == 0 || (!provisioned && error->code != ERROR_THROTTLING))
+    if (table.count == 0 || (!provisioned && error->code != ERROR_THROTTLING))
         return;
     error->throttle_reason = router_throttle_reason(
         THROTTLE_TABLE, call->operation->reads ? ADMISSION_READ : ADMISSION_WRITE,
@@ -329,20 +331,72 @@ static void add_reason(struct api_call *call, struct bytes table)
     error->throttled = table;
 }
 
-/* A transaction is cancelled for conflicts of the actions that the rule fits; a request that is no
- * transaction has no reasons. */
-static enum status add_cancellation(struct api_call *call, const struct inject_rule *rule,
-                                    struct error *error)
+/* ---- Requests over several items ---- */
+
+/* What the items of the call meet one by one: a copy of what a rule says of them. */
+struct injected {
+    struct inject_rule rule; /* its operation has fitted */
+    struct error error;
+};
+
+static bool is_operation(const struct api_call *call, struct bytes name)
 {
-    struct error *reasons = arena_alloc_array(call_arena(call), TXN_ITEMS_MAX, sizeof(*reasons));
+    return bytes_equal(call->operation->name, name);
+}
+
+static bool is_transaction(const struct api_call *call)
+{
+    return is_operation(call, BYTES("TransactWriteItems")) ||
+           is_operation(call, BYTES("TransactGetItems")) ||
+           is_operation(call, BYTES("ExecuteTransaction"));
+}
+
+/* Is the error one that the service has for an action of a transaction, as a reason to cancel it,
+ * or for a statement of a batch? */
+static bool is_of_one(enum error_code code)
+{
+    return code == ERROR_CONDITION_FAILED || code == ERROR_DUPLICATE_ITEM ||
+           code == ERROR_TRANSACTION_CONFLICT || code == ERROR_COLLECTION_SIZE ||
+           code == ERROR_THROUGHPUT_EXCEEDED || code == ERROR_THROTTLING;
+}
+
+/* Does the error leave items of a batch unprocessed, or show in the answers to its statements? */
+static bool is_by_item(const struct api_call *call, enum error_code code)
+{
+    bool throttle = code == ERROR_THROUGHPUT_EXCEEDED || code == ERROR_THROTTLING;
+    if (is_operation(call, BYTES("BatchExecuteStatement")))
+        return is_of_one(code);
+    if (is_operation(call, BYTES("BatchWriteItem")))
+        return throttle || code == ERROR_TRANSACTION_CONFLICT;
+    return throttle && is_operation(call, BYTES("BatchGetItem"));
+}
+
+static bool item_fits(const struct inject_rule *rule, struct bytes table, struct value item)
+{
+    if (rule->table.count > 0 && !bytes_equal(rule->table, table))
+        return false;
+    return value_type(rule->key) == VALUE_NONE ||
+           (value_type(item) != VALUE_NONE && has_key(rule, item));
+}
+
+const struct error *call_injected(const struct api_call *call, struct bytes table,
+                                  struct value item)
+{
+    const struct injected *injected = call->injected;
+    if (LIKELY(injected == NULL) || !item_fits(&injected->rule, table, item))
+        return NULL;
+    return &injected->error;
+}
+
+/* Which of the actions of a transaction the rule fits, in the body. */
+static uint32_t find_actions(struct api_call *call, const struct inject_rule *rule, bool *found)
+{
     uint32_t count = 0;
     struct json_scanner s;
     struct bytes name;
-    if (reasons == NULL)
-        return STATUS_NO_MEMORY;
     json_scanner_init(&s, call->request->body, call_arena(call));
     if (json_peek(&s) != JSON_OBJECT)
-        return STATUS_OK;
+        return 0;
     json_object_begin(&s);
     while (json_object_next(&s, &name)) {
         bool actions = bytes_equal(name, BYTES("TransactItems")) ||
@@ -352,50 +406,128 @@ static enum status add_cancellation(struct api_call *call, const struct inject_r
             continue;
         }
         json_array_begin(&s);
-        for (count = 0; json_array_next(&s) && count < TXN_ITEMS_MAX; count++) {
-            bool conflict = value_fits(call, rule, &s);
-            reasons[count] = (struct error){
-                .code = conflict ? ERROR_TRANSACTION_CONFLICT : ERROR_NONE,
-                .message = BYTES(ONGOING),
-            };
-        }
+        for (count = 0; json_array_next(&s) && count < TXN_ITEMS_MAX; count++)
+            found[count] = value_fits(call, rule, &s);
         break;
+    }
+    return count;
+}
+
+/* A transaction is cancelled for the actions that the rule fits; one without actions is not. */
+static enum status cancel(struct api_call *call, const struct inject_rule *rule,
+                          const struct inject_item *items, uint32_t count, struct error *error)
+{
+    struct error *reasons = arena_alloc_array(call_arena(call), TXN_ITEMS_MAX, sizeof(*reasons));
+    bool found[TXN_ITEMS_MAX];
+    struct error reason = *error;
+    if (reasons == NULL)
+        return STATUS_NO_MEMORY;
+    if (reason.code == ERROR_TRANSACTION_CANCELED)
+        reason = (struct error){.code = ERROR_TRANSACTION_CONFLICT,
+                                .message = usual_message(ERROR_TRANSACTION_CONFLICT)};
+    if (items == NULL)
+        count = find_actions(call, rule, found);
+    for (uint32_t i = 0; i < count; i++) {
+        bool fits = items == NULL ? found[i] : item_fits(rule, items[i].table, items[i].item);
+        reasons[i] = fits ? reason : (struct error){0};
     }
     if (count == 0)
         return STATUS_OK;
+    struct bytes message = error->message;
+    bool whole = error->code == ERROR_TRANSACTION_CANCELED;
     (void)router_cancelled(error, call_arena(call), reasons, count);
-    return error->code == ERROR_TRANSACTION_CANCELED ? STATUS_OK : STATUS_NO_MEMORY;
+    if (error->code != ERROR_TRANSACTION_CANCELED)
+        return STATUS_NO_MEMORY;
+    if (whole && rule->message.count > 0)
+        error->message = message;
+    return STATUS_OK;
 }
 
-enum status call_inject(struct api_call *call)
+/* ---- Meeting a rule ---- */
+
+static bool fits_items(const struct api_call *call, const struct inject_rule *rule,
+                       const struct inject_item *items, uint32_t count)
 {
-    struct inject_rule met = {0};
-    struct error error = {0};
+    bool found = false;
+    if (rule->operation.count > 0 && !is_operation(call, rule->operation))
+        return false;
+    if (rule->table.count == 0 && value_type(rule->key) == VALUE_NONE)
+        return false; /* it has fitted the request before */
+    for (uint32_t i = 0; i < count && !found; i++)
+        found = item_fits(rule, items[i].table, items[i].item);
+    return found;
+}
+
+/* The rule that the call meets, copied to its arena, id 0: none; all that fit count it.  items: of
+ * a request of PartiQL, else NULL. */
+static enum status find_rule(struct api_call *call, const struct inject_item *items, uint32_t count,
+                             struct inject_rule *met)
+{
     LIST_FOR_EACH (link, &call->api->injects) {
         struct inject_rule *rule = &LIST_ITEM(link, struct inject, link)->rule;
-        if (!fits(call, rule))
+        if (items == NULL ? !fits(call, rule) : !fits_items(call, rule, items, count))
             continue;
         rule->fitted++;
-        if (met.id != 0 || rule->fitted < rule->nth || rule->fitted - rule->nth >= rule->times)
+        if (met->id != 0 || rule->fitted < rule->nth || rule->fitted - rule->nth >= rule->times)
             continue;
         rule->injected++;
-        met = *rule;
-        met.message = arena_copy(call_arena(call), rule->message);
-        met.table = arena_copy(call_arena(call), rule->table);
-        error = (struct error){.code = rule->error, .message = usual_message(rule->error)};
-        if (rule->error == ERROR_TRANSACTION_CANCELED &&
-            add_cancellation(call, rule, &error) != STATUS_OK)
-            return call_no_memory(call);
+        *met = *rule;
+        met->message = arena_copy(call_arena(call), rule->message);
+        met->table = arena_copy(call_arena(call), rule->table);
+        if (value_type(rule->key) != VALUE_NONE) {
+            met->key.at = arena_copy(call_arena(call), bytes_of(rule->key.at, rule->key.bytes)).at;
+            if (met->key.at == NULL)
+                return STATUS_NO_MEMORY;
+        }
     }
+    bool whole = met->message.at != NULL && met->table.at != NULL;
+    return met->id == 0 || whole ? STATUS_OK : STATUS_NO_MEMORY;
+}
+
+static enum status meet(struct api_call *call, const struct inject_rule *met,
+                        const struct inject_item *items, uint32_t count)
+{
+    struct error error = {.code = met->error, .message = usual_message(met->error)};
+    if (met->message.count > 0)
+        error.message = met->message;
+    add_reason(call, met->table, &error);
+    if (is_transaction(call) &&
+        (is_of_one(met->error) || met->error == ERROR_TRANSACTION_CANCELED) &&
+        cancel(call, met, items, count, &error) != STATUS_OK)
+        return call_no_memory(call);
+    if (!is_by_item(call, met->error)) {
+        call->error = error;
+        return STATUS_INVALID;
+    }
+    struct injected *injected = arena_alloc(call_arena(call), sizeof(*injected));
+    if (injected == NULL)
+        return call_no_memory(call);
+    *injected = (struct injected){.rule = *met, .error = error};
+    call->injected = injected;
+    return STATUS_OK;
+}
+
+static enum status inject(struct api_call *call, const struct inject_item *items, uint32_t count)
+{
+    struct inject_rule met = {0};
+    if (find_rule(call, items, count, &met) != STATUS_OK)
+        return call_no_memory(call);
     if (met.id == 0)
         return STATUS_OK;
     if (met.delay_ms > 0)
         TRY(context_sleep(call->ctx, met.delay_ms * UINT64_C(1000000)));
-    if (met.error == ERROR_NONE)
+    return met.error == ERROR_NONE ? STATUS_OK : meet(call, &met, items, count);
+}
+
+enum status call_inject(struct api_call *call)
+{
+    return inject(call, NULL, 0);
+}
+
+enum status call_inject_items(struct api_call *call, const struct inject_item *items,
+                              uint32_t count)
+{
+    if (LIKELY(call->api->inject_count == 0) || call->injected != NULL)
         return STATUS_OK;
-    call->error = error;
-    if (met.message.count > 0)
-        call->error.message = met.message;
-    add_reason(call, met.table);
-    return STATUS_INVALID;
+    return inject(call, items, count);
 }

@@ -5,8 +5,14 @@
  * they were made, that has its turn; every rule that fits counts it.  What is injected comes in
  * place of the operation: after its signature, before anything of it is validated or done.
  *
- * Of a request over several items (batches, transactions) a rule fits when it fits one of them.
- * Statements of PartiQL have no table and no key here.
+ * Of a request over several items a rule fits when it fits one of them.  What the service then has
+ * for that one item, only it meets: a throttle leaves it unprocessed in a batch, and fails the
+ * batch when it hits all of it; a transaction is cancelled with its error as the reason at its
+ * place; in BatchExecuteStatement it is in the statement's answer.  Other errors fail the whole
+ * request.
+ *
+ * The table and the key of a PartiQL statement are known when it is understood: rules that name
+ * either are met then, behind those that name neither.  A SELECT of ExecuteStatement has no key.
  */
 #ifndef API_INJECT_H
 #define API_INJECT_H

@@ -265,6 +265,9 @@ static enum status run_select(struct api_call *call, const struct partiql_statem
     const struct execute_statement_input *input = call->input.at;
     struct select_run run = {.sink = {.take = take_item}, .call = call, .statement = statement};
     uint64_t fingerprint = partiql_fingerprint(input->statement, &input->parameters);
+    struct inject_item injected = {.item = VALUE_ABSENT};
+    TRY(call_table_name(call, statement->table, &injected.table));
+    TRY(call_inject_items(call, &injected, 1));
     TRY(call_partiql_target(call, statement, &run.target));
     const struct index_schema *index = run.target.index;
     struct key_schema schema = select_schema(&run.target);
@@ -309,6 +312,7 @@ static enum status run_write(struct api_call *call, const struct partiql_stateme
     request.table = target.name;
     TRY(partiql_plan_write(call_arena(call), statement, &target.table->schema, &request,
                            &call->error));
+    TRY(call_inject_items(call, &(struct inject_item){request.table, request.item}, 1));
     TRY(call_partiql_write(call, statement->kind, &request, &result, &consumed));
 
     json_write_object_begin(&call->json);

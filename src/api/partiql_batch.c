@@ -3,6 +3,7 @@
 #include "api/partiql_private.h"
 
 #include "admission/units.h"
+#include "base/compiler.h"
 
 #define STATEMENTS_MAX 25u /* as the model says */
 
@@ -28,6 +29,12 @@ struct statement_batch {
 static bool is_read(const struct batch_statement *s)
 {
     return s->statement.kind == PARTIQL_SELECT || s->statement.kind == PARTIQL_EXISTS;
+}
+
+/* Of the item; known once it is planned. */
+static struct value key_of(const struct batch_statement *s)
+{
+    return is_read(s) ? s->get.key : s->write.item;
 }
 
 /* ---- Before anything runs ---- */
@@ -75,7 +82,7 @@ static enum status prepare_one(struct api_call *call, const struct batch_stateme
     s->name = target.name;
     s->consumed = (struct consumed){.shown = s->statement.table, .table = target.name};
     TRY(is_read(s) ? plan_read(call, input, s, schema) : plan_write(call, s, schema));
-    struct value key = is_read(s) ? s->get.key : s->write.item;
+    struct value key = key_of(s);
     (void)value_find(key, schema->partition.name, &s->partition);
     if (schema->sort.type != VALUE_NONE)
         (void)value_find(key, schema->sort.name, &s->sort);
@@ -118,6 +125,26 @@ static enum status check_together(struct api_call *call, const struct statement_
     return STATUS_OK;
 }
 
+/* Statements for which an error is injected end with it. */
+static enum status meet_injected(struct api_call *call, struct statement_batch *batch)
+{
+    struct inject_item items[STATEMENTS_MAX];
+    if (LIKELY(call->api->inject_count == 0 && call->injected == NULL))
+        return STATUS_OK;
+    for (uint32_t i = 0; i < batch->count; i++) {
+        const struct batch_statement *s = &batch->statements[i];
+        bool runs = s->error.code == ERROR_NONE;
+        items[i] = (struct inject_item){s->name, runs ? key_of(s) : VALUE_ABSENT};
+    }
+    TRY(call_inject_items(call, items, batch->count));
+    for (uint32_t i = 0; i < batch->count; i++) {
+        const struct error *error = call_injected(call, items[i].table, items[i].item);
+        if (error != NULL && batch->statements[i].error.code == ERROR_NONE)
+            batch->statements[i].error = *error;
+    }
+    return STATUS_OK;
+}
+
 static enum status prepare(struct api_call *call, struct statement_batch *batch)
 {
     for (uint32_t i = 0; i < batch->count; i++) {
@@ -128,7 +155,8 @@ static enum status prepare(struct api_call *call, struct statement_batch *batch)
         if (call->ctx->arena.refused)
             return call_no_memory(call);
     }
-    return check_together(call, batch);
+    TRY(check_together(call, batch));
+    return meet_injected(call, batch);
 }
 
 /* ---- Answers ---- */
@@ -140,6 +168,8 @@ static struct bytes error_name(enum error_code code)
         return BYTES("ConditionalCheckFailed");
     case ERROR_DUPLICATE_ITEM:
         return BYTES("DuplicateItem");
+    case ERROR_TRANSACTION_CONFLICT:
+        return BYTES("TransactionConflict");
     case ERROR_COLLECTION_SIZE:
         return BYTES("ItemCollectionSizeLimitExceeded");
     case ERROR_RESOURCE_NOT_FOUND:

@@ -78,8 +78,12 @@ static enum status run_reads(struct api_call *call, struct transact_statements *
     struct get_result *results = arena_alloc_zero(call_arena(call), t->count * sizeof(*results));
     if (requests == NULL || results == NULL)
         return call_no_memory(call);
-    for (uint32_t i = 0; i < t->count; i++)
+    struct inject_item items[TXN_ITEMS_MAX];
+    for (uint32_t i = 0; i < t->count; i++) {
         TRY(plan_read(call, &t->statements[i], &requests[i]));
+        items[i] = (struct inject_item){requests[i].table, requests[i].key};
+    }
+    TRY(call_inject_items(call, items, t->count));
     TRY(router_transact_get(call->ctx, call_router(call), requests, t->count, results,
                             &call->error));
     for (uint32_t i = 0; i < t->count; i++)
@@ -129,8 +133,12 @@ static enum status run_writes(struct api_call *call, struct transact_statements 
     struct write_request *writes = arena_alloc_zero(call_arena(call), t->count * sizeof(*writes));
     if (writes == NULL)
         return call_no_memory(call);
-    for (uint32_t i = 0; i < t->count; i++)
+    struct inject_item items[TXN_ITEMS_MAX];
+    for (uint32_t i = 0; i < t->count; i++) {
         TRY(plan_write(call, t, i, &writes[i]));
+        items[i] = (struct inject_item){writes[i].table, writes[i].item};
+    }
+    TRY(call_inject_items(call, items, t->count));
     struct transact_request request = {
         .writes = writes, .count = t->count, .token = t->input->token};
     struct transact_result result;

@@ -409,6 +409,130 @@ def test_a_cancelled_transaction_comes_with_reasons(server):
         assert server.call("Scan", TableName="tab")["Count"] == 0
 
 
+THROTTLES = ("ProvisionedThroughputExceededException", "ThrottlingException")
+
+
+def key_of(name):
+    return {"pk": {"S": name}}
+
+
+def refused_by(server, operation, **members):
+    with pytest.raises(Refused) as refused:
+        server.call(operation, **members)
+    return refused.value
+
+
+@pytest.mark.parametrize("error", [*THROTTLES, "TransactionConflictException"])
+def test_writes_of_a_batch_stay_unprocessed(server, error):
+    server.create("tab")
+    server.create("other")
+    server.put("tab", "b", v="1")
+    batch = {"tab": [{"PutRequest": {"Item": {**key_of("a"), "v": {"S": "2"}}}}, {"DeleteRequest": {"Key": key_of("b")}},
+                     {"PutRequest": {"Item": key_of("c")}}], "other": [{"PutRequest": {"Item": key_of("a")}}]}
+    done(server, "POST", "errors", {"Operation": "BatchWriteItem", "Table": "tab", "Key": key_of("b"), "Error": error})
+    got = server.call("BatchWriteItem", RequestItems=batch, ReturnConsumedCapacity="TOTAL")
+    assert got["UnprocessedItems"] == {"tab": [batch["tab"][1]]}
+    assert {one["TableName"]: one["CapacityUnits"] for one in got["ConsumedCapacity"]} == {"tab": 2, "other": 1}
+    assert set(server.scan("tab")) == {"a", "b", "c"} and set(server.scan("other")) == {"a"}
+    assert server.call("BatchWriteItem", RequestItems=got["UnprocessedItems"]) == {"UnprocessedItems": {}}
+    assert set(server.scan("tab")) == {"a", "c"}
+    done(server, "POST", "errors", {"Operation": "BatchWriteItem", "Table": "tab", "Error": error})
+    got = server.call("BatchWriteItem", RequestItems={"tab": batch["tab"][:1], "other": [{"DeleteRequest": {"Key": key_of("a")}}]})
+    assert got["UnprocessedItems"] == {"tab": batch["tab"][:1]} and server.scan("other") == {}
+
+
+@pytest.mark.parametrize("error", THROTTLES)
+def test_a_batch_that_is_throttled_whole_fails(server, error):
+    server.create("tab")
+    for operation, reason, items in (
+            ("BatchWriteItem", "Write", [{"PutRequest": {"Item": key_of(name)}} for name in "ab"]),
+            ("BatchGetItem", "Read", {"Keys": [key_of("a"), key_of("b")]})):
+        done(server, "POST", "errors", {"Table": "tab", "Error": error, "Message": "too much"})
+        refused = refused_by(server, operation, RequestItems={"tab": items})
+        assert (refused.type, refused.message) == (error, "too much")
+        assert next(value for name, value in refused.body.items() if name.lower() == "throttlingreasons")[0]["reason"].startswith(f"Table{reason}")
+    assert server.scan("tab") == {}
+    done(server, "POST", "errors", {"Operation": "BatchWriteItem", "Error": "TransactionConflictException"})
+    batch = {"tab": [{"PutRequest": {"Item": key_of("a")}}]}  # the service fails no batch for conflicts
+    assert server.call("BatchWriteItem", RequestItems=batch) == {"UnprocessedItems": batch}
+
+
+@pytest.mark.parametrize("error", THROTTLES)
+def test_keys_of_a_batch_stay_unprocessed(server, error):
+    server.create("tab")
+    for name in "abc":
+        server.put("tab", name, v=name)
+    done(server, "POST", "errors", {"Key": key_of("b"), "Error": error})
+    got = server.call("BatchGetItem", RequestItems={"tab": {"Keys": [key_of(name) for name in "abc"], "ConsistentRead": True}})
+    assert [item["pk"]["S"] for item in got["Responses"]["tab"]] == ["a", "c"]
+    assert got["UnprocessedKeys"] == {"tab": {"Keys": [key_of("b")], "ConsistentRead": True}}
+    assert len(server.call("BatchGetItem", RequestItems=got["UnprocessedKeys"])["Responses"]["tab"]) == 1
+
+
+@pytest.mark.parametrize("error, code, text", [
+    ("TransactionConflictException", "TransactionConflict", "Transaction is ongoing for the item"),
+    ("ConditionalCheckFailedException", "ConditionalCheckFailed", "The conditional request failed"),
+    ("ProvisionedThroughputExceededException", "ProvisionedThroughputExceeded", "The level of configured provisioned throughput for the table was "
+     "exceeded. Consider increasing your provisioning level with the UpdateTable API."),
+    ("ThrottlingException", "ThrottlingError", "as asked for"),
+    ("ItemCollectionSizeLimitExceededException", "ItemCollectionSizeLimitExceeded", "Collection size exceeded.")])
+def test_an_error_of_one_action_cancels_a_transaction(server, error, code, text):
+    server.create("tab")
+    writes = [{"Put": {"TableName": "tab", "Item": key_of("a")}}, {"Delete": {"TableName": "tab", "Key": key_of("b")}}]
+    gets = [{"Get": {"TableName": "tab", "Key": key_of(name)}} for name in "ab"]
+    inserts = [{"Statement": f"INSERT INTO tab VALUE {{'pk': '{name}'}}"} for name in "ab"]
+    selects = [{"Statement": f"SELECT * FROM tab WHERE pk = '{name}'"} for name in "ab"]
+    for operation, members in (("TransactWriteItems", {"TransactItems": writes}), ("TransactGetItems", {"TransactItems": gets}),
+                               ("ExecuteTransaction", {"TransactStatements": inserts}), ("ExecuteTransaction", {"TransactStatements": selects})):
+        rule = {"Table": "tab", "Key": key_of("b"), "Error": error, **({"Message": text} if text == "as asked for" else {})}
+        done(server, "POST", "errors", rule)
+        refused = refused_by(server, operation, **members)
+        assert refused.type == "TransactionCanceledException"
+        assert refused.body["CancellationReasons"] == [{"Code": "None"}, {"Code": code, "Message": text}]
+        assert refused.message.endswith(f"specific reasons [None, {code}]")
+        assert server.scan("tab") == {}
+    for operation, members in (("TransactWriteItems", {"TransactItems": writes}), ("ExecuteTransaction", {"TransactStatements": inserts})):
+        server.call(operation, **members)
+        server.call("DeleteItem", TableName="tab", Key=key_of("a"))
+        server.call("DeleteItem", TableName="tab", Key=key_of("b"))
+
+
+def test_errors_of_statements(server):
+    server.create("tab")
+    server.create("other")
+
+    def statements(*texts):
+        return [{"Statement": text} for text in texts]
+    inserts = statements("INSERT INTO tab VALUE {'pk': 'a'}", "INSERT INTO tab VALUE {'pk': 'b'}", "nonsense", "INSERT INTO other VALUE {'pk': 'b'}")
+    for error, code in (("ConditionalCheckFailedException", "ConditionalCheckFailed"), ("TransactionConflictException", "TransactionConflict"),
+                        ("ProvisionedThroughputExceededException", "ProvisionedThroughputExceeded"), ("ThrottlingException", "ThrottlingError"),
+                        ("DuplicateItemException", "DuplicateItem")):
+        done(server, "POST", "errors", {"Table": "tab", "Key": key_of("b"), "Error": error, "Message": "hit"})
+        got = server.call("BatchExecuteStatement", Statements=inserts)["Responses"]
+        assert [one.get("Error", {}).get("Code") for one in got] == [None, code, "ValidationError", None]
+        assert got[1] == {"TableName": "tab", "Error": {"Code": code, "Message": "hit"}}
+        assert set(server.scan("tab")) == {"a"} and set(server.scan("other")) == {"b"}
+        for table, name in (("tab", "a"), ("other", "b")):
+            server.call("DeleteItem", TableName=table, Key=key_of(name))
+    done(server, "POST", "errors", {"Operation": "BatchExecuteStatement", "Error": "ThrottlingException"})
+    selects = statements(*(f"SELECT * FROM tab WHERE pk = '{name}'" for name in "ab"))
+    assert [one["Error"]["Code"] for one in server.call("BatchExecuteStatement", Statements=selects)["Responses"]] == ["ThrottlingError"] * 2
+    done(server, "POST", "errors", {"Table": "tab", "Error": "InternalServerError"})
+    assert refused_by(server, "BatchExecuteStatement", Statements=selects).status == 500
+    rule = {"Table": "tab", "Key": key_of("b"), "Error": "ConditionalCheckFailedException"}
+    done(server, "POST", "errors", rule)
+    for text, hit in (("INSERT INTO tab VALUE {'pk': 'a'}", False), ("INSERT INTO other VALUE {'pk': 'b'}", False),
+                      ("SELECT * FROM tab WHERE pk = 'b'", False), ("INSERT INTO tab VALUE {'pk': 'b'}", True)):
+        if hit:
+            assert refused_by(server, "ExecuteStatement", Statement=text).type == "ConditionalCheckFailedException"
+        else:
+            server.call("ExecuteStatement", Statement=text)
+    done(server, "POST", "errors", {"Table": "tab", "Error": "ThrottlingException"})
+    server.call("ExecuteStatement", Statement="SELECT * FROM other")
+    assert refused_by(server, "ExecuteStatement", Statement='SELECT * FROM "tab"').type == "ThrottlingException"
+    assert {rule["Injected"] for rule in done(server, "GET", "errors")["Errors"]} == {1}
+
+
 def test_keys_in_every_kind_of_request(server):
     server.create("tab", "pk:S sk:N")
     server.create("other", "pk:S sk:N")
