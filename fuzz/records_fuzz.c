@@ -104,7 +104,7 @@ static void read_intents_list(struct bytes list)
     if (intents_read_list(&intents, keys, count) == STATUS_OK) {
         for (uint32_t i = 0; i < count; i++)
             ASSERT(intents_find(&intents, read_bytes(&keys, read_u16(&keys))) != NULL);
-        ASSERT(reader_left(&keys) == 0 && intents.live <= count);
+        ASSERT(reader_left(&keys) == 0 && intents_count(&intents) <= count);
     }
     intents_release(&intents);
     ASSERT(heap.bytes_used == 0);

@@ -67,15 +67,36 @@ static void retry_later(struct replica *replica)
     list_push_back(&node->apply_retries, &replica->apply_link);
 }
 
+/* The intent that a version puts beside `item`? */
+static bool puts_intent(const struct version *version, struct key *item)
+{
+    return !version->is_mark && version->row.at != NULL && intent_key_is(version->key, item);
+}
+
+/* May the tree have the intents that the entry puts, beside those of the batch so far? */
+static bool intents_may_come(const struct replica *replica, const struct log_entry *entry,
+                             struct intents_batch *intents)
+{
+    bool fits = true;
+    struct key item;
+    for (uint32_t i = 0; entry->has_intents && i < entry->version_count; i++) {
+        if (puts_intent(&entry->versions[i], &item))
+            fits &= intents_may_store(&replica->intents, intents, key_bytes(&item));
+    }
+    return fits;
+}
+
 /* How many of the committed entries, up to slot_max, make the next batch, and the mutations in
  * them. */
 static size_t measure(const struct replica *replica, uint64_t slot_max, struct batch *batch)
 {
     size_t entries = 0, bytes = 0;
+    struct intents_batch intents = {0};
     LIST_FOR_EACH (node, &replica->entries) {
         const struct log_entry *entry = LIST_ITEM(node, struct log_entry, link);
-        bool fits = entries == 0 ||
-                    (entries < APPLY_ENTRIES_MAX && bytes + entry->bytes <= APPLY_BYTES_MAX);
+        bool room = intents_may_come(replica, entry, &intents);
+        bool fits = entries == 0 || (room && entries < APPLY_ENTRIES_MAX &&
+                                     bytes + entry->bytes <= APPLY_BYTES_MAX);
         if (entry->slot > slot_max || !fits)
             break;
         entries++;
@@ -214,7 +235,7 @@ static void forget_intents(struct replica *replica, const struct log_entry *entr
     for (uint32_t i = 0; i < entry->version_count; i++) {
         struct key item;
         if (entry->versions[i].row.at == NULL && intent_key_is(entry->versions[i].key, &item))
-            intents_applied(&replica->intents, key_bytes(&item), entry->slot);
+            intents_forget(&replica->intents, key_bytes(&item), entry->slot);
     }
 }
 
@@ -253,6 +274,24 @@ static void forget(struct replica *replica, uint64_t slot)
         wait_queue_wake_all(&replica->room);
 }
 
+/* The tree is to have the intents that the batch puts: a start must find them, so they are listed
+ * first. */
+static enum status store_intents(struct replica *replica, uint64_t last_slot)
+{
+    LIST_FOR_EACH (node, &replica->entries) {
+        const struct log_entry *entry = LIST_ITEM(node, struct log_entry, link);
+        struct key item;
+        if (entry->slot > last_slot)
+            break;
+        for (uint32_t i = 0; entry->has_intents && i < entry->version_count; i++) {
+            if (puts_intent(&entry->versions[i], &item))
+                TRY(intents_store(&replica->intents, key_bytes(&item), entry->slot));
+        }
+    }
+    replica->counts_saved = false;
+    return replica_save(replica);
+}
+
 /* A batch that failed may be in the tree in part: it is tried again as it was, by its last slot. */
 static enum status apply_batch(struct context *ctx, struct replica *replica)
 {
@@ -262,10 +301,8 @@ static enum status apply_batch(struct context *ctx, struct replica *replica)
     arena_reset(&ctx->arena);
     TRY(gather(ctx, replica, slot_max, &batch));
     replica->apply_failed_slot = batch.last_slot;
-    if (UNLIKELY(batch.puts_intents)) {
-        replica->counts_saved = false;
-        TRY(replica_save(replica)); /* a start must find them: they are listed first */
-    }
+    if (UNLIKELY(batch.puts_intents))
+        TRY(store_intents(replica, batch.last_slot));
     if (UNLIKELY(batch.ttl || replica->counts.ttl_slot > 0))
         TRY(begin_ttl(replica, &batch));
     if (BUG(ctx->env, BUG_CHANGES_BEHIND)) {

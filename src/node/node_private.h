@@ -284,7 +284,7 @@ enum status node_on_record(struct context *ctx, void *owner, const struct wal_re
 MUST_USE enum status replica_add_intent(struct replica *replica, struct bytes item,
                                         const struct intent *intent, uint64_t nudge_ns);
 
-/* As intents_take_back. */
+/* What replica_add_intent has just added was not proposed. */
 void replica_take_back_intent(struct replica *replica, struct bytes item);
 
 /* At the start: read the rows of the intents that the blob listed. */

@@ -20,16 +20,16 @@ enum status replica_add_intent(struct replica *replica, struct bytes item,
                                const struct intent *intent, uint64_t nudge_ns)
 {
     struct node *node = replica->node;
-    uint32_t before = replica->intents.live;
+    uint32_t before = intents_count(&replica->intents);
     TRY(intents_add(&replica->intents, item, intent, nudge_ns));
-    node->stats.intents += replica->intents.live - before;
+    node->stats.intents += intents_count(&replica->intents) - before;
     set_timer(node, LOOK_NS);
     return STATUS_OK;
 }
 
 void replica_take_back_intent(struct replica *replica, struct bytes item)
 {
-    intents_take_back(&replica->intents, item);
+    intents_remove(&replica->intents, item);
     replica->node->stats.intents--;
 }
 
@@ -38,7 +38,7 @@ static void nudge_replica(struct node *node, struct replica *replica, uint64_t n
     uint32_t position = 0;
     struct held_intent *held;
     while ((held = hash_map_next(&replica->intents.by_item, &position)) != NULL) {
-        if (held->is_gone || !held->is_read || held->nudge_ns > now_ns)
+        if (!held->is_read || held->nudge_ns > now_ns)
             continue;
         held->nudge_ns = now_ns + TXN_STALE_NS;
         node->nudger.nudge(node->nudger.owner, held->id, replica->table_id, held->item);
@@ -58,7 +58,7 @@ void nudge_timer_fire(struct env_timer *timer)
     if (node->nudger.nudge == NULL)
         return;
     while ((replica = hash_map_next(&node->replicas, &position)) != NULL) {
-        if (replica->intents.live > 0 && replica->state == REPLICA_SERVING)
+        if (intents_count(&replica->intents) > 0 && replica->state == REPLICA_SERVING)
             nudge_replica(node, replica, now_ns);
     }
 }
@@ -72,8 +72,8 @@ static enum status read_row(struct context *ctx, struct replica *replica, struct
     TRY(intent_key(held->item, &key));
     enum status status = tree_get(ctx, replica->tree, key_bytes(&key), &row);
     if (status == STATUS_NOT_FOUND) {
-        intents_remove(&replica->intents, held->item, 0);
-        intents_applied(&replica->intents, held->item, 0);
+        intents_forget(&replica->intents, held->item, UINT64_MAX);
+        intents_remove(&replica->intents, held->item);
         replica->node->stats.intents--;
         return STATUS_OK;
     }
@@ -87,7 +87,7 @@ enum status replica_read_intents(struct context *ctx, struct replica *replica)
     uint32_t position = 0;
     struct held_intent *held;
     while ((held = hash_map_next(&replica->intents.by_item, &position)) != NULL) {
-        if (!held->is_read && !held->is_gone)
+        if (!held->is_read)
             TRY(read_row(ctx, replica, held));
     }
     return STATUS_OK;

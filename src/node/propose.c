@@ -49,13 +49,13 @@ static void note_transactions(struct replica *replica, const struct log_entry *e
     txn_group_apply(&replica->txn, &effect, entry->slot);
     if (LIKELY(!entry->has_intents))
         return;
-    uint32_t before = replica->intents.live;
+    uint32_t before = intents_count(&replica->intents);
     for (uint32_t i = 0; i < entry->version_count; i++) {
         struct key item;
         if (entry->versions[i].row.at == NULL && intent_key_is(entry->versions[i].key, &item))
-            intents_remove(&replica->intents, key_bytes(&item), entry->slot);
+            intents_remove(&replica->intents, key_bytes(&item));
     }
-    replica->node->stats.intents -= before - replica->intents.live;
+    replica->node->stats.intents -= before - intents_count(&replica->intents);
 }
 
 void replica_accept(struct replica *replica, struct log_entry *entry)

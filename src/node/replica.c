@@ -203,7 +203,7 @@ static enum status remake_blob(struct replica *replica)
 /* The blob as it is here, with a list of the intents. */
 static enum status set_blob(struct replica *replica)
 {
-    if (LIKELY(replica->intents.by_item.live == 0))
+    if (LIKELY(replica->intents.stored.live == 0))
         return tree_set_blob(replica->tree, replica->blob);
     struct buffer whole;
     buffer_init(&whole, replica->node->env->heap, FOREST_ROW_BLOB_BYTES_MAX);
@@ -294,8 +294,9 @@ static enum status set_up(struct replica *replica, const struct replica_blob *bl
     replica->counts_saved = true;
     replica->has_others = blob->counts.others > 0;
     replica->txn = replica->txn_applied = blob->txn;
-    TRY(intents_read_list(&replica->intents, blob->intents, blob->intent_count));
-    node->stats.intents += replica->intents.live;
+    enum status listed = intents_read_list(&replica->intents, blob->intents, blob->intent_count);
+    node->stats.intents += intents_count(&replica->intents);
+    TRY(listed);
     if (replica->applied_slot > 0)
         replica->recovered_last_ballot = replica->applied_ballot;
     return hash_map_insert(&node->replicas, bytes_of(&replica->group_id, sizeof(uint64_t)),
@@ -356,7 +357,7 @@ void replica_free(struct replica *replica)
         node->stats.overlay_bytes -= entry->bytes;
         log_entry_free(node, entry);
     }
-    node->stats.intents -= MIN(node->stats.intents, (uint64_t)replica->intents.live);
+    node->stats.intents -= intents_count(&replica->intents);
     intents_release(&replica->intents);
     list_remove(&replica->promise.link);
     list_remove(&replica->persisted_link);

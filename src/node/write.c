@@ -322,7 +322,7 @@ static enum status decide(struct context *ctx, struct writing *w)
         if (!ordinary)
             return status;
     }
-    if (UNLIKELY(w->replica->intents.live > 0))
+    if (UNLIKELY(intents_count(&w->replica->intents) > 0))
         TRY(writing_check_intent(w));
     if (LIKELY(!take_ahead(w, &item, &status)))
         status = evaluate(ctx, w, &w->replica->node->scratch, NULL, &item);

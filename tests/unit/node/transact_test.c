@@ -1,5 +1,6 @@
 /* Transactions at a partition: intents, their outcomes when they come twice, late or after crashes;
  * one round; versions; nudges. */
+#include "node/intents.h"
 #include "unit/node/node_fixture.h"
 
 #define ITEMS 4u
@@ -236,6 +237,89 @@ static void finds_its_intents_after_a_stop(void **state)
     }
 }
 
+/* ---- Many ---- */
+
+#define NEARLY_ALL ((uint32_t)INTENTS_MAX - ITEMS)
+
+/* Puts on the items of numbers n and up. */
+struct many {
+    struct call call;
+    uint8_t keys[ITEMS][13];
+};
+
+static void put_many(struct context *ctx, struct many *many, uint32_t n)
+{
+    arena_reset(&ctx->arena);
+    *many = (struct many){0};
+    for (uint32_t i = 0; i < ITEMS; i++) {
+        uint8_t *key = many->keys[i];
+        key[9] = 2;
+        key[10] = (uint8_t)((n + i) >> 8);
+        key[11] = (uint8_t)(n + i);
+        add(ctx, &many->call, WRITE_PUT, i, n + i);
+        many->call.writes[i].key = bytes_of(key, sizeof(many->keys[i]));
+    }
+}
+
+static void prepare_many(struct context *ctx, struct fixture *f, uint32_t from, uint32_t to)
+{
+    struct many many;
+    for (uint32_t n = from; n < to && f->wrong == NULL; n += ITEMS) {
+        put_many(ctx, &many, n);
+        CHECK(f, prepare(ctx, f, &many.call, 1, later(f, SECOND)) == STATUS_OK);
+        CHECK(f, many.call.statuses[0] == STATUS_OK);
+    }
+}
+
+static void end_many(struct context *ctx, struct fixture *f, uint32_t from, uint32_t to,
+                     bool commits)
+{
+    struct many many;
+    for (uint32_t n = from; n < to && f->wrong == NULL; n += ITEMS) {
+        put_many(ctx, &many, n);
+        CHECK(f, end(ctx, f, &many.call, 1, commits) == STATUS_OK);
+    }
+}
+
+/* More items than may have intents at a time: a few of them, or nearly all that may be. */
+static void a_few_each_time(struct context *ctx, struct fixture *f)
+{
+    for (uint32_t n = 0; n < INTENTS_MAX + 100; n += ITEMS) {
+        prepare_many(ctx, f, n, n + ITEMS);
+        end_many(ctx, f, n, n + ITEMS, true);
+    }
+    prepare_body(ctx, f);
+}
+
+static void nearly_all_each_time(struct context *ctx, struct fixture *f)
+{
+    prepare_many(ctx, f, 0, NEARLY_ALL);
+    for (uint32_t n = 0; n < NEARLY_ALL; n += ITEMS) {
+        end_many(ctx, f, n, n + ITEMS, n % 8 == 0);
+        prepare_many(ctx, f, NEARLY_ALL + n, NEARLY_ALL + n + ITEMS);
+    }
+    end_many(ctx, f, NEARLY_ALL, 2 * NEARLY_ALL, false);
+    prepare_body(ctx, f);
+}
+
+static void recovers_a_log_with_many_transactions(void **state)
+{
+    (void)state;
+    for (unsigned how = 0; how < 2; how++) {
+        struct fixture *f = fixture_create(24 + how);
+        f->options.checkpoint_bytes = UINT64_C(64) << 20;
+        f->options.checkpoint_ns = 24 * 3600 * SECOND;
+        fixture_open(f);
+        assert_true(fixture_run(f, create_body));
+        assert_true(fixture_run(f, how == 0 ? a_few_each_time : nearly_all_each_time));
+        fixture_crash(f, SIM_CRASH_KILL);
+        fixture_open(f);
+        assert_int_equal(node_stats(f->node)->intents, ITEMS);
+        fixture_close(f);
+        fixture_free(f);
+    }
+}
+
 /* ---- One round ---- */
 
 static void one_round(struct context *ctx, struct fixture *f)
@@ -383,6 +467,7 @@ int main(void)
         cmocka_unit_test(commits_what_it_prepared),
         cmocka_unit_test(cancels_what_it_prepared),
         cmocka_unit_test(finds_its_intents_after_a_stop),
+        cmocka_unit_test(recovers_a_log_with_many_transactions),
         cmocka_unit_test(does_it_in_one_round),
         cmocka_unit_test(leaves_to_a_transaction_what_has_expired),
         cmocka_unit_test(tells_of_intents_that_stay),
