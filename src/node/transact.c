@@ -140,6 +140,8 @@ static enum status prepare_one(struct prepare *p, struct item_op *op)
     TRY(may_prepare(p, op, &already));
     TRY(evaluate(p->s.ctx, &op->w, &kind, &image));
     op->w.decided = already;
+    if (already) /* by an entry that may not be committed yet */
+        p->s.slot = MAX(p->s.slot, p->s.replica->paxos.last_slot);
     if (op->w.write->indexes.count > 0 && kind != TXN_CHECK)
         TRY(make_changes(p->s.ctx, &op->w, image, &changes)); /* for its checks and its cost */
     bool passed_by = kind == TXN_CHECK && BUG(p->s.ctx->env, BUG_CHECK_UNLOCKED);

@@ -1,6 +1,6 @@
 /* Transactions at a partition: intents, their outcomes when they come twice, late or after crashes;
  * one round; versions; nudges. */
-#include "node/intents.h"
+#include "node/node_private.h"
 #include "unit/node/node_fixture.h"
 
 #define ITEMS 4u
@@ -154,6 +154,52 @@ static void commits_what_it_prepared(void **state)
         struct fixture *f = fixture_create_open(seed);
         f->keeps_changes = seed % 2 == 0 ? KEEP_CHANGES : 0;
         assert_true(fixture_run(f, two_phases));
+        fixture_close(f);
+        fixture_free(f);
+    }
+}
+
+/* The message comes again while its first copy's intents are in the log's memory only. */
+struct first_copy {
+    struct fixture *f;
+    struct call call;
+    uint64_t timestamp;
+    bool sent, answered;
+};
+
+static void first_copy_run(struct context *ctx, void *argument)
+{
+    struct first_copy *first = argument;
+    all_kinds(ctx, &first->call, 9);
+    first->sent = true;
+    CHECK(first->f, prepare(ctx, first->f, &first->call, 1, first->timestamp) == STATUS_OK);
+    first->answered = true;
+}
+
+static void copies_body(struct context *ctx, struct fixture *f)
+{
+    struct call call;
+    struct first_copy first = {.f = f, .timestamp = later(f, SECOND)};
+    struct fiber_options options = {.arena_bytes_max = ARENA_BYTES, .deadline_ns = UINT64_MAX};
+    struct replica *replica = node_replica(f->node, GROUP);
+    CHECK(f, fiber_spawn(ctx->env, &options, first_copy_run, &first) == STATUS_OK);
+    while (!first.sent || replica->intents.by_item.live == 0)
+        context_yield(ctx);
+    uint64_t slot = replica->paxos.last_slot;
+    CHECK(f, replica->commit_slot < slot);
+    all_kinds(ctx, &call, 9);
+    CHECK(f, prepare(ctx, f, &call, 1, first.timestamp) == STATUS_OK);
+    CHECK(f, replica->commit_slot >= slot);
+    while (!first.answered)
+        context_yield(ctx);
+}
+
+static void accepts_again_what_is_committed_only(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 60; seed < 63; seed++) {
+        struct fixture *f = fixture_create_open(seed);
+        assert_true(fixture_run(f, copies_body));
         fixture_close(f);
         fixture_free(f);
     }
@@ -465,6 +511,7 @@ int main(void)
     make_keys();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(commits_what_it_prepared),
+        cmocka_unit_test(accepts_again_what_is_committed_only),
         cmocka_unit_test(cancels_what_it_prepared),
         cmocka_unit_test(finds_its_intents_after_a_stop),
         cmocka_unit_test(recovers_a_log_with_many_transactions),
