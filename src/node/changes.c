@@ -301,7 +301,10 @@ enum status changes_apply(struct context *ctx, struct replica *replica,
         return STATUS_OK;
     if (log->tree == NULL)
         TRY(tree_create_second(replica->tree, &log->tree));
-    return tree_apply(ctx, log->tree, batch->mutations, batch->count, last_slot);
+    TRY(tree_apply(ctx, log->tree, batch->mutations, batch->count, last_slot));
+    log->trim_credit = MIN(log->trim_credit + 2 * batch->records, TRIM_CREDIT_MAX);
+    replica->node->stats.changes_kept += batch->records;
+    return STATUS_OK;
 }
 
 static void start_timer(struct node *node)
@@ -354,7 +357,6 @@ void changes_applied(struct replica *replica, const struct change_batch *batch)
                  span->last_slot);
         replica->counts_saved = false;
     }
-    replica->node->stats.changes_kept += batch->records;
     if (batch->newest.slot > 0) {
         log->newest = batch->newest;
         log->newest_known = true;
@@ -362,10 +364,10 @@ void changes_applied(struct replica *replica, const struct change_batch *batch)
             log->oldest.known = log->oldest.none = false;
         start_timer(replica->node);
     }
-    trim_later(replica, 2 * batch->records);
+    trim_later(replica, 0);
     wait_queue_wake_all(&log->newer);
     const struct replica_service *service = &replica->node->service;
-    if (batch->records > 0 && service->on_changes != NULL)
+    if (batch->newest.slot > 0 && service->on_changes != NULL)
         service->on_changes(service->on_changes_owner, replica->group_id);
 }
 

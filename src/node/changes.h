@@ -165,9 +165,9 @@ struct change_log {
 struct change_batch {
     struct tree_mutation *mutations; /* of the second tree */
     size_t count, capacity;
-    uint32_t records;
-    struct change_position newest;
-    struct changes_mark *marks; /* slot UINT64_MAX: it goes */
+    uint32_t records; /* that are not in the second tree already, by an attempt before */
+    struct change_position newest; /* of all; zero: there is none */
+    struct changes_mark *marks;    /* slot UINT64_MAX: it goes */
     uint32_t mark_count;
     uint32_t span_count;
     struct changes_span spans[CHANGES_SPANS_MAX]; /* of its records, again those of a replay */

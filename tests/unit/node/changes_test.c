@@ -108,6 +108,52 @@ static void check_kinds_body(struct context *ctx, struct fixture *f)
     CHECK(f, seen_count == 2);
 }
 
+/* ---- Who is told ---- */
+
+static uint32_t told;
+
+static void note_told(void *owner, uint64_t group_id)
+{
+    (void)owner;
+    assert_true(group_id == GROUP);
+    told++;
+}
+
+/* Each allocation of an apply fails in turn. */
+static void starved_applies_body(struct context *ctx, struct fixture *f)
+{
+    struct heap *heap = ctx->env->heap;
+    uint64_t failures = node_stats(f->node)->apply_failures, failed = failures;
+    f->keeps_changes = KEEP_CHANGES_FOR_STREAM;
+    f->service->on_changes = note_told;
+    for (uint64_t n = 1; n < 400 && f->wrong == NULL; n++) {
+        char key[24];
+        snprintf(key, sizeof(key), "%u", (unsigned)n);
+        arena_reset(&ctx->arena);
+        told = 0;
+        CHECK(f, put(ctx, f, GROUP, bytes_of_text(key), n, 6000) == STATUS_OK);
+        heap->fail_after = 1 + n % 10;
+        settle(ctx, f);
+        heap->fail_after = 0;
+        CHECK(f, told == 1);
+        failed = node_stats(f->node)->apply_failures;
+    }
+    CHECK(f, failed > failures + 100);
+    f->service->on_changes = NULL;
+    CHECK(f, node_stats(f->node)->changes_kept == 399);
+    read_all(ctx, f);
+    CHECK(f, seen_count == 399);
+}
+
+static void consumers_are_told_of_changes_whose_apply_is_tried_again(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_create_open(90);
+    assert_true(fixture_run(f, starved_applies_body));
+    fixture_close(f);
+    fixture_free(f);
+}
+
 static void mark_five_body(struct context *ctx, struct fixture *f)
 {
     CHECK(f, changes_mark_set(ctx, node_replica(f->node, GROUP), 5, 0) == STATUS_OK);
@@ -667,6 +713,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_change_of_an_item_makes_one_record),
+        cmocka_unit_test(consumers_are_told_of_changes_whose_apply_is_tried_again),
         cmocka_unit_test(a_put_behind_a_delete_has_no_old_image),
         cmocka_unit_test(large_images_have_rows_of_their_own),
         cmocka_unit_test(a_call_gives_no_more_than_memory_holds),
