@@ -15,8 +15,6 @@
 
 /* ---- When they run ---- */
 
-static void start_due(struct propagator *p);
-
 /* Into its place among those that wait; behind those that are due at the same time. */
 static void pump_wait(struct pump *pump, uint64_t due_ns)
 {
@@ -114,7 +112,8 @@ static void pump_run(struct context *ctx, void *argument)
     wait_queue_wake_all(&p->ended);
     if (backfilled)
         p->router->options.on_tables_changed(p->router->options.owner);
-    start_due(p);
+    if (!p->closing && !list_empty(&p->waiting))
+        env_defer(p->env, &p->task); /* here, the next would run on top of this one */
 }
 
 /* Start what is due, as long as the bound lets it. */

@@ -8,6 +8,7 @@
 
 static struct router *router;
 static struct propagator *propagator;
+static uint32_t partitions = 1;
 static uint64_t stuck_table; /* whose partitions take no writes; 0: none */
 static void (*node_write)(struct context *ctx, struct replica_service *service,
                           const struct replica_target *target, const struct replica_write *writes,
@@ -68,8 +69,9 @@ static void begin(struct context *ctx, struct fixture *f, uint64_t write_units)
                                               provisioned ? BILLING_PROVISIONED : BILLING_ON_DEMAND,
                                           .read_units = provisioned ? 1000 : 0,
                                           .write_units = provisioned ? 500 : 0};
-    struct router_options options = {
-        .service = f->service, .on_demand_partitions = 1, .on_tables_changed = tables_changed};
+    struct router_options options = {.service = f->service,
+                                     .on_demand_partitions = partitions,
+                                     .on_tables_changed = tables_changed};
     node_write = f->service->write;
     f->service->write = stuck_write;
     stuck_table = 0;
@@ -235,6 +237,29 @@ static void run_with(void (*body)(struct context *ctx, struct fixture *f))
     fixture_free(f);
 }
 
+/* All pumps are to look, and none has anything to do. */
+static void many_body(struct context *ctx, struct fixture *f)
+{
+    partitions = 100;
+    begin(ctx, f, 0);
+    partitions = 1;
+    CHECK(f, propagator_stats(propagator)->pumps == 100);
+    while (propagator_stats(propagator)->active > 0)
+        CHECK(f, context_sleep(ctx, SECOND) == STATUS_OK);
+    uint64_t spawned = fiber_pool_stats(ctx->env).spawned;
+    propagator_clock_moved(propagator);
+    CHECK(f, context_sleep(ctx, SECOND) == STATUS_OK);
+    CHECK(f, fiber_pool_stats(ctx->env).spawned >= spawned + 100);
+    CHECK(f, fiber_pool_stats(ctx->env).live_max_seen < 60);
+    end(ctx, f);
+}
+
+static void pumps_do_not_run_inside_one_another(void **state)
+{
+    (void)state;
+    run_with(many_body);
+}
+
 static void writes_are_refused_when_the_index_has_no_capacity(void **state)
 {
     (void)state;
@@ -262,6 +287,7 @@ static void writes_are_not_refused_for_a_pump_that_is_gone(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(pumps_do_not_run_inside_one_another),
         cmocka_unit_test(writes_are_refused_when_the_index_has_no_capacity),
         cmocka_unit_test(nothing_is_lost_where_batches_are_cut_short),
         cmocka_unit_test(an_index_is_never_far_behind),
