@@ -109,6 +109,29 @@ static void append_create_table(const struct workload *workload, struct buffer *
                          workload->table);
 }
 
+/* What adds one to an item's hits, behind its key; the condition holds: no item has fewer. */
+static void append_update(struct workload *workload, struct buffer *body)
+{
+    buffer_append_format(body,
+                         "},\"UpdateExpression\":\"SET hits = hits + :more\","
+                         "\"ConditionExpression\":\"hits >= :least\","
+                         "\"ExpressionAttributeValues\":{\":more\":{\"N\":\"1\"},"
+                         "\":least\":{\"N\":\"%u\"}}}",
+                         (uint32_t)prng_below(&workload->prng, HITS_MIN));
+}
+
+/* Of two items, neither the same: a put and an update with a condition. */
+static void append_transact(struct workload *workload, struct buffer *body, uint32_t item)
+{
+    buffer_append_format(
+        body, "{\"TransactItems\":[{\"Put\":{\"TableName\":\"%s\",\"Item\":", workload->table);
+    append_item(workload, body, item);
+    buffer_append_format(body, "}},{\"Update\":{\"TableName\":\"%s\",\"Key\":", workload->table);
+    append_key(body, (item + WORKLOAD_GROUP) % workload->item_count);
+    append_update(workload, body);
+    buffer_append_format(body, "}]}");
+}
+
 struct workload_request workload_append(struct workload *workload,
                                         enum workload_operation operation, uint32_t first,
                                         struct buffer *body)
@@ -126,28 +149,13 @@ struct workload_request workload_append(struct workload *workload,
         append_item(workload, body, item);
         buffer_append_u8(body, '}');
         break;
-    case WORKLOAD_UPDATE_ITEM: /* the condition holds: no item has fewer */
+    case WORKLOAD_UPDATE_ITEM:
         buffer_append_format(body, "{\"TableName\":\"%s\",\"Key\":", table);
         append_key(body, item);
-        buffer_append_format(body,
-                             "},\"UpdateExpression\":\"SET hits = hits + :more\","
-                             "\"ConditionExpression\":\"hits >= :least\","
-                             "\"ExpressionAttributeValues\":{\":more\":{\"N\":\"1\"},"
-                             "\":least\":{\"N\":\"%u\"}}}",
-                             (uint32_t)prng_below(&workload->prng, HITS_MIN));
+        append_update(workload, body);
         break;
-    case WORKLOAD_TRANSACT: /* of two, neither the same: a put and an update with a condition */
-        buffer_append_format(body,
-                             "{\"TransactItems\":[{\"Put\":{\"TableName\":\"%s\",\"Item\":", table);
-        append_item(workload, body, item);
-        buffer_append_format(body, "}},{\"Update\":{\"TableName\":\"%s\",\"Key\":", table);
-        append_key(body, (item + WORKLOAD_GROUP) % workload->item_count);
-        buffer_append_format(body,
-                             "},\"UpdateExpression\":\"SET hits = hits + :more\","
-                             "\"ConditionExpression\":\"hits >= :least\","
-                             "\"ExpressionAttributeValues\":{\":more\":{\"N\":\"1\"},"
-                             "\":least\":{\"N\":\"%u\"}}}}]}",
-                             (uint32_t)prng_below(&workload->prng, HITS_MIN));
+    case WORKLOAD_TRANSACT:
+        append_transact(workload, body, item);
         break;
     case WORKLOAD_QUERY:
         item -= item % WORKLOAD_GROUP;

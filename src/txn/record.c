@@ -77,15 +77,6 @@ enum status intent_read(struct bytes row, struct intent *intent)
     return STATUS_OK;
 }
 
-void intent_describe(const struct intent *intent, struct txn_item *item)
-{
-    item->has_intent = true;
-    item->intent_id = intent->id;
-    item->intent_kind = intent->kind;
-    item->intent_timestamp = intent->timestamp;
-    item->intent_of_version = intent->of_version;
-}
-
 /* ---- The ledger ---- */
 
 #define LEDGER_ITEM_BYTES 10u /* before the key */

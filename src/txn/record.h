@@ -54,9 +54,6 @@ void intent_write(uint8_t *to, const struct intent *intent);
 /*   STATUS_VERSION  a format this program does not know     STATUS_CORRUPT */
 MUST_USE enum status intent_read(struct bytes row, struct intent *intent);
 
-/* Fill in what an item's intent says. */
-void intent_describe(const struct intent *intent, struct txn_item *item);
-
 /* ---- The ledger ---- */
 
 /* Which items a transaction has, in the order of the request: the attribute `record` of its row.
