@@ -37,7 +37,7 @@ enum status writing_read_beside(struct context *ctx, struct writing *w,
     for (;;) {
         struct bytes row;
         enum status status =
-            replica_read(ctx, replica, key_bytes(&key), UINT64_MAX, &row, &w->beside_slot);
+            replica_read(ctx, replica, key_bytes(&key), UINT64_MAX, NULL, &row, &w->beside_slot);
         if (status != STATUS_OK && status != STATUS_NOT_FOUND)
             return status;
         TRY(writing_take_beside(w, status == STATUS_OK ? row : (struct bytes){0}));

@@ -425,9 +425,11 @@ void holds_release(struct replica *replica);
 /* ---- read.c, continued ---- */
 
 /* The row of `key` that a reader up to slot_max sees; may wait.  *slot: of the overlay's version, 0
- * when it is from the tree.  The row is valid until the fiber next waits.
+ * when it is from the tree.  The row is valid until the fiber next waits.  `place` is of reads of
+ * keys that are often next to each other (tree_get_near), or NULL.
  *   STATUS_NOT_FOUND  there is none; *row is empty, *slot is set too */
 MUST_USE enum status replica_read(struct context *ctx, struct replica *replica, struct bytes key,
-                                  uint64_t slot_max, struct bytes *row, uint64_t *slot);
+                                  uint64_t slot_max, struct tree_place *place, struct bytes *row,
+                                  uint64_t *slot);
 
 #endif

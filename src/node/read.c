@@ -18,13 +18,15 @@ static enum status version_row(const struct version *version, struct bytes *row,
 }
 
 enum status replica_read(struct context *ctx, struct replica *replica, struct bytes key,
-                         uint64_t slot_max, struct bytes *row, uint64_t *slot)
+                         uint64_t slot_max, struct tree_place *place, struct bytes *row,
+                         uint64_t *slot)
 {
     const struct version *version = overlay_find(&replica->overlay, key, slot_max);
     if (version != NULL)
         return version_row(version, row, slot);
     uint64_t inserted = replica->overlay.inserted;
-    enum status status = tree_get(ctx, replica->tree, key, row);
+    enum status status = place != NULL ? tree_get_near(ctx, replica->tree, key, place, row)
+                                       : tree_get(ctx, replica->tree, key, row);
     if (status != STATUS_OK && status != STATUS_NOT_FOUND)
         return status;
     /* The tree is as it is now; while it waited for a page a newer version may have come. */
@@ -52,7 +54,7 @@ enum status node_get(struct context *ctx, struct replica_service *service,
     uint32_t least = units_read_least(get->consistent);
     enum status status = replica_admit(replica, target, ADMISSION_READ, least);
     if (status == STATUS_OK)
-        status = replica_read(ctx, replica, get->key, visible_slot(replica), &stored, &slot);
+        status = replica_read(ctx, replica, get->key, visible_slot(replica), NULL, &stored, &slot);
     struct row row;
     if (status == STATUS_OK)
         status = row_read(stored, &row);
@@ -268,7 +270,7 @@ static enum status fetch_item(struct walk *walk, struct value *item)
     uint64_t slot;
     TRY(key_of_item(&key, walk->last));
     enum status status = replica_read(walk->ctx, walk->replica, key_bytes(&key),
-                                      visible_slot(walk->replica), &stored, &slot);
+                                      visible_slot(walk->replica), NULL, &stored, &slot);
     TRY(look_again(walk));
     TRY(status);
     TRY(row_read(stored, &row));

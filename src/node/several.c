@@ -42,7 +42,8 @@ static enum status read_one(struct several *s, struct peek *peek)
 {
     struct bytes row;
     struct arena *arena = &s->ctx->arena;
-    enum status status = replica_read(s->ctx, s->replica, peek->key, UINT64_MAX, &row, &peek->slot);
+    enum status status =
+        replica_read(s->ctx, s->replica, peek->key, UINT64_MAX, NULL, &row, &peek->slot);
     if (status != STATUS_OK && status != STATUS_NOT_FOUND)
         return status;
     peek->applied_slot = s->replica->applied_slot;

@@ -354,8 +354,8 @@ static enum status read_item(struct context *ctx, struct writing *w)
 {
     w->old = (struct row){0};
     w->old_row = (struct bytes){0};
-    enum status status =
-        replica_read(ctx, w->replica, w->write->key, UINT64_MAX, &w->old_row, &w->observed_slot);
+    enum status status = replica_read(ctx, w->replica, w->write->key, UINT64_MAX, w->place,
+                                      &w->old_row, &w->observed_slot);
     if (status == STATUS_NOT_FOUND)
         return STATUS_OK;
     TRY(status);
@@ -422,9 +422,11 @@ void node_write(struct context *ctx, struct replica_service *service,
     }
     uint64_t slot_max = 0;
     size_t work = 0; /* since others had their turn */
+    struct tree_place place = {0};
     for (uint32_t i = 0; i < count; i++) {
         struct writing w = {.replica = replica,
                             .target = target,
+                            .place = count > 1 ? &place : NULL,
                             .write = &writes[i],
                             .result = &results[i],
                             .error = &errors[i]};

@@ -21,6 +21,7 @@ struct writing {
     const struct replica_write *write;
     struct write_result *result;
     struct error *error;
+    struct tree_place *place; /* of the writes of one call; NULL: it is alone */
     struct row old; /* .item is VALUE_ABSENT when there is none; borrowed until the next wait */
     struct bytes old_row;   /* the same, stored; empty when there is none */
     uint64_t observed_slot; /* of the image it was decided on; 0 = applied long ago */

@@ -38,6 +38,17 @@
 MUST_USE enum status tree_get(struct context *ctx, struct tree *tree, struct bytes key,
                               struct bytes *value);
 
+/* The leaf in which a read ended: one that follows need not look for its key from the root when it
+ * is in the same leaf, and the tree is as it was.  All 0: none. */
+struct tree_place {
+    uint32_t number; /* of the page */
+    uint64_t epoch, change;
+};
+
+/* As tree_get, of keys that are often next to each other: from *place on. */
+MUST_USE enum status tree_get_near(struct context *ctx, struct tree *tree, struct bytes key,
+                                   struct tree_place *place, struct bytes *value);
+
 /* Begin to read the pages on the way to `key` that are not in frames, as far as that is possible
  * now; never waits, cannot fail.  For entries that will be applied soon. */
 void tree_prefetch(struct tree *tree, struct bytes key);

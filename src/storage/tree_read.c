@@ -232,7 +232,49 @@ static enum status value_memory(struct arena *arena, const struct page_cell *cel
 
 /* ---- Point reads ---- */
 
-static enum status get(struct tree_reader *reader, struct bytes key, struct bytes *found)
+/* Find the key in the leaf at `place`, if it is there for certain: between the leaf's first and last
+ * keys.  The path has the leaf only. */
+static bool find_at_place(struct tree_reader *reader, struct bytes key,
+                          const struct tree_place *place, struct tree_path *path)
+{
+    struct forest *forest = reader->forest;
+    struct page_ref ref = {.number = place->number, .epoch = place->epoch}, missing;
+    struct page_rests rests = forest_rests(forest);
+    struct page_cell first, last;
+    if (place->number == 0 || place->change != reader->tree->change)
+        return false;
+    const struct frames_slot *slot = frames_get_slot(&forest->frames, ref, reader->use);
+    if (slot == NULL || slot->kind != PAGE_LEAF || page_count(slot->page) == 0)
+        return false;
+    page_cell_get(slot->page, 0, &first);
+    page_cell_get(slot->page, page_count(slot->page) - 1, &last);
+    if (first.key_rest.number != 0 || last.key_rest.number != 0 ||
+        bytes_compare(key, first.key) < 0 || bytes_compare(key, last.key) > 0)
+        return false;
+    path->height = 1;
+    path->exact = false;
+    path->at[0].page = slot->page;
+    return page_find(slot->page, key, &rests, &path->at[0].index, &path->exact, &missing);
+}
+
+/* Walk to the key, and note where that was; `place` may be NULL. */
+static enum tree_found find_near(struct tree_reader *reader, struct tree_root root,
+                                 struct bytes key, struct tree_place *place, struct tree_path *path,
+                                 struct page_ref *missing)
+{
+    if (place != NULL && find_at_place(reader, key, place, path))
+        return TREE_FOUND;
+    enum tree_found found =
+        tree_find(reader->forest, root, key, FIND_AT, reader->use, path, missing);
+    if (place != NULL && found == TREE_FOUND) {
+        struct page_ref leaf = path->at[path->height - 1].frame->ref;
+        *place = (struct tree_place){leaf.number, leaf.epoch, reader->tree->change};
+    }
+    return found;
+}
+
+static enum status get(struct tree_reader *reader, struct bytes key, struct tree_place *place,
+                       struct bytes *found)
 {
     struct tree_reader_value value = {0};
     enum status status = STATUS_OK;
@@ -244,8 +286,7 @@ static enum status get(struct tree_reader *reader, struct bytes key, struct byte
             status = STATUS_NOT_FOUND;
             break;
         }
-        enum tree_found at =
-            tree_find(reader->forest, root, key, FIND_AT, reader->use, &path, &missing);
+        enum tree_found at = find_near(reader, root, key, place, &path, &missing);
         if (LIKELY(at == TREE_FOUND)) {
             if (!path.exact) {
                 status = STATUS_NOT_FOUND;
@@ -276,14 +317,21 @@ static enum status get(struct tree_reader *reader, struct bytes key, struct byte
 enum status tree_get(struct context *ctx, struct tree *tree, struct bytes key, struct bytes *value)
 {
     struct tree_reader reader = reader_of_tree(ctx, tree);
-    return tree->closed ? STATUS_CLOSED : get(&reader, key, value);
+    return tree->closed ? STATUS_CLOSED : get(&reader, key, NULL, value);
+}
+
+enum status tree_get_near(struct context *ctx, struct tree *tree, struct bytes key,
+                          struct tree_place *place, struct bytes *value)
+{
+    struct tree_reader reader = reader_of_tree(ctx, tree);
+    return tree->closed ? STATUS_CLOSED : get(&reader, key, place, value);
 }
 
 enum status snapshot_get(struct context *ctx, struct snapshot *snapshot, struct bytes key,
                          struct bytes *value)
 {
     struct tree_reader reader = reader_of_snapshot(ctx, snapshot);
-    return snapshot->epoch == 0 ? STATUS_CLOSED : get(&reader, key, value);
+    return snapshot->epoch == 0 ? STATUS_CLOSED : get(&reader, key, NULL, value);
 }
 
 void tree_prefetch(struct tree *tree, struct bytes key)

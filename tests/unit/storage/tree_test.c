@@ -176,11 +176,37 @@ static void play_prefetch(struct play *play)
     tree_prefetch_many(points, count);
 }
 
+/* Keys that are there and keys beside them, from near `at` on; changes in between. */
+static void play_near_reads(struct context *ctx, struct play *play)
+{
+    struct tree_place place = {0};
+    size_t at = (size_t)prng_below(&play->prng, play->model.count + 1);
+    for (unsigned i = 0; i < 12 && play->model.count > 0; i++) {
+        bool exact;
+        struct bytes value, key;
+        at = (at + (size_t)prng_below(&play->prng, 4)) % play->model.count;
+        key = bytes_of(play->key_memory, play->model.items[at].key_bytes);
+        memcpy(play->key_memory, play->model.items[at].key, key.count);
+        if (prng_one_in(&play->prng, 3))
+            play->key_memory[key.count - 1] ^= (uint8_t)(1 + prng_below(&play->prng, 3));
+        size_t position = model_position(&play->model, key, &exact);
+        assert_int_equal(tree_get_near(ctx, play->tree, key, &place, &value),
+                         exact ? STATUS_OK : STATUS_NOT_FOUND);
+        const struct model_item *item = &play->model.items[position];
+        if (exact)
+            assert_bytes_equal(value, bytes_of(item->value, item->value_bytes));
+        if (prng_one_in(&play->prng, 20))
+            play_batch(ctx, play);
+    }
+    arena_reset(&ctx->arena);
+}
+
 static void play_reads(struct context *ctx, struct play *play)
 {
     struct bytes value;
     if (prng_one_in(&play->prng, 2))
         play_prefetch(play);
+    play_near_reads(ctx, play);
     for (unsigned i = 0; i < 4; i++) {
         bool exact;
         size_t bytes = random_key(play, play->key_memory);
