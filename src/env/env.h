@@ -178,7 +178,8 @@ static inline uint64_t env_now_ns(struct env *env)
     return env->ops->now_ns(env);
 }
 
-/* Nanoseconds since 1970-01-01 UTC; may jump.  Nothing's correctness rests on it. */
+/* Nanoseconds since 1970-01-01 UTC; may jump, and may stand still while a turn of the loop lasts.
+ * Nothing's correctness rests on it. */
 static inline uint64_t env_wall_ns(struct env *env)
 {
     return env->ops->wall_ns(env);

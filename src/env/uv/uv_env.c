@@ -43,10 +43,15 @@ uint64_t env_uv_now_ns(struct env *env)
 #endif
 }
 
+/* Read once a turn. */
 static uint64_t wall_ns(struct env *env)
 {
-    (void)env;
-    return clock_ns(CLOCK_REALTIME);
+    struct env_uv *uv = env_uv_of(env);
+    if (uv->turn_began_ns == 0)
+        return clock_ns(CLOCK_REALTIME);
+    if (uv->turn_wall_ns == 0)
+        uv->turn_wall_ns = clock_ns(CLOCK_REALTIME);
+    return uv->turn_wall_ns;
 }
 
 static void random_fill(uint8_t *to, size_t count)
@@ -122,7 +127,7 @@ static void before_wait(uv_prepare_t *prepare)
     }
     if (uv->turn_began_ns != 0)
         histogram_record(&uv->env.stats.turn_ns, now_ns - uv->turn_began_ns);
-    uv->turn_began_ns = 0;
+    uv->turn_began_ns = uv->turn_wall_ns = 0;
 }
 
 static void after_wait(uv_check_t *check)

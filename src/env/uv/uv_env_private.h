@@ -40,6 +40,7 @@ struct env_uv {
     uv_timer_t wake_up;
     uint64_t wake_up_ns;    /* when wake_up was set to ring; UINT64_MAX = not set */
     uint64_t turn_began_ns; /* 0 = the loop waits */
+    uint64_t turn_wall_ns;  /* 0 = nobody has asked in this turn */
     struct list tasks;
     struct env_timer *timers; /* the root of the heap; see uv_timers.c */
     uint64_t timer_sequence;
