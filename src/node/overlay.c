@@ -17,15 +17,23 @@ static bool before(const struct version *v, struct bytes key, uint64_t slot)
     return order != 0 ? order < 0 : v->slot > slot;
 }
 
-/* The links, level by level, behind which (key, slot) belongs. */
-static void find_links(struct overlay *overlay, struct bytes key, uint64_t slot,
+/* The links, level by level, behind which (key, slot) belongs: looked for from where the newest
+ * version was inserted, when that is before it, else from the head. */
+static void find_links(const struct overlay *overlay, struct bytes key, uint64_t slot,
                        struct version **links[OVERLAY_LEVELS])
 {
-    struct version **next = overlay->head;
+    struct version **next = (struct version **)overlay->head; /* only overlay's owner changes it */
+    const struct version *beyond = NULL;                      /* known not to be before it */
+    bool from_newest = overlay->newest != NULL && before(overlay->newest, key, slot);
     for (int level = OVERLAY_LEVELS - 1; level >= 0; level--) {
-        while (next[level] != NULL && before(next[level], key, slot))
-            next = next[level]->next;
-        links[level] = &next[level];
+        struct version **link = from_newest ? overlay->newest_links[level] : &next[level];
+        while (*link != beyond && before(*link, key, slot)) {
+            next = (*link)->next;
+            link = &next[level];
+            from_newest = false;
+        }
+        links[level] = link;
+        beyond = *link;
     }
 }
 
@@ -33,15 +41,11 @@ static void find_links(struct overlay *overlay, struct bytes key, uint64_t slot,
 static struct version *seek(const struct overlay *overlay, struct bytes key, uint64_t slot,
                             struct version **previous)
 {
-    struct version *const *next = overlay->head;
-    *previous = NULL;
-    for (int level = OVERLAY_LEVELS - 1; level >= 0; level--) {
-        while (next[level] != NULL && before(next[level], key, slot)) {
-            *previous = next[level];
-            next = next[level]->next;
-        }
-    }
-    return next[0];
+    struct version **links[OVERLAY_LEVELS];
+    find_links(overlay, key, slot, links);
+    bool first = links[0] == overlay->head;
+    *previous = first ? NULL : CONTAINER_OF(links[0], struct version, next[0]);
+    return *links[0];
 }
 
 void overlay_insert(struct overlay *overlay, struct version *version)
@@ -57,7 +61,9 @@ void overlay_insert(struct overlay *overlay, struct version *version)
             version->next[level] = *links[level];
             *links[level] = version;
         }
+        overlay->newest_links[level] = level < levels ? &version->next[level] : links[level];
     }
+    overlay->newest = version;
     overlay->count++;
     overlay->inserted++;
 }
@@ -69,6 +75,7 @@ void overlay_remove(struct overlay *overlay, struct version *version)
     ASSERT(*links[0] == version);
     for (uint32_t level = 0; level < OVERLAY_LEVELS && *links[level] == version; level++)
         *links[level] = version->next[level];
+    overlay->newest = NULL; /* its links may be this one's */
     overlay->count--;
 }
 

@@ -33,6 +33,10 @@ struct overlay {
     uint32_t count;
     uint64_t inserted; /* so far: a look that finds nothing need not be repeated before it grows */
     struct prng prng;  /* of the levels */
+    /* Where the newest version was inserted: one with a key behind it, as in writes of ascending
+     * keys, is looked for from there.  NULL: nowhere, one was removed since. */
+    const struct version *newest;
+    struct version **newest_links[OVERLAY_LEVELS]; /* level by level, those behind it */
 };
 
 void overlay_init(struct overlay *overlay, uint64_t seed);
