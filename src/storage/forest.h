@@ -71,7 +71,8 @@ struct forest_options {
                               * puts answer STATUS_NO_SPACE */
     uint32_t reserve_pages;  /* kept free on disk for deletes and one checkpoint; 128 */
     uint64_t snapshot_bytes; /* what all snapshots together may keep from reuse; 1 GiB */
-    uint64_t drop_pages_per_s; /* pace at which dropped trees give their pages back; 20,000 */
+    uint64_t drop_pages_per_s; /* pace at which dropped trees give their pages back; 20,000.  In
+                                * memory each turn of the loop gives back a few */
 };
 
 /* Open the file, or make it; the newer of the two superblocks that verify counts.  If it was there,

@@ -1,4 +1,6 @@
-/* reaper.c - the fiber that frees the pages of dropped trees, at a constant pace.
+/* reaper.c - the fiber that frees the pages of dropped trees, at a constant pace: by time; in
+ * memory, where there is no disk to spare, by turns of the loop, so that tables that are made anew
+ * again and again live in the memory of those before.
  *
  * A dropped tree loses its first leaf again and again, by changes like any other, so that a crash
  * at any moment leaves a smaller tree, and the next start goes on with it.  A leaf with long keys
@@ -81,8 +83,8 @@ static enum status reap_one(struct context *ctx, struct tree *tree, uint8_t *key
     return tree_apply_mutations(ctx, tree, &mutation, 1, true, &done);
 }
 
-/* Wait; false when the forest closes. */
-static bool rest(struct context *ctx, struct forest *forest, uint64_t delay_ns)
+/* Wait, but for the forest's closing. */
+static void rest(struct context *ctx, struct forest *forest, uint64_t delay_ns)
 {
     uint64_t deadline_ns = ctx->deadline_ns;
     ctx->deadline_ns = env_now_ns(ctx->env) + delay_ns;
@@ -91,7 +93,6 @@ static bool rest(struct context *ctx, struct forest *forest, uint64_t delay_ns)
             break;
     }
     ctx->deadline_ns = deadline_ns;
-    return !forest->closing;
 }
 
 static void reap(struct context *ctx, void *argument)
@@ -109,8 +110,12 @@ static void reap(struct context *ctx, void *argument)
             status = reap_one(ctx, tree, key);
         }
         tree->stuck = status == STATUS_CORRUPT || status == STATUS_VERSION;
-        if (!rest(ctx, forest, status == STATUS_OK ? turn_ns : REAPER_RETRY_NS))
-            break;
+        if (status != STATUS_OK)
+            rest(ctx, forest, REAPER_RETRY_NS);
+        else if (forest->in_memory)
+            context_yield(ctx);
+        else
+            rest(ctx, forest, turn_ns);
     }
     heap_free(heap, key, TREE_KEY_BYTES_MAX);
     forest->reaping = false;

@@ -214,6 +214,9 @@ static void drop(struct context *ctx, void *argument)
             frames = stats.frames;
         assert_int_equal(stats.frames, frames); /* those of the tree before are used again */
         tree_drop(memory->tree);
+        for (unsigned turn = 0; turn < 40; turn++) /* of the loop: no time need pass */
+            context_yield(ctx);
+        assert_true(forest_stats(memory->forest).frames_dirty < frames / 10);
         while (forest_stats(memory->forest).trees_dropping > 0) {
             assert_int_equal(context_sleep(ctx, 10000000), STATUS_OK);
             assert_int_equal(forest_checkpoint(ctx, memory->forest, (struct lsn){0}), STATUS_OK);
