@@ -448,6 +448,13 @@ bool page_find(const uint8_t *page, struct bytes key, const struct page_rests *r
     return true;
 }
 
+bool page_has_key(const uint8_t *page, unsigned index, struct bytes key)
+{
+    if (index >= page_count(page) || key.count > PAGE_KEY_BYTES_MAX)
+        return false;
+    return bytes_equal(page_key(page, index), key);
+}
+
 /* ---- Changes of nodes ---- */
 
 static void set_head(uint8_t *page, unsigned index, unsigned prefix)

@@ -254,6 +254,9 @@ struct page_rests {
 MUST_USE bool page_find(const uint8_t *page, struct bytes key, const struct page_rests *rests,
                         unsigned *index, bool *exact, struct page_ref *missing);
 
+/* Is `key` that of cell `index`, and whole in the page?  There need not be such a cell. */
+bool page_has_key(const uint8_t *page, unsigned index, struct bytes key);
+
 /* < 0, 0, > 0 as `key` is to the cell's key; false: *missing must be loaded first. */
 MUST_USE bool page_compare(struct bytes key, const struct page_cell *cell,
                            const struct page_rests *rests, int *order, struct page_ref *missing);

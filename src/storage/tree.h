@@ -38,10 +38,11 @@
 MUST_USE enum status tree_get(struct context *ctx, struct tree *tree, struct bytes key,
                               struct bytes *value);
 
-/* The leaf in which a read ended: one that follows need not look for its key from the root when it
- * is in the same leaf, and the tree is as it was.  All 0: none. */
+/* Where a read ended: one that follows need not look for its key from the root when it is in the
+ * same leaf, and the tree is as it was.  All 0: nowhere. */
 struct tree_place {
-    uint32_t number; /* of the page */
+    uint32_t number;     /* of the leaf's page */
+    uint32_t next_index; /* in it */
     uint64_t epoch, change;
 };
 

@@ -232,29 +232,38 @@ static enum status value_memory(struct arena *arena, const struct page_cell *cel
 
 /* ---- Point reads ---- */
 
-/* Find the key in the leaf at `place`, if it is there for certain: between the leaf's first and last
- * keys.  The path has the leaf only. */
+/* Is the key in this leaf for certain: between its first and its last? */
+static bool is_within(const uint8_t *leaf, struct bytes key)
+{
+    struct page_cell first, last;
+    if (page_count(leaf) == 0)
+        return false;
+    page_cell_get(leaf, 0, &first);
+    page_cell_get(leaf, page_count(leaf) - 1, &last);
+    return first.key_rest.number == 0 && last.key_rest.number == 0 &&
+           bytes_compare(key, first.key) >= 0 && bytes_compare(key, last.key) <= 0;
+}
+
+/* Find the key in the leaf at `place`, if it is there for certain.  The path has the leaf only. */
 static bool find_at_place(struct tree_reader *reader, struct bytes key,
                           const struct tree_place *place, struct tree_path *path)
 {
     struct forest *forest = reader->forest;
     struct page_ref ref = {.number = place->number, .epoch = place->epoch}, missing;
     struct page_rests rests = forest_rests(forest);
-    struct page_cell first, last;
     if (place->number == 0 || place->change != reader->tree->change)
         return false;
     const struct frames_slot *slot = frames_get_slot(&forest->frames, ref, reader->use);
-    if (slot == NULL || slot->kind != PAGE_LEAF || page_count(slot->page) == 0)
-        return false;
-    page_cell_get(slot->page, 0, &first);
-    page_cell_get(slot->page, page_count(slot->page) - 1, &last);
-    if (first.key_rest.number != 0 || last.key_rest.number != 0 ||
-        bytes_compare(key, first.key) < 0 || bytes_compare(key, last.key) > 0)
+    if (slot == NULL || slot->kind != PAGE_LEAF)
         return false;
     path->height = 1;
-    path->exact = false;
+    path->at[0].frame = slot->frame;
     path->at[0].page = slot->page;
-    return page_find(slot->page, key, &rests, &path->at[0].index, &path->exact, &missing);
+    path->at[0].index = place->next_index;
+    path->exact = page_has_key(slot->page, place->next_index, key);
+    return path->exact ||
+           (is_within(slot->page, key) &&
+            page_find(slot->page, key, &rests, &path->at[0].index, &path->exact, &missing));
 }
 
 /* Walk to the key, and note where that was; `place` may be NULL. */
@@ -262,13 +271,13 @@ static enum tree_found find_near(struct tree_reader *reader, struct tree_root ro
                                  struct bytes key, struct tree_place *place, struct tree_path *path,
                                  struct page_ref *missing)
 {
-    if (place != NULL && find_at_place(reader, key, place, path))
-        return TREE_FOUND;
-    enum tree_found found =
-        tree_find(reader->forest, root, key, FIND_AT, reader->use, path, missing);
+    enum tree_found found = TREE_FOUND;
+    if (place == NULL || !find_at_place(reader, key, place, path))
+        found = tree_find(reader->forest, root, key, FIND_AT, reader->use, path, missing);
     if (place != NULL && found == TREE_FOUND) {
         struct page_ref leaf = path->at[path->height - 1].frame->ref;
-        *place = (struct tree_place){leaf.number, leaf.epoch, reader->tree->change};
+        unsigned next = path->at[path->height - 1].index + (path->exact ? 1 : 0);
+        *place = (struct tree_place){leaf.number, next, leaf.epoch, reader->tree->change};
     }
     return found;
 }

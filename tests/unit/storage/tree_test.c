@@ -206,7 +206,8 @@ static void play_reads(struct context *ctx, struct play *play)
     struct bytes value;
     if (prng_one_in(&play->prng, 2))
         play_prefetch(play);
-    play_near_reads(ctx, play);
+    if (prng_one_in(&play->prng, 8))
+        play_near_reads(ctx, play);
     for (unsigned i = 0; i < 4; i++) {
         bool exact;
         size_t bytes = random_key(play, play->key_memory);
