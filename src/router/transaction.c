@@ -249,6 +249,8 @@ static enum status prepare_run(struct context *ctx, struct transaction *txn,
                              call->results + i, call->statuses + i, call->errors + i, &seen);
         table_drop(table);
         txn_clock_observe(&txn->router->transactions.clock, seen);
+        if (status == STATUS_CORRUPT && i > 0)
+            return STATUS_UNKNOWN_OUTCOME; /* what is before it has been prepared */
         TRY(status);
     }
     return STATUS_OK;
@@ -267,8 +269,8 @@ static void throttle(struct transaction *txn, const struct participant *part, en
 
 static enum txn_result prepare(struct context *ctx, struct transaction *txn, uint32_t p)
 {
-    const struct participant *part = &txn->participants[p];
-    bool refused = false;
+    struct participant *part = &txn->participants[p];
+    bool refused = false, again = part->asked;
     struct prepared call = {
         .writes = make_writes(ctx, txn, part),
         .results = arena_alloc_zero(&ctx->arena, part->count * sizeof(*call.results)),
@@ -276,6 +278,7 @@ static enum txn_result prepare(struct context *ctx, struct transaction *txn, uin
         .errors = arena_alloc_zero(&ctx->arena, part->count * sizeof(*call.errors)),
     };
     enum status status = STATUS_NO_MEMORY;
+    part->asked = true;
     if (call.writes != NULL && call.results != NULL && call.statuses != NULL &&
         call.errors != NULL) {
         for (uint32_t i = 0; i < part->count; i++) {
@@ -292,7 +295,9 @@ static enum txn_result prepare(struct context *ctx, struct transaction *txn, uin
     }
     if (status != STATUS_OK) {
         txn->failure = status;
-        return TXN_RESULT_UNKNOWN;
+        /* On damaged pages nothing was prepared.  To ask again would not help, and to cancel what
+         * cannot be read would keep the client and its other items until the deadline. */
+        return status == STATUS_CORRUPT && !again ? TXN_RESULT_REFUSED : TXN_RESULT_UNKNOWN;
     }
     take_prepared(txn, part, &call, &refused);
     return refused ? TXN_RESULT_REFUSED : TXN_RESULT_OK;

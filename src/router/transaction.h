@@ -24,6 +24,7 @@ struct transaction_item {
 struct participant {
     uint64_t group_id; /* when it was divided; partitions may split */
     uint32_t first, count;
+    bool asked; /* to prepare, once */
 };
 
 /* What only the client's request has. */
