@@ -651,6 +651,7 @@ enum status router_update_ttl(struct context *ctx, struct router *router, struct
         struct table *table;
         TRY(find_table(ctx, router, name, &table, error));
         TRY(check_ttl(ctx, router, table, enable, attribute, error));
+        TRY(check_changes(ctx, router, error));
         struct table changed = *table;
         changed.ttl = enable ? TTL_ENABLING : TTL_DISABLING;
         changed.ttl_attribute = attribute;
