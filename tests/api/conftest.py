@@ -20,7 +20,10 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))
+sys.path[:0] = [str(Path(__file__).resolve().parent), str(Path(__file__).resolve().parents[1])]
+
+import compatibility  # noqa: E402 (the folder is on the path only now)
+from compatibility import pytest_sessionfinish, pytest_terminal_summary  # noqa: E402, F401
 
 ROOT = Path(__file__).resolve().parents[2]
 BINARY = os.environ.get("TRINE", str(ROOT / "build" / "debug" / "trine"))
@@ -92,7 +95,10 @@ class Server:
         except (http.client.HTTPException, OSError):
             self._local.connection = None
             raise
-        return Answer(response.status, dict(response.getheaders()), response.read())
+        answer = Answer(response.status, dict(response.getheaders()), response.read())
+        if answer.status >= 400 and "X-Amz-Target" in (headers or {}) and answer.body.startswith(b"{"):
+            compatibility.note(headers["X-Amz-Target"].rpartition(".")[2], answer.json["__type"].rpartition("#")[2])
+        return answer
 
     def signed(self, operation, body, service="DynamoDB_20120810", headers=None, credentials=CREDENTIALS):
         """POST a body (bytes, or what JSON is made of) to an operation, with a valid signature."""

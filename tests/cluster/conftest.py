@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))
+sys.path[:0] = [str(Path(__file__).resolve().parent), str(Path(__file__).resolve().parents[1])]
 
-from process import Trine  # noqa: E402 (the folder is on the path only now)
+from compatibility import pytest_sessionfinish, pytest_terminal_summary  # noqa: E402, F401 (the folders are on the path only now)
+from process import Trine  # noqa: E402
 
 
 @pytest.fixture

@@ -11,6 +11,8 @@ import time
 import urllib.request
 from pathlib import Path
 
+import compatibility
+
 ROOT = Path(__file__).resolve().parents[2]
 BINARY = os.environ.get("TRINE", str(ROOT / "build" / "release" / "trine"))
 VERSION = re.search(r"project\(trine VERSION ([\d.]+)", (ROOT / "CMakeLists.txt").read_text()).group(1)
@@ -37,14 +39,15 @@ def eventually(condition, what, seconds=SECONDS_MAX):
 
 
 class Refused(Exception):
-    """The server answered with an error."""
+    """The server answered an operation with an error."""
 
-    def __init__(self, status, body):
+    def __init__(self, operation, status, body):
         super().__init__(f"{status} {body}")
         self.status = status
         self.body = body
         self.type = body.get("__type", "").rpartition("#")[2]
         self.message = body.get("message", body.get("Message"))
+        compatibility.note(operation, self.type)
 
 
 class Trine:
@@ -154,7 +157,7 @@ class Trine:
             raise
         answer = json.loads(body) if body else {}
         if response.status != 200:
-            raise Refused(response.status, answer)
+            raise Refused(operation, response.status, answer)
         return answer
 
     def create(self, table, keys="pk:S", **more):

@@ -1,5 +1,6 @@
 """Damage on the disk: told, never served, and never passed over in silence."""
 
+import json
 import os
 import signal
 import threading
@@ -9,6 +10,7 @@ import pytest
 
 import disk
 from process import Refused, eventually
+from test_streams import ask, iterators_of
 
 
 def write_until_gone(server, acknowledged):
@@ -230,6 +232,96 @@ def test_writes_to_a_damaged_page(start, stored):
     assert server.get("items", "other") == {"v": "1"}
     server.send_signal(signal.SIGTERM)
     assert server.wait() == 0, server.output
+
+
+INTERNAL = (500, "InternalServerError")
+
+
+def refusal(call, *arguments, **members):
+    with pytest.raises(Refused) as refused:
+        call(*arguments, **members)
+    return refused.value.status, refused.value.type
+
+
+def test_each_operation_on_a_damaged_page(start, data):
+    """What an operation cannot do is said in the form that it documents; the tables beside it are served."""
+    server = start()
+    server.create("items", StreamSpecification={"StreamEnabled": True, "StreamViewType": "NEW_IMAGE"})
+    server.create("other")
+    server.put("items", "victim", v="<victim>" + "x" * 200)
+    for at in range(0, 600, 25):
+        server.call("BatchWriteItem", RequestItems={"items": [
+            {"PutRequest": {"Item": {"pk": {"S": f"k{n}"}, "v": {"S": "x" * 400}}}} for n in range(at, at + 25)]})
+    server.stop()
+    for page in disk.pages_with(data, "<victim>"):
+        disk.flip(data / "tree", page * disk.PAGE + 5000)
+    server = start("--cache", "2", "--admin", "0")
+    key = {"pk": {"S": "victim"}}
+    statement = "UPDATE items SET v = 'new' WHERE pk = 'victim'"
+    put = {"Put": {"TableName": "other", "Item": key}}
+    for operation, members in (
+            ("GetItem", {"TableName": "items", "Key": key}),
+            ("BatchGetItem", {"RequestItems": {"items": {"Keys": [key]}}}),
+            ("Query", {"TableName": "items", "KeyConditionExpression": "pk = :p", "ExpressionAttributeValues": {":p": {"S": "victim"}}}),
+            ("Scan", {"TableName": "items"}),
+            ("TransactGetItems", {"TransactItems": [{"Get": {"TableName": "items", "Key": key}}]}),
+            ("PutItem", {"TableName": "items", "Item": key}),
+            ("UpdateItem", {"TableName": "items", "Key": key}),
+            ("DeleteItem", {"TableName": "items", "Key": key}),
+            ("TransactWriteItems", {"TransactItems": [put, {"Delete": {"TableName": "items", "Key": key}}]}),
+            ("ExecuteStatement", {"Statement": statement}),
+            ("ExecuteTransaction", {"TransactStatements": [{"Statement": statement}]})):
+        assert refusal(server.call, operation, **members) == INTERNAL, operation
+    ends = {end: server.metrics()[f'transactions_total{{end="{end}"}}'] for end in ("cancelled", "unknown")}
+    assert ends == {"cancelled": 1, "unknown": 0}  # the one over two partitions did not wait for what cannot be read
+    error = {"Code": "InternalServerError", "Message": "The request processing has failed because of an unknown error, exception or failure."}
+    got = server.call("BatchExecuteStatement", Statements=[{"Statement": statement}, {"Statement": "INSERT INTO other VALUE {'pk': 'a'}"}])
+    assert [response.get("Error") for response in got["Responses"]] == [error, None]
+    requests = {"items": [{"PutRequest": {"Item": key}}]}
+    assert server.call("BatchWriteItem", RequestItems={**requests, "other": [{"PutRequest": {"Item": key}}]}) == {"UnprocessedItems": requests}
+    (arn,) = [stream["StreamArn"] for stream in ask(server, "ListStreams")["Streams"]]
+    (iterator,) = iterators_of(server, arn)
+    assert refusal(ask, server, "GetRecords", ShardIterator=iterator) == INTERNAL
+    assert server.scan("other").keys() == {"a", "victim"}
+
+
+def test_the_control_plane_over_a_damaged_page(start, data):
+    """What is known of tables is served from memory; what would change it is refused, and nothing is changed."""
+    server = start()
+    server.create("catalogued")
+    arn = server.call("DescribeTable", TableName="catalogued")["Table"]["TableArn"]
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Principal": "*", "Action": "dynamodb:GetItem"}]})
+    server.call("PutResourcePolicy", ResourceArn=arn, Policy=policy)
+    server.call("TagResource", ResourceArn=arn, Tags=[{"Key": "a", "Value": "1"}])
+    server.create("fill")
+    for at in range(25):  # more than the cache has room for
+        server.call("BatchWriteItem", RequestItems={"fill": [
+            {"PutRequest": {"Item": {"pk": {"S": f"{at}-{n}"}, "v": {"S": "y" * 6000}}}} for n in range(25)]})
+    server.stop()
+    server = start("--cache", "2")
+    before = {operation: server.call(operation, **members) for operation, members in catalogued(arn)}
+    for page in disk.pages_with(data, "catalogued"):
+        disk.flip(data / "tree", page * disk.PAGE + 5000)
+    assert len(server.scan("fill")) == 625
+    for operation, members in (
+            ("CreateTable", {"TableName": "catalogue", "BillingMode": "PAY_PER_REQUEST",
+                             "AttributeDefinitions": [{"AttributeName": "pk", "AttributeType": "S"}],
+                             "KeySchema": [{"AttributeName": "pk", "KeyType": "HASH"}]}),
+            ("UpdateTable", {"TableName": "catalogued", "DeletionProtectionEnabled": True}),
+            ("UpdateTimeToLive", {"TableName": "catalogued", "TimeToLiveSpecification": {"Enabled": True, "AttributeName": "t"}}),
+            ("TagResource", {"ResourceArn": arn, "Tags": [{"Key": "b", "Value": "2"}]}),
+            ("UntagResource", {"ResourceArn": arn, "TagKeys": ["a"]}),
+            ("PutResourcePolicy", {"ResourceArn": arn, "Policy": policy.replace("GetItem", "PutItem")}),
+            ("DeleteResourcePolicy", {"ResourceArn": arn}),
+            ("DeleteTable", {"TableName": "catalogued"})):
+        assert refusal(server.call, operation, **members) == INTERNAL, operation
+    assert {operation: server.call(operation, **members) for operation, members in catalogued(arn)} == before
+
+
+def catalogued(arn):
+    name = {"TableName": "catalogued"}
+    return [("DescribeTable", name), ("ListTables", {}), ("DescribeTimeToLive", name), ("DescribeContinuousBackups", name),
+            ("ListTagsOfResource", {"ResourceArn": arn}), ("GetResourcePolicy", {"ResourceArn": arn})]
 
 
 def test_one_superblock_is_damaged(start, stored):

@@ -19,7 +19,7 @@ def ask(server, operation, **members):
     response = connection.getresponse()
     answer = json.loads(response.read())
     if response.status != 200:
-        raise Refused(response.status, answer)
+        raise Refused(operation, response.status, answer)
     return answer
 
 
@@ -87,9 +87,16 @@ def test_a_day_and_a_quarter_of_an_hour(server):
     for kind in ("AT_SEQUENCE_NUMBER", "AFTER_SEQUENCE_NUMBER"):
         assert refused(server, "GetShardIterator", StreamArn=arn, ShardId=shard["ShardId"], ShardIteratorType=kind,
                        SequenceNumber=first) == trimmed
-    # An iterator that was given before what it points to went.
     (old,) = iterators_of(server, arn, "AT_SEQUENCE_NUMBER", SequenceNumber=records_of(server, arn)[0][0]["dynamodb"]["SequenceNumber"])
     assert len(ask(server, "GetRecords", ShardIterator=old)["Records"]) == 1
+
+    # An iterator that is given before what it points to goes.
+    advance(server, DAY - 600)
+    (old,) = iterators_of(server, arn, "AT_SEQUENCE_NUMBER", SequenceNumber=records_of(server, arn)[0][0]["dynamodb"]["SequenceNumber"])
+    assert len(ask(server, "GetRecords", ShardIterator=old)["Records"]) == 1
+    advance(server, 660)
+    eventually(lambda: records_of(server, arn) == [[]], lambda: records_of(server, arn))
+    assert refused(server, "GetRecords", ShardIterator=old) == trimmed
 
 
 def test_a_disabled_stream_goes_after_a_day(server):

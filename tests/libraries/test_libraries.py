@@ -12,9 +12,9 @@ import pytest
 FOLDER = Path(__file__).resolve().parent
 NODE = FOLDER.parent / "js" / "node_modules" / "node" / "bin" / "node"
 SECONDS_MAX = 180
-sys.path.insert(0, str(FOLDER.parent / "cluster"))
+sys.path[:0] = [str(FOLDER.parent / "cluster"), str(FOLDER.parent)]
 
-from process import Trine  # noqa: E402 (the folder is on the path only now)
+from process import Trine  # noqa: E402 (the folders are on the path only now)
 
 
 @pytest.fixture(scope="module")

@@ -319,6 +319,10 @@ static void bound_body(struct context *ctx, struct fixture *f)
     }
     /* An item and its three rows take a little over 2,000 bytes. */
     CHECK(f, written == 4 && status == STATUS_INVALID && error.code == ERROR_COLLECTION_SIZE);
+    struct write_request copy = {.kind = WRITE_UPDATE, .item = item_of(ctx, 0, 1, NULL)};
+    copy.update = compile(ctx, EXPR_UPDATE, "SET kept = more, v = :v", 1);
+    CHECK(f, send_indexed(ctx, f, 0, 1, &copy, &result, &error) == STATUS_INVALID);
+    CHECK(f, error.code == ERROR_COLLECTION_SIZE);
     /* What does not grow it may be written, in others too; and after a removal there is room. */
     request.item = item_of(ctx, 0, 1, &model);
     CHECK(f, send_indexed(ctx, f, 0, 1, &request, &result, &error) == STATUS_OK);
