@@ -152,12 +152,16 @@ static enum status load_table(struct seed *seed, const char *path, struct list *
     struct seed_content definition;
     bool active = false, begun = false;
     uint64_t items = 0;
+    struct buffer taken;
     enum status status = seed_read(seed, path, SEED_DEFINITION_BYTES_MAX, &definition);
     if (status == STATUS_NOT_FOUND)
         return seed_fault(seed, status, "%s: it is not there", path);
     TRY(status);
+    buffer_init(&taken, seed->ctx->env->heap, SEED_DEFINITION_BYTES_MAX * 2);
     struct bytes text = bytes_of(definition.at, definition.count);
-    status = read_name(seed, path, text, name);
+    status = seed_take_description(seed, path, &text, &taken);
+    if (status == STATUS_OK)
+        status = read_name(seed, path, text, name);
     if (status == STATUS_OK) {
         use_exports(exports, name);
         status = router_seed_begun(seed->ctx, seed->options->router, bytes_of_text(name), &begun);
@@ -171,6 +175,7 @@ static enum status load_table(struct seed *seed, const char *path, struct list *
         status = note(seed, name, true);
     if (status == STATUS_OK && !there)
         status = create(seed, path, text);
+    buffer_release(&taken);
     seed_content_release(seed, &definition);
     arena_reset(&seed->ctx->arena);
     if (status != STATUS_OK || (there && !begun))

@@ -1,5 +1,5 @@
-/* seed_private.h - the seed's parts: files (seed_files.c), items (seed_items.c), exports
- * (seed_export.c), tables (seed.c). */
+/* seed_private.h - the seed's parts: files (seed_files.c), definitions (seed_definition.c), items
+ * (seed_items.c), exports (seed_export.c), tables (seed.c). */
 #ifndef OPS_SEED_PRIVATE_H
 #define OPS_SEED_PRIVATE_H
 
@@ -74,6 +74,13 @@ void seed_lines_close(struct seed_lines *lines);
 /* The next line that is not blank, without its end; valid until the next call.
  *   STATUS_END  no more; any other status has its fault */
 MUST_USE enum status seed_next_line(struct seed_lines *lines, struct bytes *line);
+
+/* ---- seed_definition.c ---- */
+
+/* If the definition is a table's description ({"Table": {...}}), write what CreateTable takes of it
+ * to `to`, which it then is; else it stays.  What is no JSON stays, too. */
+MUST_USE enum status seed_take_description(struct seed *seed, const char *path,
+                                           struct bytes *definition, struct buffer *to);
 
 /* ---- seed_items.c ---- */
 

@@ -154,6 +154,62 @@ def test_other_faults_are_named(start, seed, tmp_path):
     fails(start, seed, f"{seed}/a.jsonl:1: the line has more than 8388608 bytes")
 
 
+# ---- Definitions ----
+
+
+DESCRIBED = ("TableName", "AttributeDefinitions", "KeySchema", "BillingModeSummary", "ProvisionedThroughput", "OnDemandThroughput",
+             "TableClassSummary", "StreamSpecification", "DeletionProtectionEnabled", "LocalSecondaryIndexes", "GlobalSecondaryIndexes")
+
+
+def without_state(description):
+    """What two tables of the same definition have in common."""
+    kept = {name: description[name] for name in DESCRIBED if name in description}
+    text = json.dumps(kept, sort_keys=True)
+    return re.sub(r'"(LastUpdate\w*|Last(In|De)creaseDateTime)": [\d.]+(, )?', "", text)
+
+
+@pytest.mark.parametrize("billing", ["PAY_PER_REQUEST", "PROVISIONED"])
+def test_what_describe_table_answers_is_a_definition(start, seed, billing):
+    units = {"ProvisionedThroughput": {"ReadCapacityUnits": 7, "WriteCapacityUnits": 8}}
+    maximums = {"OnDemandThroughput": {"MaxReadRequestUnits": 100}}
+    provisioned = billing == "PROVISIONED"
+    first = start("--in-memory")
+    first.call("CreateTable", TableName="tab", BillingMode=billing, TableClass="STANDARD_INFREQUENT_ACCESS", DeletionProtectionEnabled=True,
+               AttributeDefinitions=[{"AttributeName": name, "AttributeType": kind} for name, kind in (("pk", "S"), ("sk", "N"), ("g", "B"))],
+               KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
+               StreamSpecification={"StreamEnabled": True, "StreamViewType": "NEW_IMAGE"}, **(units if provisioned else maximums),
+               LocalSecondaryIndexes=[{"IndexName": "loc", "Projection": {"ProjectionType": "KEYS_ONLY"}, "KeySchema": [
+                   {"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "g", "KeyType": "RANGE"}]}],
+               GlobalSecondaryIndexes=[{"IndexName": f"glo{n}", "KeySchema": [{"AttributeName": "g", "KeyType": "HASH"}], "Projection": {
+                   "ProjectionType": "INCLUDE", "NonKeyAttributes": ["a", "b"]}, **(units if provisioned else maximums)} for n in range(2)])
+    eventually(lambda: first.call("DescribeTable", TableName="tab")["Table"]["TableStatus"] == "ACTIVE", "ACTIVE")
+    if provisioned:
+        units["ProvisionedThroughput"]["ReadCapacityUnits"] = 3
+        first.call("UpdateTable", TableName="tab", **units)
+        eventually(lambda: first.call("DescribeTable", TableName="tab")["Table"]["TableStatus"] == "ACTIVE", "ACTIVE")
+    description = first.call("DescribeTable", TableName="tab")
+    description["Table"]["Replicas"] = [{"RegionName": "eu-west-1"}]
+    (seed / "tab.table.json").write_text(json.dumps(description, indent=4))
+    (seed / "tab.jsonl").write_text('{"pk": {"S": "a"}, "sk": {"N": "1"}}')
+    second = start("--in-memory", "--seed", seed)
+    got = second.call("DescribeTable", TableName="tab")["Table"]
+    assert got["ItemCount"] == 1
+    wanted = description["Table"]
+    if provisioned:
+        wanted["ProvisionedThroughput"]["NumberOfDecreasesToday"] = 0
+    assert without_state(got).replace('"ItemCount": 1', '"ItemCount": 0') == without_state(wanted)
+
+
+def test_descriptions_that_are_none(start, seed):
+    path = seed / "a.table.json"
+    for text, sentence in (('{"Table": {}}', "it has no TableName, or too long a one"), ('{"Table": "tab"}', "it has no TableName, or too long a one"),
+                           ('{"Table": {"TableName": "tab"}', "it is not a JSON object"), ('{"Table": {"TableName": "tab"}} x', "it is not a JSON object"),
+                           ('{"Table": {"TableName": "tab", "GlobalSecondaryIndexes": [5]}}', "ValidationException: ")):
+        path.write_text(text)
+        server = start("--in-memory", "--seed", seed, ready=False)
+        assert server.wait() == 1 and f"{path}: {sentence}" in "".join(server.output), server.output
+
+
 # ---- Exports ----
 
 
