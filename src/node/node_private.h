@@ -400,7 +400,8 @@ enum status node_mark(struct context *ctx, struct replica_service *service,
                       enum replica_mark_action action, enum txn_state *state);
 enum status node_read_version(struct context *ctx, struct replica_service *service,
                               const struct replica_target *target, const struct bytes *keys,
-                              uint32_t count, bool want_items, struct version_result *results);
+                              uint32_t count, bool want_items, uint64_t bytes_max,
+                              struct version_result *results);
 
 /* ---- follow.c ---- */
 

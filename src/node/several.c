@@ -20,7 +20,8 @@ enum status several_init(struct several *s, struct context *ctx, struct replica 
                          const struct replica_target *target, const struct replica_write *writes,
                          uint32_t count, struct write_result *results, struct error *errors)
 {
-    *s = (struct several){.ctx = ctx, .replica = replica, .target = target, .count = count};
+    *s = (struct several){
+        .ctx = ctx, .replica = replica, .target = target, .count = count, .bytes_max = UINT64_MAX};
     s->ops = arena_alloc_zero(&ctx->arena, (count + (size_t)1) * sizeof(*s->ops));
     if (s->ops == NULL)
         return STATUS_NO_MEMORY;
@@ -81,13 +82,27 @@ static enum status refresh(struct several *s, struct peek *peek, bool *again)
     return read_one(s, peek);
 }
 
+/* Count the item into *bytes, if there is a bound of them. */
+static enum status count_item(const struct several *s, const struct peek *item, uint64_t *bytes)
+{
+    struct row row;
+    if (s->bytes_max == UINT64_MAX || item->row.at == NULL)
+        return STATUS_OK;
+    TRY(row_read(item->row, &row));
+    if (value_type(row.item) != VALUE_NONE)
+        *bytes += item_size(row.item);
+    return *bytes <= s->bytes_max ? STATUS_OK : STATUS_TOO_LARGE;
+}
+
 static enum status read_all(struct several *s)
 {
     bool again = true;
     for (uint32_t round = 0; again && round < ROUNDS_MAX; round++) {
+        uint64_t bytes = 0;
         again = false;
         for (uint32_t i = 0; i < s->count; i++) {
             TRY(refresh(s, &s->ops[i].item, &again));
+            TRY(count_item(s, &s->ops[i].item, &bytes));
             TRY(refresh(s, &s->ops[i].size, &again));
             TRY(refresh(s, &s->ops[i].intent, &again));
         }

@@ -38,8 +38,9 @@ struct several {
     struct item_op *ops;
     uint32_t count;
     struct peek mark;
-    bool only_reads; /* nothing comes of it that needs room */
-    uint64_t slot;   /* to be committed before the answer */
+    bool only_reads;    /* nothing comes of it that needs room */
+    uint64_t bytes_max; /* of all items together, as the service counts; UINT64_MAX: any */
+    uint64_t slot;      /* to be committed before the answer */
 };
 
 /* Set up for `writes`; everything is in the fiber's arena.  `results`, `errors` may be NULL.
@@ -50,7 +51,8 @@ MUST_USE enum status several_init(struct several *s, struct context *ctx, struct
                                   struct write_result *results, struct error *errors);
 
 /* Wait for room in the overlay, and until all that is wanted is read; when this returns all of it
- * is the newest, until the fiber waits. */
+ * is the newest, until the fiber waits.
+ *   STATUS_TOO_LARGE  it is over bytes_max: the rest is not read */
 MUST_USE enum status several_read(struct several *s);
 
 /* Charge a transaction's writes, of which replica_admit has charged UNITS_WRITE_LEAST: twice what a

@@ -43,11 +43,14 @@ static enum status view_now(void *argument)
     return STATUS_OK;
 }
 
-/* Twice a strongly consistent read of each item. */
-static void charge(struct version_read *r)
+/* Twice a strongly consistent read of each item; of those that were too large, of what was read of
+ * them. */
+static void charge(struct version_read *r, enum status status)
 {
     uint64_t cost = 0;
-    for (uint32_t i = 0; i < r->s.count; i++)
+    if (status == STATUS_TOO_LARGE)
+        cost = 2 * units_read_halves(r->s.bytes_max, true);
+    for (uint32_t i = 0; status == STATUS_OK && i < r->s.count; i++)
         cost += 2 * units_read_halves(r->results[i].item_bytes, true);
     replica_charge(r->s.replica, r->s.target, ADMISSION_READ,
                    (int64_t)cost - (int64_t)units_read_least(true));
@@ -55,7 +58,8 @@ static void charge(struct version_read *r)
 
 enum status node_read_version(struct context *ctx, struct replica_service *service,
                               const struct replica_target *target, const struct bytes *keys,
-                              uint32_t count, bool want_items, struct version_result *results)
+                              uint32_t count, bool want_items, uint64_t bytes_max,
+                              struct version_result *results)
 {
     struct node *node = CONTAINER_OF(service, struct node, service);
     struct version_read r = {.want_items = want_items, .results = results};
@@ -73,12 +77,13 @@ enum status node_read_version(struct context *ctx, struct replica_service *servi
     if (status == STATUS_OK)
         status = several_init(&r.s, ctx, replica, target, writes, count, NULL, NULL);
     r.s.only_reads = true;
+    r.s.bytes_max = bytes_max;
     if (status == STATUS_OK)
         status = several_run(&r.s, view_now, &r, &r.proposed);
     if (status == STATUS_OK)
         status = several_wait_commit(&r.s);
-    if (status == STATUS_OK && want_items)
-        charge(&r);
+    if ((status == STATUS_OK || status == STATUS_TOO_LARGE) && want_items)
+        charge(&r, status);
     replica_leave(replica);
     return status;
 }

@@ -258,10 +258,12 @@ struct replica_service {
                         enum replica_mark_action action, enum txn_state *state);
 
     /* Read items, at most TXN_ITEMS_MAX, all at one moment; strongly consistent.  Without
-     * `want_items` only their versions. */
+     * `want_items` only their versions.
+     *   STATUS_TOO_LARGE  they have more than bytes_max bytes together, as the service counts */
     enum status (*read_version)(struct context *ctx, struct replica_service *service,
                                 const struct replica_target *target, const struct bytes *keys,
-                                uint32_t count, bool want_items, struct version_result *results);
+                                uint32_t count, bool want_items, uint64_t bytes_max,
+                                struct version_result *results);
 
     enum status (*range)(struct context *ctx, struct replica_service *service,
                          const struct replica_target *target, const struct replica_range *range,

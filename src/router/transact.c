@@ -242,8 +242,8 @@ static enum status replay(struct transact *t)
     for (uint32_t i = 0; i < t->request->count; i++) {
         struct replica_target target = router_target(t->tables[i], t->keys[i]);
         struct version_result seen = {0};
-        enum status status =
-            service->read_version(t->ctx, service, &target, &t->keys[i], 1, false, &seen);
+        enum status status = service->read_version(t->ctx, service, &target, &t->keys[i], 1, false,
+                                                   UINT64_MAX, &seen);
         if (status != STATUS_OK)
             return router_replica_error(t->error, status);
         t->result->writes[i] = (struct write_result){.old_bytes = seen.item_bytes};

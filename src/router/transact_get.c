@@ -28,6 +28,9 @@ struct transact_get {
     uint32_t part_count;
     uint64_t *budgets;                     /* of router_spend */
     struct version_result *first, *second; /* as sorted */
+    uint32_t read;                         /* how many of `first` are there */
+    uint64_t bytes;                        /* of these */
+    bool too_large;                        /* with those of the next part */
 };
 
 static enum status no_memory(struct transact_get *t)
@@ -124,18 +127,40 @@ static void note_throttle(struct transact_get *t, const struct part *part, enum 
                                &t->errors[t->order[i]]);
 }
 
-static enum status read_all(struct transact_get *t, bool want_items, struct version_result *results)
+static enum status read_part(struct transact_get *t, const struct part *part, bool want_items,
+                             uint64_t bytes_max, struct version_result *results)
 {
     struct replica_service *service = t->router->service;
+    enum status status =
+        service->read_version(t->ctx, service, &part->target, t->sorted + part->first, part->count,
+                              want_items, bytes_max, results + part->first);
+    if (UNLIKELY(status_is_throttle(status)))
+        note_throttle(t, part, status);
+    return status;
+}
+
+/* The items, until they are known to be too large together. */
+static enum status read_first(struct transact_get *t)
+{
+    t->read = 0;
+    t->bytes = 0;
     for (uint32_t p = 0; p < t->part_count; p++) {
         const struct part *part = &t->parts[p];
-        enum status status =
-            service->read_version(t->ctx, service, &part->target, t->sorted + part->first,
-                                  part->count, want_items, results + part->first);
-        if (UNLIKELY(status_is_throttle(status)))
-            note_throttle(t, part, status);
+        enum status status = read_part(t, part, true, TXN_BYTES_MAX - t->bytes, t->first);
+        t->too_large = status == STATUS_TOO_LARGE;
+        if (t->too_large)
+            return error_set(t->error, ERROR_VALIDATION, TRANSACTION_TOO_LARGE);
         TRY(status);
+        for (; t->read < part->first + part->count; t->read++)
+            t->bytes += t->first[t->read].item_bytes;
     }
+    return STATUS_OK;
+}
+
+static enum status read_second(struct transact_get *t)
+{
+    for (uint32_t p = 0; p < t->part_count; p++)
+        TRY(read_part(t, &t->parts[p], false, UINT64_MAX, t->second));
     return STATUS_OK;
 }
 
@@ -170,12 +195,12 @@ static bool any_changed(struct transact_get *t, bool note)
 static enum status read_twice(struct transact_get *t, bool last, bool *conflict, bool *again)
 {
     TRY(divide(t));
-    TRY(read_all(t, true, t->first));
+    TRY(read_first(t));
     *again = false;
     *conflict = any_in_flight(t, t->first);
     if (*conflict || t->part_count == 1)
         return STATUS_OK;
-    TRY(read_all(t, false, t->second));
+    TRY(read_second(t));
     *conflict = any_in_flight(t, t->second);
     if (*conflict)
         return STATUS_OK;
@@ -219,10 +244,16 @@ static enum status spend(struct transact_get *t)
     return throttled ? router_cancelled(t->error, &t->ctx->arena, t->errors, t->count) : STATUS_OK;
 }
 
-static void spent(struct transact_get *t, enum status status)
+/* What was read costs, also when the request is refused then; what was not, nothing.  Of items that
+ * were too large, what was read of them is put down to the first. */
+static void spent(struct transact_get *t)
 {
-    for (uint32_t i = 0; status == STATUS_OK && i < t->count; i++) {
-        uint64_t cost = 2 * units_read_halves(t->first[i].item_bytes, true);
+    for (uint32_t i = 0; i < t->count; i++) {
+        uint64_t cost = 0;
+        if (i < t->read)
+            cost = 2 * units_read_halves(t->first[i].item_bytes, true);
+        else if (i == t->read && t->too_large)
+            cost = 2 * units_read_halves(TXN_BYTES_MAX - t->bytes, true);
         router_spent(t->router, t->budgets[t->order[i]], ADMISSION_READ,
                      (int64_t)cost - (int64_t)units_read_least(true));
     }
@@ -234,22 +265,20 @@ enum status router_transact_get(struct context *ctx, struct router *router,
 {
     struct transact_get t = {
         .ctx = ctx, .router = router, .requests = requests, .count = count, .error = error};
-    uint64_t bytes = 0;
     ASSERT(count > 0 && count <= TXN_ITEMS_MAX);
     *error = (struct error){0};
     if (!allocate(&t))
         return no_memory(&t);
     TRY(check(&t));
-    TRY(spend(&t));
-    enum status status = read_items(&t);
-    spent(&t, status);
+    for (uint32_t i = 0; i < count; i++)
+        t.order[i] = i; /* until they are divided */
+    enum status status = spend(&t);
+    if (status == STATUS_OK)
+        status = read_items(&t);
+    spent(&t);
     TRY(status);
-    for (uint32_t i = 0; i < count; i++) {
+    for (uint32_t i = 0; i < count; i++)
         results[t.order[i]] =
             (struct get_result){.item = t.first[i].item, .item_bytes = t.first[i].item_bytes};
-        bytes += t.first[i].item_bytes;
-    }
-    if (bytes > TXN_BYTES_MAX)
-        return error_set(error, ERROR_VALIDATION, TRANSACTION_TOO_LARGE);
     return STATUS_OK;
 }

@@ -212,6 +212,25 @@ def test_maximums_of_an_on_demand_table(server, make_table):
         assert server.call("Scan", TableName=table)["Count"] == 1
 
 
+def test_a_refused_transaction_costs_what_was_read(server, make_table):
+    maximum = {"OnDemandThroughput": {"MaxReadRequestUnits": 5}}
+    other, spent = make_table(**maximum), make_table(**maximum)
+    large = make_table(OnDemandThroughput={"MaxReadRequestUnits": 20})
+    exhaust_writes(server, spent)
+    server.call("GetItem", TableName=spent, Key=key("huge"), ConsistentRead=True)
+    gets = [{"Get": {"TableName": table, "Key": key("huge")}} for table in (other, spent)]
+    for _ in range(50):
+        answer = server.signed("TransactGetItems", {"TransactItems": gets})
+        assert answer.json["CancellationReasons"] == [{"Code": "None"}, {"Code": "ThrottlingError", "Message": MAXIMUM_TEXT}]
+    server.call("GetItem", TableName=other, Key=key("a"))  # nothing was read of it
+    names = [f"huge{n}" for n in range(12)]
+    for name in names:
+        server.call("PutItem", TableName=large, Item={**key(name), "v": {"S": HUGE}})
+    assert server.error("TransactGetItems", TransactItems=[{"Get": {"TableName": large, "Key": key(name)}} for name in names])[0] == (
+        "ValidationException")
+    assert server.error("GetItem", TableName=large, Key=key("a")) == ("ThrottlingException", MAXIMUM_TEXT)
+
+
 def test_an_on_demand_table_without_maximums_is_not_throttled(server, table):
     for _ in range(5):
         exhaust_writes(server, table)

@@ -275,6 +275,20 @@ def test_too_large_in_all(server, tables):
     exception, _ = write(server, *(put(tables[i % 2 * 2], {**key(f"m{i}"), **pad}) for i in range(11))).error
     assert exception == VALIDATION
     assert item(server, tables[0], key("m0")) is None
+    for i in range(11):
+        server.call("PutItem", TableName=tables[i % 2 * 2], Item={**key(f"m{i}"), **pad})
+    gets = [get(tables[i % 2 * 2], key(f"m{i}")) for i in range(11)]
+    too_large = (VALIDATION, "Collective size of items in transaction exceeds the limit of 4 MB")
+    assert server.error("TransactGetItems", TransactItems=gets) == too_large
+    assert server.error("TransactGetItems", TransactItems=[*gets[::2], *gets[1::2]]) == too_large
+    rest = 4 * 1024 * 1024 - 10 * (390_000 + len("pkm0pad"))
+    server.call("PutItem", TableName=tables[0], Item={"pk": {"S": "m10"}, "v": {"S": "x" * (rest - len("pkm10v"))}})
+    assert len(server.call("TransactGetItems", TransactItems=gets)["Responses"]) == 11
+    server.call("PutItem", TableName=tables[0], Item={"pk": {"S": "m10"}, "v": {"S": "x" * (rest - len("pkm10v") + 1)}})
+    assert server.error("TransactGetItems", TransactItems=gets) == too_large
+    for i in range(11):
+        server.call("PutItem", TableName=tables[0], Item={**key(f"m{i}"), **pad})
+    assert server.error("TransactGetItems", TransactItems=[get(tables[0], key(f"m{i}")) for i in range(11)]) == too_large
 
 
 # ---- Capacity ----

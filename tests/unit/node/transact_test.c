@@ -89,8 +89,8 @@ static struct version_result version_of(struct context *ctx, struct fixture *f, 
 {
     struct replica_target target = target_for(f);
     struct version_result result = {0};
-    CHECK(f, f->service->read_version(ctx, f->service, &target, &keys[item], 1, true, &result) ==
-                 STATUS_OK);
+    CHECK(f, f->service->read_version(ctx, f->service, &target, &keys[item], 1, true, UINT64_MAX,
+                                      &result) == STATUS_OK);
     return result;
 }
 
