@@ -564,8 +564,10 @@ enum status changes_next(struct changes_walk *walk, struct change_record *record
     return STATUS_END;
 }
 
-enum status changes_newest(struct context *ctx, struct replica *replica,
-                           struct change_position *newest)
+/* The position of the newest record that is applied; zero: there is none.  May wait for a page, the
+ * first time after a start. */
+static enum status find_newest(struct context *ctx, struct replica *replica,
+                               struct change_position *newest)
 {
     struct change_log *log = &replica->changes;
     struct change_position found = {0};
@@ -600,7 +602,7 @@ enum status changes_wait(struct context *ctx, struct replica *replica, struct ch
         struct change_position newest;
         if (replica->state == REPLICA_CLOSING || !replica->readable)
             return replica->state == REPLICA_CLOSING ? STATUS_MOVED : STATUS_UNAVAILABLE;
-        TRY(changes_newest(ctx, replica, &newest));
+        TRY(find_newest(ctx, replica, &newest));
         if (change_before(after, newest))
             return STATUS_OK;
         TRY(replica_serves(replica)); /* else no other will come */

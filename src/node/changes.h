@@ -84,12 +84,6 @@ MUST_USE enum status changes_next(struct changes_walk *walk, struct change_recor
 MUST_USE enum status changes_wait(struct context *ctx, struct replica *replica,
                                   struct change_position after);
 
-/* The position of the newest record that is applied; zero: there is none.  May wait for a page, the
- * first time after a start.
- *   STATUS_CORRUPT, ... as tree_cursor_next */
-MUST_USE enum status changes_newest(struct context *ctx, struct replica *replica,
-                                    struct change_position *newest);
-
 /* The highest slot of which a record was trimmed; 0: none was.  Who asks for what is at or below it
  * may have missed something. */
 uint64_t changes_trimmed_slot(const struct replica *replica);

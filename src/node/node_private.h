@@ -360,8 +360,7 @@ enum status node_get(struct context *ctx, struct replica_service *service,
                      struct get_result *result);
 enum status node_range(struct context *ctx, struct replica_service *service,
                        const struct replica_target *target, const struct replica_range *range,
-                       struct item_sink *sink, struct replica_range_result *result,
-                       struct error *error);
+                       struct item_sink *sink, struct replica_range_result *result);
 void node_write(struct context *ctx, struct replica_service *service,
                 const struct replica_target *target, const struct replica_write *writes,
                 uint32_t count, struct write_result *results, enum status *statuses,

@@ -405,10 +405,8 @@ enum status replica_walk(struct context *ctx, struct replica *replica, struct by
 
 enum status node_range(struct context *ctx, struct replica_service *service,
                        const struct replica_target *target, const struct replica_range *range,
-                       struct item_sink *sink, struct replica_range_result *result,
-                       struct error *error)
+                       struct item_sink *sink, struct replica_range_result *result)
 {
-    (void)error; /* no filter is refused while it runs */
     struct node *node = CONTAINER_OF(service, struct node, service);
     struct replica *replica;
     TRY(replica_enter(node, target->group_id, true, &replica));

@@ -267,8 +267,7 @@ struct replica_service {
 
     enum status (*range)(struct context *ctx, struct replica_service *service,
                          const struct replica_target *target, const struct replica_range *range,
-                         struct item_sink *sink, struct replica_range_result *result,
-                         struct error *error);
+                         struct item_sink *sink, struct replica_range_result *result);
 
     /* Take one step.  FILL and PURGE: from the first on, writes that know an older version of the
      * table are answered STATUS_MOVED, so that none passes by what was done.

@@ -262,7 +262,7 @@ void propagator_follow(struct propagator *p, const struct table *table)
 bool propagator_backfilled(const struct propagator *p, const struct table *table, uint64_t index_id)
 {
     if (p == NULL)
-        return true;
+        return false;
     for (uint32_t i = 0; i < table->partition_count; i++) {
         const struct source *source = find_source(p, table->partitions[i].group_id);
         const struct pump *pump = source == NULL ? NULL : find_pump(source, index_id);

@@ -69,7 +69,8 @@ MUST_USE enum status pump_turn(struct context *ctx, struct pump *pump, uint64_t 
 /* A table was published, in whatever state. */
 void propagator_follow(struct propagator *propagator, const struct table *table);
 
-/* Is everything that the table held in the index? */
+/* Is everything that the table held in the index?  Not while there is no propagator (NULL), which
+ * would bring it there. */
 bool propagator_backfilled(const struct propagator *propagator, const struct table *table,
                            uint64_t index_id);
 

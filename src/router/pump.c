@@ -23,7 +23,8 @@ struct row_write {
     struct bytes key;
     struct value item; /* VALUE_ABSENT: a deletion */
     uint64_t version;
-    bool free; /* it consumes nobody's capacity */
+    uint64_t changes_before; /* of the batch, below its version */
+    bool free;               /* it consumes nobody's capacity */
     bool sent;
 };
 
@@ -46,6 +47,7 @@ struct turn {
     uint64_t last_slot; /* of the last change that was taken */
     uint64_t first_hlc; /* of the first */
     uint64_t change_count;
+    uint64_t changes_before; /* of slots below that of the last change */
     uint64_t wait_ns; /* until the first change that is too young is old enough; 0: none is */
     bool free;        /* so are the rows that are added now */
     enum throttle_limit limit; /* what throttled the row that was sent last */
@@ -86,6 +88,7 @@ static enum status batch_add(struct turn *t, const struct key *key, struct value
     *w = (struct row_write){.key = arena_copy(&t->ctx->arena, key_bytes(key)),
                             .item = {item.bytes > 0 ? copy.at : NULL, item.bytes},
                             .version = version,
+                            .changes_before = t->changes_before,
                             .free = t->free};
     if (w->key.at == NULL || (item.bytes > 0 && copy.at == NULL))
         return STATUS_NO_MEMORY;
@@ -154,6 +157,8 @@ static enum status take_change(struct follow_sink *sink, const struct replica_ch
         return STATUS_END;
     }
     t->free = change->actor != WRITE_BY_CLIENT;
+    if (change->slot != t->last_slot)
+        t->changes_before = t->change_count;
     TRY(add_change(t, change));
     t->last_slot = change->slot;
     t->first_hlc = t->change_count == 0 ? change->hlc : t->first_hlc;
@@ -412,6 +417,9 @@ static enum status propagated_in_part(struct turn *t)
         return STATUS_THROTTLED;
     REACHED("an index has capacity for a part of a batch");
     pump->done = w->version - 1;
+    t->p->stats.changes += w->changes_before;
+    for (const struct row_write *in = t->first; in->version < w->version; in = in->next)
+        t->p->stats.rows++;
     if (t->deletions > 0 && pump->backfilled)
         TRY(write_cursor(t, true));
     return STATUS_THROTTLED;
@@ -464,7 +472,6 @@ static enum status backfill_page(struct turn *t, bool *more)
     struct replica_service *service = t->p->router->service;
     struct replica_target target = source_target(t);
     struct replica_range_result result = {0};
-    struct error error;
     uint8_t low[KEY_BYTES_MAX + 1];
     batch_begin(t);
     struct replica_range range = {.low = t->partition->low,
@@ -479,7 +486,7 @@ static enum status backfill_page(struct turn *t, bool *more)
         low[t->at.count] = 0; /* the smallest key above it */
         range.low = bytes_of(low, t->at.count + 1u);
     }
-    TRY(service->range(ctx, service, &target, &range, &t->items, &result, &error));
+    TRY(service->range(ctx, service, &target, &range, &t->items, &result));
     TRY(send(t, false));
     t->p->stats.backfilled += t->count;
     *more = result.more;

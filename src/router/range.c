@@ -240,7 +240,7 @@ static enum status walk_partitions(struct context *ctx, struct router *router,
         call.low = part.low;
         call.high = part.high;
         enum status status =
-            router->service->range(ctx, router->service, &target, &call, sink, gathered, error);
+            router->service->range(ctx, router->service, &target, &call, sink, gathered);
         if (status_is_throttle(status))
             return end_early(ctx, router, request, global != NULL, status, gathered, error);
         if (UNLIKELY(status == STATUS_MOVED && global != NULL))

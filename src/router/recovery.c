@@ -231,8 +231,7 @@ static enum status read_step(struct context *ctx, struct router *router, struct 
                                   .limit = rows->capacity,
                                   .bytes_max = PAGE_BYTES_MAX};
     struct replica_range_result result = {0};
-    struct error error;
-    TRY(service->range(ctx, service, &target, &range, &rows->sink, &result, &error));
+    TRY(service->range(ctx, service, &target, &range, &rows->sink, &result));
     walk->low_bytes = 0;
     if (!result.more) {
         walk->partition++;

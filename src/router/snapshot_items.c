@@ -32,7 +32,7 @@ static enum status walk_partition(struct context *ctx, struct router *router,
         struct replica_range_result page = {0};
         arena_reset(&ctx->arena);
         enum status status =
-            router->service->range(ctx, router->service, &target, &range, sink, &page, error);
+            router->service->range(ctx, router->service, &target, &range, sink, &page);
         if (status != STATUS_OK)
             return router_replica_error(error, status);
         more = page.more;

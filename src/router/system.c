@@ -256,8 +256,7 @@ static enum status load_page(struct context *ctx, struct loading *load, bool *mo
                                   .consistent = true,
                                   .bytes_max = PAGE_BYTES_MAX};
     struct replica_range_result result = {0};
-    struct error error = {0};
-    TRY(service->range(ctx, service, &target, &range, &load->sink, &result, &error));
+    TRY(service->range(ctx, service, &target, &range, &load->sink, &result));
     *more = result.more;
     if (!*more)
         return STATUS_OK;

@@ -97,9 +97,7 @@ static void check_counts(struct context *ctx, struct fixture *f)
         struct replica_range range = {
             .backward = backward != 0, .consistent = true, .bytes_max = PAGE_BYTES_MAX};
         struct replica_range_result result = {0};
-        struct error error;
-        CHECK(f, f->service->range(ctx, f->service, &target, &range, &sink, &result, &error) ==
-                     STATUS_OK);
+        CHECK(f, f->service->range(ctx, f->service, &target, &range, &sink, &result) == STATUS_OK);
         CHECK(f, result.count == count && !result.more);
     }
     struct replica_size size;

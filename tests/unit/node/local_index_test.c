@@ -248,9 +248,8 @@ static void check_range(struct context *ctx, struct fixture *f, int projection, 
                                   .bytes_max = PAGE_BYTES_MAX};
     range.index_sort = indexes[0].sort[0];
     struct replica_range_result result = {0};
-    struct error error;
-    CHECK(f, f->service->range(ctx, f->service, &target, &range, &reading.sink, &result, &error) ==
-                 STATUS_OK);
+    CHECK(f,
+          f->service->range(ctx, f->service, &target, &range, &reading.sink, &result) == STATUS_OK);
     CHECK(f, !result.more && reading.count == expected && result.scanned_count == expected);
     CHECK(f, (result.fetched_bytes > 0) == (whole && expected > 0));
 }
@@ -399,8 +398,7 @@ static void side_by_side_body(struct context *ctx, struct fixture *f)
     struct replica_range range = {.mixed = true, .consistent = true, .bytes_max = PAGE_BYTES_MAX};
     struct replica_range_result result = {0};
     struct error error;
-    CHECK(f,
-          f->service->range(ctx, f->service, &target, &range, &sink, &result, &error) == STATUS_OK);
+    CHECK(f, f->service->range(ctx, f->service, &target, &range, &sink, &result) == STATUS_OK);
     struct write_request nothing = {.kind = WRITE_DELETE, .item = item_of(ctx, 0, ITEMS, NULL)};
     struct write_result written;
     CHECK(f, send_indexed(ctx, f, 0, ITEMS, &nothing, &written, &error) == STATUS_OK);

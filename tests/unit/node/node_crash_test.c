@@ -100,9 +100,8 @@ static enum status read_range(struct context *ctx, struct flow *flow)
                                   .bytes_max = UINT64_MAX};
     page->next = page->backward ? to - 1 : from;
     struct replica_range_result result = {0};
-    struct error error;
     struct replica_service *service = flow->f->service;
-    TRY(service->range(ctx, service, &target, &range, &page->sink, &result, &error));
+    TRY(service->range(ctx, service, &target, &range, &page->sink, &result));
     uint32_t end = page->backward ? from - 1 : to;
     for (; page->next != end; page->next = page->backward ? page->next - 1 : page->next + 1)
         CHECK(flow->f, page->before[page->next] == 0);

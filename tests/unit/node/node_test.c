@@ -536,7 +536,7 @@ static void starved_calls_body(struct context *ctx, struct fixture *f)
         struct replica_range_result found = {0};
         struct item_sink sink = {.take = drop_item};
         heap->fail_after = n;
-        status = f->service->range(ctx, f->service, &target, &range, &sink, &found, &error);
+        status = f->service->range(ctx, f->service, &target, &range, &sink, &found);
         heap->fail_after = 0;
         CHECK(f, status == STATUS_OK || status == STATUS_NO_MEMORY);
         arena_reset(&ctx->arena);
@@ -611,10 +611,8 @@ static void walk_all(struct context *ctx, struct fixture *f, struct ordered_sink
     struct replica_target target = target_of(GROUP);
     struct replica_range range = {.bytes_max = PAGE_BYTES_MAX};
     struct replica_range_result found = {0};
-    struct error error = {0};
     *sink = (struct ordered_sink){.sink = {.take = take_in_order}};
-    CHECK(f, f->service->range(ctx, f->service, &target, &range, &sink->sink, &found, &error) ==
-                 STATUS_OK);
+    CHECK(f, f->service->range(ctx, f->service, &target, &range, &sink->sink, &found) == STATUS_OK);
     CHECK(f, !sink->wrong);
 }
 

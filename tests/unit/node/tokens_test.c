@@ -46,8 +46,7 @@ static enum status range_held(struct context *ctx, struct fixture *f, uint64_t u
     struct replica_range range = {.consistent = true, .bytes_max = PAGE_BYTES_MAX};
     struct replica_range_result result = {0};
     struct item_sink sink = {.take = take};
-    struct error error;
-    return f->service->range(ctx, f->service, &target, &range, &sink, &result, &error);
+    return f->service->range(ctx, f->service, &target, &range, &sink, &result);
 }
 
 /* How often `call` succeeds before it is throttled. */

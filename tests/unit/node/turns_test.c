@@ -201,11 +201,9 @@ static void filter_body(struct context *ctx, struct fixture *f)
         .bytes_max = 100 * PAGE_BYTES_MAX,
         .filter = compile(ctx, EXPR_FILTER, long_condition(text, sizeof(text), "n <> :v"), 7)};
     struct replica_range_result found = {0};
-    struct error error = {0};
     struct counting_sink sink = {.sink = {.take = take_in_order}};
     turns_begin(ctx, f, &turns);
-    CHECK(f, f->service->range(ctx, f->service, &target, &range, &sink.sink, &found, &error) ==
-                 STATUS_OK);
+    CHECK(f, f->service->range(ctx, f->service, &target, &range, &sink.sink, &found) == STATUS_OK);
     CHECK(f, turns_end(ctx, &turns) >= ITEMS * OPERATORS);
     CHECK(f, !sink.wrong && sink.count == ITEMS && found.scanned_count == ITEMS);
     while (running > 0)

@@ -206,10 +206,9 @@ static void fake_write(struct context *ctx, struct replica_service *service,
 static enum status fake_range(struct context *ctx, struct replica_service *service,
                               const struct replica_target *target,
                               const struct replica_range *range, struct item_sink *sink,
-                              struct replica_range_result *result, struct error *error)
+                              struct replica_range_result *result)
 {
     struct fake *f = CONTAINER_OF(service, struct fake, service);
-    (void)error;
     f->range = *range;
     context_yield(ctx);
     if (!fake_has_group(f, target->group_id))
