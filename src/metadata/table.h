@@ -21,9 +21,7 @@
 #define TABLE_PARTITIONS_MAX 1024u
 /* So that the record of a table fits in an item. */
 #define TABLE_AND_INDEXES_PARTITIONS_MAX 7000u
-#define PARTITIONS_MAX                                                                             \
-    16000u /* of all tables together; a node hosts as many
-                                                 * replicas */
+#define PARTITIONS_MAX                   16000u /* of all tables; a node hosts as many replicas */
 
 /* Of a table, and of a global index. */
 enum table_status { TABLE_CREATING, TABLE_ACTIVE, TABLE_UPDATING, TABLE_DELETING };

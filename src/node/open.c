@@ -373,6 +373,7 @@ enum status node_open(struct context *ctx, const struct node_options *options, s
         stop_fibers(ctx, node);
         if (node->wal != NULL)
             (void)!wal_close(ctx, node->wal);
+        env_timer_stop(node->env, &node->stall_timer); /* it looks at the log, which is gone */
         if (node->forest != NULL)
             forest_abandon(ctx, node->forest); /* a failed start changes no tree */
         free_node(node);

@@ -333,11 +333,9 @@ enum status router_check_decrease(struct context *ctx, const struct router *rout
     return error_format(
         error, &ctx->arena, ERROR_LIMIT_EXCEEDED,
         "Subscriber limit exceeded: Provisioned throughput decreases are limited within a given "
-        "UTC "
-        "day. After the first %u decreases, each subsequent decrease in the same UTC day can be "
-        "performed at most once every 3600 seconds. Number of decreases today: %u. Last decrease "
-        "at "
-        "%.*s. Next decrease can be made at %.*s",
+        "UTC day. After the first %u decreases, each subsequent decrease in the same UTC day can "
+        "be performed at most once every 3600 seconds. Number of decreases today: %u. Last "
+        "decrease at %.*s. Next decrease can be made at %.*s",
         router->options.decreases_at_once, *decreases_today, BYTES_ARGS(last), BYTES_ARGS(next));
 }
 
