@@ -36,7 +36,9 @@ enum status router_read_stream(struct context *ctx, struct router *router,
     *result = (struct replica_changes_result){.next = read->from};
     enum status status =
         router->service->changes(ctx, router->service, &target, read, sink, result);
-    if (status == STATUS_MOVED && table->status == TABLE_CREATING)
+    /* A partition that is not made yet, or has not begun to serve, has no records. */
+    bool coming = status == STATUS_MOVED || status == STATUS_UNAVAILABLE;
+    if (coming && table->status == TABLE_CREATING)
         return STATUS_OK;
     return router_replica_error(error, status);
 }

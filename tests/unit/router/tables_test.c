@@ -50,6 +50,56 @@ static bool has_status(struct context *ctx, struct fake *f, const char *name,
     return table != NULL && table->status == status;
 }
 
+/* ---- A stream of a table in the making ---- */
+
+static enum status changes_status;
+
+static enum status refused_changes(struct context *ctx, struct replica_service *service,
+                                   const struct replica_target *target,
+                                   const struct replica_changes *read, struct change_sink *sink,
+                                   struct replica_changes_result *result)
+{
+    (void)ctx;
+    (void)service;
+    (void)target;
+    (void)read;
+    (void)sink;
+    (void)result;
+    return changes_status;
+}
+
+static enum status read_stream(struct context *ctx, struct fake *f, enum status answered)
+{
+    const struct table *table = describe(ctx, f, "t");
+    struct replica_changes read = {.stream = 1, .none = true};
+    struct replica_changes_result result;
+    struct error error;
+    changes_status = answered;
+    return router_read_stream(ctx, f->router, table, &table->partitions[0], &read, NULL, &result,
+                              &error);
+}
+
+static void stream_body(struct context *ctx, struct fake *f)
+{
+    struct error error;
+    f->service.changes = refused_changes;
+    CHECK(f, create(ctx, f, "t", &error) == STATUS_OK);
+    CHECK(f, read_stream(ctx, f, STATUS_MOVED) == STATUS_OK);
+    CHECK(f, read_stream(ctx, f, STATUS_UNAVAILABLE) == STATUS_OK); /* it starts */
+    CHECK(f, read_stream(ctx, f, STATUS_CORRUPT) == STATUS_CORRUPT);
+    fake_settle(ctx, f);
+    CHECK(f, read_stream(ctx, f, STATUS_MOVED) == STATUS_MOVED);
+    CHECK(f, read_stream(ctx, f, STATUS_UNAVAILABLE) == STATUS_UNAVAILABLE);
+}
+
+static void a_stream_of_a_table_in_the_making_is_empty(void **state)
+{
+    (void)state;
+    struct fake *f = fake_open();
+    fake_run(f, stream_body);
+    fake_close(f);
+}
+
 /* ---- One after the other ---- */
 
 static void life_body(struct context *ctx, struct fake *f)
@@ -570,6 +620,7 @@ static void encoded_keys_are_of_their_table(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_stream_of_a_table_in_the_making_is_empty),
         cmocka_unit_test(a_table_lives_and_its_name_is_used_again),
         cmocka_unit_test(changes_at_once_are_made_one_after_the_other),
         cmocka_unit_test(what_nobody_could_say_is_found_out),
