@@ -252,19 +252,24 @@ struct replica_service {
                             struct error *errors);
 
     /* The mark beside the item at `key`: *state is what it says now, TXN_STATE_NONE: there is none.
-     */
+     *   STATUS_OK  that is committed     STATUS_UNKNOWN_OUTCOME, ... as a write */
     enum status (*mark)(struct context *ctx, struct replica_service *service,
                         const struct replica_target *target, struct bytes key, struct txn_id id,
                         enum replica_mark_action action, enum txn_state *state);
 
     /* Read items, at most TXN_ITEMS_MAX, all at one moment; strongly consistent.  Without
-     * `want_items` only their versions.
-     *   STATUS_TOO_LARGE  they have more than bytes_max bytes together, as the service counts */
+     * `want_items` only their versions, which nobody is charged for.
+     *   STATUS_TOO_LARGE        they have more than bytes_max bytes together, as the service counts
+     *   STATUS_UNKNOWN_OUTCOME  what was read may never be committed     others as get */
     enum status (*read_version)(struct context *ctx, struct replica_service *service,
                                 const struct replica_target *target, const struct bytes *keys,
                                 uint32_t count, bool want_items, uint64_t bytes_max,
                                 struct version_result *results);
 
+    /* Evaluate the rows of a range in order, give the sink those that the filter lets through, and
+     * add up in *result, which goes on from the partitions before; may wait between two items.
+     *   STATUS_OK  it came to the end of the range, or result->more     others as get, or what the
+     *              sink said */
     enum status (*range)(struct context *ctx, struct replica_service *service,
                          const struct replica_target *target, const struct replica_range *range,
                          struct item_sink *sink, struct replica_range_result *result);
@@ -276,7 +281,9 @@ struct replica_service {
                           const struct replica_target *target, const struct replica_expire *expire,
                           struct replica_expire_result *result);
 
-    /* Give the stream's records to the sink, until it is full, the end, or a bound of work. */
+    /* Give the stream's records to the sink, until it is full (STATUS_END), the end, or a bound of
+     * work.
+     *   STATUS_OK  *result says where to go on     others as get */
     enum status (*changes)(struct context *ctx, struct replica_service *service,
                            const struct replica_target *target, const struct replica_changes *read,
                            struct change_sink *sink, struct replica_changes_result *result);
@@ -285,7 +292,9 @@ struct replica_service {
     void (*size)(struct replica_service *service, uint64_t group_id, struct replica_size *size);
 
     /* Give the sink the changes above `slot`, as far as they are recorded, or until a bound of
-     * work: then at least those of one write, and all of each. */
+     * work: then at least those of one write, and all of each.
+     *   STATUS_OK  also when the sink ended it with STATUS_END     others as get, or what the
+     *              sink said */
     enum status (*follow)(struct context *ctx, struct replica_service *service,
                           const struct replica_target *target, uint64_t slot,
                           struct follow_sink *sink);

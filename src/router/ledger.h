@@ -38,7 +38,7 @@ MUST_USE enum status ledger_put(struct context *ctx, struct router *router, stru
 MUST_USE enum status ledger_read(struct context *ctx, struct router *router, struct txn_id id,
                                  enum txn_state *found, struct bytes *record);
 
-/* A row of the ledger or of the tokens as a walk finds it.
+/* A row of the ledger as a walk finds it; *record is in the row.
  *   STATUS_CORRUPT */
 MUST_USE enum status ledger_view(struct value row, struct txn_id *id, enum txn_state *state,
                                  struct bytes *record);
@@ -56,6 +56,8 @@ struct token_row {
     struct bytes mark_key; /* whose mark is beside this item */
 };
 
+/* A row of the tokens, as a walk or a failed condition finds it; what *token points to is in there.
+ *   STATUS_CORRUPT */
 MUST_USE enum status token_view(struct value row, struct token_row *token);
 
 /* Insert a token's row, if there is none.

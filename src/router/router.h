@@ -168,6 +168,11 @@ struct transaction_stats router_transaction_stats(const struct router *router);
 
 /* ---- Control plane: writes the catalog; admin/ makes it so ---- */
 
+/* Write down that the table is CREATING, UPDATING or DELETING, and what it is to be.  Requests are
+ * validated, but for what needs the catalog: for that *error is a ResourceInUse-, ResourceNotFound-
+ * or LimitExceededException, or a ValidationException.
+ *   STATUS_UNKNOWN_OUTCOME  it may have been written: router_refresh finds out
+ *   another status          nothing was written */
 MUST_USE enum status router_create_table(struct context *ctx, struct router *router,
                                          const struct create_table_request *request,
                                          struct error *error);
@@ -205,8 +210,8 @@ const struct table *router_next_table(const struct router *router, struct bytes 
 const struct table_stream *router_find_stream(const struct router *router, struct bytes table_name,
                                               uint64_t created_ms, const struct table **table);
 
-/* Read the records of a stream in one partition; the table is held by the caller. A partition that
- * is not made yet has none. */
+/* Read the records of a stream in one partition; the table is held by the caller.  Of one
+ * that is CREATING a partition may not be there or not serve yet, and then has none. */
 MUST_USE enum status router_read_stream(struct context *ctx, struct router *router,
                                         const struct table *table,
                                         const struct partition *partition,
@@ -220,6 +225,16 @@ MUST_USE enum status router_tag_table(struct context *ctx, struct router *router
 MUST_USE enum status router_untag_table(struct context *ctx, struct router *router,
                                         struct bytes name, const struct bytes *keys, uint32_t count,
                                         struct error *error);
+
+/* Give the table a resource policy (in the arena or longer), or take it away when it is empty.
+ * `expected`: of which revision the policy has to be that is there; empty: of any, or none;
+ * "NO_POLICY": there has to be none.  *revision: of the new policy, or of the one that was taken
+ * away; 0: there was none.  The same policy again changes nothing.
+ *   STATUS_INVALID  *error: PolicyNotFoundException for a revision that it is not, ... */
+MUST_USE enum status router_set_policy(struct context *ctx, struct router *router,
+                                       struct bytes name, struct bytes policy,
+                                       struct bytes expected, uint64_t *revision,
+                                       struct error *error);
 
 /* ---- Items that expire ---- */
 
@@ -253,16 +268,6 @@ MUST_USE enum status router_note_seed(struct context *ctx, struct router *router
 MUST_USE enum status router_seed_begun(struct context *ctx, struct router *router,
                                        struct bytes name, bool *begun);
 
-/* Give the table a resource policy (in the arena or longer), or take it away when it is empty.
- * `expected`: of which revision the policy has to be that is there; empty: of any, or none;
- * "NO_POLICY": there has to be none.  *revision: of the new policy, or of the one that was taken
- * away; 0: there was none.  The same policy again changes nothing.
- *   STATUS_INVALID  *error: PolicyNotFoundException for a revision that it is not, ... */
-MUST_USE enum status router_set_policy(struct context *ctx, struct router *router,
-                                       struct bytes name, struct bytes policy,
-                                       struct bytes expected, uint64_t *revision,
-                                       struct error *error);
-
 /* ---- For admin/: making the catalog's wishes true ---- */
 
 /* Read the system table again, if a write of it had an unknown outcome: what was written is then in
@@ -273,21 +278,25 @@ MUST_USE enum status router_refresh(struct context *ctx, struct router *router);
  * first); NULL when there is none. Valid until the calling fiber next waits. */
 const struct table *router_next_unsettled(struct router *router, struct bytes after);
 
-/* Create (or remove) the replicas of the table's partitions, and of those of its global indexes;
- * remove what is left of the indexes that are DELETING.  Done already is fine. */
+/* Create (or remove) the replicas of the table's partitions, and of those of its global indexes.
+ * Done already is fine. */
 MUST_USE enum status router_create_partitions(struct context *ctx, struct router *router,
                                               const struct table *table);
 MUST_USE enum status router_remove_partitions(struct context *ctx, struct router *router,
                                               const struct table *table);
 
+/* Remove what is left of the table's indexes that are DELETING: their partitions, and in those of
+ * the table what was kept for them.  Done already is fine. */
 MUST_USE enum status router_remove_indexes(struct context *ctx, struct router *router,
                                            const struct table *table);
 
 /* The table, as router_create_partitions and router_remove_indexes have dealt with it, is what it
  * was asked to be: ACTIVE, and so are its indexes but those into which what the table held is still
- * to be brought, of which on_tables_changed tells when they are ready; or it is gone. */
+ * to be brought, of which on_tables_changed tells when they are ready. */
 MUST_USE enum status router_settle_table(struct context *ctx, struct router *router,
                                          const struct table *table);
+
+/* The table that was DELETING has no partitions any more: it is gone. */
 MUST_USE enum status router_forget_table(struct context *ctx, struct router *router,
                                          struct bytes name);
 
