@@ -1,4 +1,4 @@
-/* Transactions in one round: their tokens, and the marks beside their first items. */
+/* Transactions in one round: their tokens, and the marks beside their first items.  Nudges. */
 #include "fake_service.h"
 
 #include "router/ledger.h"
@@ -99,10 +99,54 @@ static void a_mark_is_not_forgotten(void **state)
     fake_close(f);
 }
 
+static uint32_t cancels;
+
+static enum status cancel(struct context *ctx, struct replica_service *service,
+                          const struct replica_target *target, struct txn_id id,
+                          const struct replica_write *writes, uint32_t count)
+{
+    (void)service;
+    (void)target;
+    (void)id;
+    (void)writes;
+    context_yield(ctx);
+    cancels += count;
+    return STATUS_OK;
+}
+
+/* An intent was found of which nobody knows anything: the tables of transactions have been deleted
+ * with all others, by a tester.  They are made anew, for its transaction to be cancelled. */
+static void nudged_body(struct context *ctx, struct fake *f)
+{
+    struct create_table_request create = {.name = BYTES("items"),
+                                          .schema = {.partition = {BYTES("p"), VALUE_S}},
+                                          .billing = BILLING_ON_DEMAND};
+    uint8_t key[12] = {[9] = 1, [10] = 'x'};
+    fake_create_table(ctx, f, &create);
+    f->service.cancel = cancel;
+    const struct table *table = router_next_table(f->router, (struct bytes){0});
+    router_nudge(f->router, txn_id_make(ctx->env), table->id, bytes_of(key, sizeof(key)));
+    for (uint32_t i = 0; i < 100 && cancels == 0; i++) {
+        fake_settle(ctx, f);
+        CHECK(f, context_sleep(ctx, 10000000) == STATUS_OK);
+    }
+    CHECK(f, cancels == 1);
+    router_drain(ctx, f->router);
+}
+
+static void an_intent_without_a_ledger_goes(void **state)
+{
+    (void)state;
+    struct fake *f = fake_open();
+    fake_run(f, nudged_body);
+    fake_close(f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_mark_is_not_forgotten),
+        cmocka_unit_test(an_intent_without_a_ledger_goes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
