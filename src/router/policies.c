@@ -3,8 +3,6 @@
 
 #include "router/router_private.h"
 
-#define CHANGES_MAX 8u /* how often a change that another one overtook is tried anew */
-
 /* A revision's name is its number: the time it was made, in ms. */
 static bool is_expected(const struct table *table, struct bytes expected)
 {
@@ -45,7 +43,7 @@ enum status router_set_policy(struct context *ctx, struct router *router, struct
                               struct error *error)
 {
     enum status status = STATUS_CONDITION_FAILED;
-    for (uint32_t i = 0; status == STATUS_CONDITION_FAILED && i < CHANGES_MAX; i++) {
+    for (uint32_t i = 0; router_is_overtaken(ctx, status, i); i++) {
         struct table *table;
         TRY(check(ctx, router, name, expected, &table, error));
         *revision = table->policy.count > 0 ? table->policy_revision : 0;

@@ -161,6 +161,10 @@ void recovery_end(struct context *ctx, struct router *router);
 
 /* ---- tables.c ---- */
 
+/* Has another change of the catalog's row come first, so that this one is to be tried anew on what
+ * that has made of the table?  Begins with STATUS_CONDITION_FAILED and no tries; may wait. */
+bool router_is_overtaken(struct context *ctx, enum status status, uint32_t tries);
+
 /* Partitions of equal shares of the hash space, with ids from `group_id` on; in the arena.
  *   STATUS_NO_MEMORY */
 MUST_USE enum status router_divide(struct context *ctx, uint32_t count, uint64_t group_id,

@@ -9,6 +9,16 @@
 /* How often a change that another one overtook is tried anew. */
 #define CHANGES_MAX 8u
 
+bool router_is_overtaken(struct context *ctx, enum status status, uint32_t tries)
+{
+    if (status != STATUS_CONDITION_FAILED || tries == CHANGES_MAX)
+        return false;
+    /* The other's row may be committed before it has published what it wrote. */
+    if (tries > 0)
+        context_yield(ctx);
+    return true;
+}
+
 static void tables_changed(struct router *router)
 {
     router->options.on_tables_changed(router->options.owner);
@@ -464,7 +474,7 @@ static enum status update_table(struct context *ctx, struct router *router,
                                 const struct index_ids *ids, struct error *error)
 {
     enum status status = STATUS_CONDITION_FAILED;
-    for (uint32_t i = 0; status == STATUS_CONDITION_FAILED && i < CHANGES_MAX; i++) {
+    for (uint32_t i = 0; router_is_overtaken(ctx, status, i); i++) {
         struct table *table;
         TRY(find_table(ctx, router, request->name, &table, error));
         TRY(check_settled(ctx, table, error));
@@ -498,7 +508,7 @@ static enum status delete_table(struct context *ctx, struct router *router, stru
                                 bool by_client, struct error *error)
 {
     enum status status = STATUS_CONDITION_FAILED;
-    for (uint32_t i = 0; status == STATUS_CONDITION_FAILED && i < CHANGES_MAX; i++) {
+    for (uint32_t i = 0; router_is_overtaken(ctx, status, i); i++) {
         struct table *table;
         TRY(find_table(ctx, router, name, &table, error));
         TRY(check_settled(ctx, table, error));
@@ -584,7 +594,7 @@ static enum status write_tags(struct context *ctx, struct router *router, struct
                               const struct tag_change *change, struct error *error)
 {
     enum status status = STATUS_CONDITION_FAILED;
-    for (uint32_t i = 0; status == STATUS_CONDITION_FAILED && i < CHANGES_MAX; i++) {
+    for (uint32_t i = 0; router_is_overtaken(ctx, status, i); i++) {
         struct table *table;
         TRY(find_table(ctx, router, name, &table, error));
         struct table changed = *table;
@@ -645,7 +655,7 @@ enum status router_update_ttl(struct context *ctx, struct router *router, struct
                               bool enable, struct bytes attribute, struct error *error)
 {
     enum status status = STATUS_CONDITION_FAILED;
-    for (uint32_t i = 0; status == STATUS_CONDITION_FAILED && i < CHANGES_MAX; i++) {
+    for (uint32_t i = 0; router_is_overtaken(ctx, status, i); i++) {
         struct table *table;
         TRY(find_table(ctx, router, name, &table, error));
         TRY(check_ttl(ctx, router, table, enable, attribute, error));
@@ -689,7 +699,7 @@ enum status router_settle_ttl(struct context *ctx, struct router *router, const 
 {
     /* Tags may be written at the same time; who comes second begins anew. */
     enum status status = STATUS_CONDITION_FAILED;
-    for (uint32_t i = 0; status == STATUS_CONDITION_FAILED && i < CHANGES_MAX; i++) {
+    for (uint32_t i = 0; router_is_overtaken(ctx, status, i); i++) {
         struct table *now = catalog_find(&router->catalog, table->name);
         if (now == NULL || now->id != table->id || now->ttl != table->ttl)
             return STATUS_OK;
@@ -734,7 +744,7 @@ enum status router_settle_table(struct context *ctx, struct router *router,
 {
     /* Tags may be written at the same time; who comes second begins anew. */
     enum status status = STATUS_CONDITION_FAILED;
-    for (uint32_t i = 0; status == STATUS_CONDITION_FAILED && i < CHANGES_MAX; i++) {
+    for (uint32_t i = 0; router_is_overtaken(ctx, status, i); i++) {
         bool indexes_changed;
         struct table *table = catalog_find(&router->catalog, dealt->name);
         if (table == NULL || table->id != dealt->id || table->status == TABLE_DELETING)

@@ -35,8 +35,9 @@ struct fake {
     uint32_t writing;
     uint64_t create_ns; /* that making a replica takes */
     uint32_t creating, creates_at_once;
-    enum status fail;    /* of the next write; executed all the same when it is UNKNOWN_OUTCOME */
-    uint64_t fail_group; /* 0: of any */
+    enum status fail;     /* of the next write; executed all the same when it is UNKNOWN_OUTCOME */
+    uint64_t fail_group;  /* 0: of any */
+    bool refuses_at_once; /* what a condition has seen is committed, though who wrote it waits */
     uint32_t tables_changed;
     struct replica_range range; /* the last one asked for; what it points to is the caller's */
     struct replica_write write; /* the last one, as well */
@@ -196,6 +197,8 @@ static void fake_write(struct context *ctx, struct replica_service *service,
             statuses[i] = fail == STATUS_OK ? status : fail;
         }
     }
+    if (f->refuses_at_once && statuses[0] == STATUS_CONDITION_FAILED)
+        return;
     f->writing++;
     f->writes_at_once = MAX(f->writes_at_once, f->writing);
     context_yield(ctx); /* the commit */

@@ -229,6 +229,33 @@ static void changes_at_once_are_made_one_after_the_other(void **state)
     fake_close(f);
 }
 
+/* Who is overtaken may know before the other one does. */
+static void overtaken_body(struct context *ctx, struct fake *f)
+{
+    struct fiber_options options = {.arena_bytes_max = ARENA_BYTES, .deadline_ns = UINT64_MAX};
+    uint32_t running = 2;
+    struct flow flows[2] = {{.f = f, .id = 0, .running = &running},
+                            {.f = f, .id = 1, .running = &running}};
+    struct error error;
+    CHECK(f, create(ctx, f, "one", &error) == STATUS_OK);
+    fake_settle(ctx, f);
+    f->refuses_at_once = true;
+    for (uint32_t i = 0; i < 2; i++)
+        CHECK(f, fiber_spawn(ctx->env, &options, tag_run, &flows[i]) == STATUS_OK);
+    for (int turns = 0; running > 0 && turns < 100; turns++)
+        context_yield(ctx);
+    CHECK(f, running == 0 && flows[0].status == STATUS_OK && flows[1].status == STATUS_OK);
+    CHECK(f, describe(ctx, f, "one")->tag_count == 2);
+}
+
+static void who_is_overtaken_waits_for_the_other(void **state)
+{
+    (void)state;
+    struct fake *f = fake_open();
+    fake_run(f, overtaken_body);
+    fake_close(f);
+}
+
 /* ---- Unknown outcomes ---- */
 
 static void unknown_body(struct context *ctx, struct fake *f)
@@ -623,6 +650,7 @@ int main(void)
         cmocka_unit_test(a_stream_of_a_table_in_the_making_is_empty),
         cmocka_unit_test(a_table_lives_and_its_name_is_used_again),
         cmocka_unit_test(changes_at_once_are_made_one_after_the_other),
+        cmocka_unit_test(who_is_overtaken_waits_for_the_other),
         cmocka_unit_test(what_nobody_could_say_is_found_out),
         cmocka_unit_test(partitions_of_all_tables_have_a_bound),
         cmocka_unit_test(partitions_on_their_way_count),
