@@ -10,17 +10,18 @@ struct found {
     bool is_partition;
 };
 
-static enum fault check(const struct key_attribute *attribute, struct value v, bool is_partition)
+/* *left: so many bytes the attributes of its kind may still have. */
+static enum fault check(const struct key_attribute *attribute, struct value v, size_t *left)
 {
     if (value_type(v) != attribute->type)
         return FAULT_TYPE;
-    if (attribute->type == VALUE_N)
-        return FAULT_NONE;
-    size_t count = value_bytes(v).count;
+    size_t count = key_content(v).count;
     if (count == 0)
         return FAULT_EMPTY;
-    size_t most = is_partition ? KEY_PARTITION_BYTES_MAX : KEY_SORT_BYTES_MAX;
-    return count > most ? FAULT_LONG : FAULT_NONE;
+    if (count > *left)
+        return FAULT_LONG;
+    *left -= count;
+    return FAULT_NONE;
 }
 
 static void check_attributes(const struct index_schema *index, bool is_partition, struct value item,
@@ -28,11 +29,12 @@ static void check_attributes(const struct index_schema *index, bool is_partition
 {
     const struct key_attribute *attributes = is_partition ? index->partition : index->sort;
     uint8_t count = is_partition ? index->partition_count : index->sort_count;
+    size_t left = is_partition ? KEY_PARTITION_BYTES_MAX : KEY_SORT_BYTES_MAX;
     for (uint8_t i = 0; i < count; i++) {
         struct value v;
         if (!value_find(item, attributes[i].name, &v))
             continue;
-        enum fault fault = check(&attributes[i], v, is_partition);
+        enum fault fault = check(&attributes[i], v, &left);
         if (fault == FAULT_NONE ||
             (found->fault != FAULT_NONE && bytes_compare(found->index, index->name) <= 0))
             continue;

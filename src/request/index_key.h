@@ -7,7 +7,8 @@
 #include "request/error.h"
 
 /* Check the key attributes that `item` has of the indexes in `run` (their encoding, model/index.h):
- * each is of its type, not empty and not too long.  An item without one is fine, and VALUE_ABSENT.
+ * each is of its type and not empty, and those of one kind (partition, sort) are not too long
+ * together.  An item without one is fine, and VALUE_ABSENT.
  * Of several indexes at fault the first by name is reported.  `is_update`: the item comes from an
  * update expression.
  *   STATUS_INVALID  *error     STATUS_CORRUPT  `run` is none */
