@@ -75,7 +75,8 @@ static enum status check_sizes(struct expr_scope *scope, struct expr_fault *faul
     uint64_t names = 0, values = 0;
     for (uint32_t i = 0; i < scope->name_count; i++)
         names += scope->names[i].placeholder.count + scope->names[i].name.count;
-    if (scope->values.bytes > SUBSTITUTES_BYTES_MAX / 8) /* values are not counted in vain */
+    /* A value counts for eight times its bytes at most, and is not counted in vain. */
+    if (names <= SUBSTITUTES_BYTES_MAX && scope->values.bytes > (SUBSTITUTES_BYTES_MAX - names) / 8)
         for (uint32_t i = 0; i < scope->value_count; i++)
             values +=
                 scope->value_list[i].placeholder.count + value_size(scope->value_list[i].value);
