@@ -53,11 +53,10 @@ static enum status check_operator(struct api_call *call, uint8_t given,
     if (given == CONDITIONAL_NOT_GIVEN)
         return STATUS_OK;
     if (!conditions->given)
-        return call_invalid(call, INVALID_VALUES
-                            "ConditionalOperator cannot be used without Filter or Expected");
+        return call_invalid(call, "ConditionalOperator cannot be used without Filter or Expected");
     if (conditions->count < 2)
-        return call_invalid(call, INVALID_VALUES "ConditionalOperator can only be used when Filter "
-                                                 "or Expected has two or more elements");
+        return call_invalid(call, "ConditionalOperator can only be used when Filter or Expected "
+                                  "has two or more elements");
     return STATUS_OK;
 }
 

@@ -39,7 +39,14 @@ static enum status check_account(struct api_call *call, struct bytes arn,
                                  const struct bytes parts[ARN_PARTS])
 {
     struct bytes account = call->api->options.account;
-    if (!bytes_equal(parts[ARN_ACCOUNT], account))
+    bool ours = bytes_equal(parts[ARN_ACCOUNT], account);
+    struct bytes name = call->operation->name;
+    if (!ours && (bytes_equal(name, BYTES("PutResourcePolicy")) ||
+                  bytes_equal(name, BYTES("GetResourcePolicy")) ||
+                  bytes_equal(name, BYTES("DeleteResourcePolicy"))))
+        return call_invalid(call, "This action is only supported by accounts that match the "
+                                  "resource owner\xe2\x80\x99s account.");
+    if (!ours)
         return error_format(
             &call->error, call_arena(call), ERROR_ACCESS_DENIED,
             "User: arn:aws:iam::%.*s:root is not authorized to perform: dynamodb:%.*s on "

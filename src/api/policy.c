@@ -6,14 +6,16 @@
 
 #include "api/api_private.h"
 
-#define NOT_A_POLICY "Invalid resource-based policy: "
+#define NOT_A_POLICY INVALID_VALUES "Invalid policy document: "
 
 /* ---- What a policy is: JSON of the policy language, as far as its outline goes ---- */
 
+#define INVALID_JSON "This policy contains invalid Json"
+
 /* The members of a statement that were seen. */
 struct statement {
-    bool effect, principal, action;
-    bool fault; /* Effect is neither Allow nor Deny */
+    bool effect, principal, action, resource;
+    bool fault; /* it is none, or Effect is neither Allow nor Deny */
 };
 
 static void read_statement(struct json_scanner *s, struct statement *statement)
@@ -30,6 +32,8 @@ static void read_statement(struct json_scanner *s, struct statement *statement)
             bytes_equal(name, BYTES("Principal")) || bytes_equal(name, BYTES("NotPrincipal"));
         statement->action |=
             bytes_equal(name, BYTES("Action")) || bytes_equal(name, BYTES("NotAction"));
+        statement->resource |=
+            bytes_equal(name, BYTES("Resource")) || bytes_equal(name, BYTES("NotResource"));
         if (bytes_equal(name, BYTES("Effect")) && json_peek(s) == JSON_STRING) {
             struct bytes effect = json_string(s);
             statement->effect = true;
@@ -41,43 +45,53 @@ static void read_statement(struct json_scanner *s, struct statement *statement)
     }
 }
 
-static bool is_whole(const struct statement *statement)
+/* What is wrong with a statement; NULL: nothing. */
+static const char *statement_fault(const struct statement *statement)
 {
-    return statement->effect && statement->principal && statement->action && !statement->fault;
+    if (statement->fault)
+        return "Syntax error in a Statement";
+    if (!statement->effect)
+        return "Missing required field Effect";
+    if (!statement->principal)
+        return "Missing required field Principal";
+    if (!statement->action)
+        return "Missing required field Action";
+    return statement->resource ? NULL : "Missing required field Resource";
 }
 
-/* Statement is one, or a list of some. */
-static bool read_statements(struct json_scanner *s)
+/* Statement is one, or a list of some.  The first fault. */
+static const char *read_statements(struct json_scanner *s)
 {
     struct statement one = {0};
     if (json_peek(s) != JSON_ARRAY) {
         read_statement(s, &one);
-        return is_whole(&one);
+        return statement_fault(&one);
     }
-    bool whole = true, any = false;
+    const char *fault = NULL;
+    bool any = false;
     json_array_begin(s);
     while (json_array_next(s)) {
         struct statement statement = {0};
         read_statement(s, &statement);
-        whole = whole && is_whole(&statement);
+        fault = fault != NULL ? fault : statement_fault(&statement);
         any = true;
     }
-    return whole && any;
+    return any ? fault : "Could not parse the policy: Statement is empty!";
 }
 
 static const char *policy_fault(struct api_call *call, struct bytes policy)
 {
     struct json_scanner s;
     struct bytes name;
-    bool statements = false, whole = true, version = true;
+    const char *fault = "Missing required field Statement";
+    bool version = true;
     json_scanner_init(&s, policy, call_arena(call));
     if (json_peek(&s) != JSON_OBJECT)
-        return "it is not a JSON object";
+        return INVALID_JSON;
     json_object_begin(&s);
     while (json_object_next(&s, &name)) {
         if (bytes_equal(name, BYTES("Statement"))) {
-            statements = true;
-            whole = read_statements(&s);
+            fault = read_statements(&s);
         } else if (bytes_equal(name, BYTES("Version")) && json_peek(&s) == JSON_STRING) {
             struct bytes text = json_string(&s);
             version =
@@ -87,19 +101,15 @@ static const char *policy_fault(struct api_call *call, struct bytes policy)
         }
     }
     if (json_scanner_finish(&s) != STATUS_OK)
-        return "it is not valid JSON";
-    if (!version)
-        return "Version is neither 2012-10-17 nor 2008-10-17";
-    if (!statements)
-        return "it has no Statement";
-    return whole ? NULL : "a Statement needs Effect (Allow or Deny), Principal and Action";
+        return INVALID_JSON;
+    return version ? fault : "Version is neither 2012-10-17 nor 2008-10-17";
 }
 
 enum status call_check_policy(struct api_call *call, struct bytes policy)
 {
     if (policy.count > POLICY_BYTES_MAX)
         return error_format(&call->error, call_arena(call), ERROR_VALIDATION,
-                            NOT_A_POLICY "it has %zu bytes, the maximum is %u", policy.count,
+                            INVALID_VALUES "Maximum policy size of %u bytes exceeded",
                             POLICY_BYTES_MAX);
     const char *fault = policy_fault(call, policy);
     if (call_arena(call)->refused)

@@ -135,17 +135,23 @@ static enum status read_new_maximums(struct api_call *call, const struct on_dema
 
 /* *view: of the stream to be; 0: none. */
 static enum status read_stream(struct api_call *call, const struct stream_input *stream,
-                               uint8_t *view)
+                               bool creates, uint8_t *view)
 {
     *view = 0;
     if (stream == NULL)
         return STATUS_OK;
     if (stream->enabled != MODEL_TRUE && stream->view_type != 0)
-        return call_invalid(call, INVALID_VALUES "Table is being created with a stream disabled, "
-                                                 "UpdateViewType should not be specified");
+        return call_invalid(
+            call, creates ? INVALID_VALUES "Table is being created with a stream disabled, "
+                                           "UpdateViewType should not be specified"
+                          : INVALID_VALUES "If stream is being disabled, then UpdateViewType must "
+                                           "not be specified");
     if (stream->enabled == MODEL_TRUE && stream->view_type == 0)
-        return call_invalid(call, INVALID_VALUES "Table is being created with a stream enabled, "
-                                                 "UpdateViewType should be specified");
+        return call_invalid(
+            call, creates ? INVALID_VALUES "Table is being created with a stream enabled, "
+                                           "UpdateViewType is required"
+                          : INVALID_VALUES "If stream is being enabled then UpdateViewType is "
+                                           "required");
     *view = stream->view_type; /* in the order of enum stream_view */
     return STATUS_OK;
 }
@@ -288,7 +294,7 @@ static enum status read_create(struct api_call *call, struct create_table_reques
                                   &request->write_units));
     TRY(read_schema(call, input, &request->schema));
     TRY(call_read_indexes(call, request));
-    TRY(read_stream(call, input->stream, &request->stream_view));
+    TRY(read_stream(call, input->stream, true, &request->stream_view));
     TRY(call_read_sse(call, input->sse, &request->sse));
     TRY(call_read_warm(call, input->warm, request->billing,
                        warm_by_itself(request->billing, request->read_units, request->write_units),
@@ -343,43 +349,84 @@ static enum status check_change(struct api_call *call, const struct update_table
         (unsigned long long)table->write_units, (unsigned long long)request->write_units);
 }
 
-/* Definitions may be repeated; without new indexes they are those of the table's keys. */
-static enum status check_definitions(struct api_call *call,
-                                     const struct update_table_request *request,
-                                     const struct model_list *given, const struct table *table)
+/* BillingMode of UpdateTable, and ProvisionedThroughput beside it. */
+static enum status check_switch(struct api_call *call, enum billing_mode billing,
+                                bool provisioned_given)
 {
-    struct key_attribute *attributes;
-    uint32_t count;
-    if (!given->given)
-        return STATUS_OK;
-    TRY(call_key_attributes(call, &table->schema, table->indexes, table->index_count, &attributes,
-                            &count));
-    if (request->index_update_count > 0 && request->index_updates[0].action == INDEX_CREATE)
-        return STATUS_OK; /* looked at with the new index */
-    bool same = given->count == count;
-    for (uint32_t i = 0; same && i < count; i++) {
-        const struct attribute_definition_input *definition =
-            call_find_definition(given, attributes[i].name);
-        same = definition != NULL && call_attribute_type(definition->type) == attributes[i].type;
-    }
-    if (same)
-        return STATUS_OK;
-    return call_invalid(call, INVALID_VALUES "Number of attributes in KeySchema does not exactly "
-                                             "match number of attributes defined in "
-                                             "AttributeDefinitions");
+    if (billing == BILLING_PROVISIONED && !provisioned_given)
+        return call_invalid(call, INVALID_VALUES "ProvisionedThroughput must be specified when "
+                                                 "BillingMode is PROVISIONED");
+    if (billing == BILLING_ON_DEMAND && provisioned_given)
+        return call_invalid(call, INVALID_VALUES "ProvisionedThroughput cannot be specified when "
+                                                 "BillingMode is PAY_PER_REQUEST");
+    return STATUS_OK;
 }
 
-/* Deletion protection and the table class are each changed by a request of their own. */
-static enum status check_alone(struct api_call *call, const struct update_table_request *request)
+/* The parts of UpdateTable. */
+enum update_part {
+    PART_BILLING = 1,
+    PART_THROUGHPUT = 2,
+    PART_STREAM = 4,
+    PART_SSE = 8,
+    PART_PROTECTION = 16,
+    PART_CLASS = 32,
+    PART_WARM = 64,
+    PART_ON_DEMAND = 128,
+    PART_INDEXES = 256,      /* their throughput */
+    PART_INDEX_CHANGES = 512 /* one is created or deleted */
+};
+
+static unsigned update_parts(const struct update_table_request *request, bool warm)
 {
-    bool capacity = request->billing_given || request->throughput_given ||
-                    request->on_demand_maximum_given || request->index_update_count > 0;
-    if (request->deletion_protection_given && (capacity || request->table_class_given))
-        return call_invalid(call, INVALID_VALUES "DeletionProtection modification must be the only "
-                                                 "operation in the request");
-    if (request->table_class_given && capacity)
-        return call_invalid(call, INVALID_VALUES
-                            "TableClass modification must be the only operation in the request");
+    unsigned parts = 0;
+    parts |= request->billing_given ? PART_BILLING : 0u;
+    parts |= request->throughput_given ? PART_THROUGHPUT : 0u;
+    parts |= request->stream_given ? PART_STREAM : 0u;
+    parts |= request->sse_given ? PART_SSE : 0u;
+    parts |= request->deletion_protection_given ? PART_PROTECTION : 0u;
+    parts |= request->table_class_given ? PART_CLASS : 0u;
+    parts |= warm ? PART_WARM : 0u;
+    parts |= request->on_demand_maximum_given ? PART_ON_DEMAND : 0u;
+    for (uint32_t i = 0; i < request->index_update_count; i++)
+        parts |=
+            request->index_updates[i].action == INDEX_UPDATE ? PART_INDEXES : PART_INDEX_CHANGES;
+    return parts;
+}
+
+/* What goes together in one request; as observed of the service, in its order. */
+static enum status check_together(struct api_call *call, unsigned parts)
+{
+    static const struct {
+        unsigned part, beside; /* the part, and what else there may be */
+        const char *text;
+    } rules[] = {
+        {PART_SSE, 0,
+         INVALID_VALUES
+         "Server-Side Encryption modification must be the only operation in the request"},
+        {PART_PROTECTION, 0,
+         INVALID_VALUES
+         "DeletionProtection modification must be the only operation in the request"},
+        {PART_CLASS, 0,
+         INVALID_VALUES "TableClass modification must be the only operation in the request"},
+        {PART_WARM, ~(unsigned)PART_INDEX_CHANGES,
+         INVALID_VALUES
+         "Create global secondary index cannot be specified when updating WarmThroughput"},
+        {PART_ON_DEMAND, ~(unsigned)(PART_STREAM | PART_WARM),
+         INVALID_VALUES
+         "OnDemandThroughput can only be combined with BillingMode in an UpdateTable request"},
+        {PART_WARM, PART_INDEXES,
+         INVALID_VALUES "WarmThroughput must be the only operation in the request"},
+        {PART_THROUGHPUT, ~(unsigned)PART_STREAM,
+         INVALID_VALUES "You cannot modify stream status while updating table IOPS"},
+        {PART_THROUGHPUT, ~(unsigned)PART_INDEX_CHANGES,
+         INVALID_VALUES "You cannot create or delete index while updating table IOPS"},
+        {PART_STREAM, ~(unsigned)PART_INDEX_CHANGES,
+         INVALID_VALUES "You cannot create or delete index while changing stream status"},
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(rules); i++) {
+        if ((parts & rules[i].part) != 0 && (parts & ~rules[i].part & ~rules[i].beside) != 0)
+            return call_invalid(call, rules[i].text);
+    }
     return STATUS_OK;
 }
 
@@ -397,7 +444,7 @@ static enum status read_update(struct api_call *call, struct update_table_reques
     TRY(call_table_name(call, input->table, &request->name));
     TRY(read_class(call, input->table_class, &request->table_class_given, &request->table_class));
     request->stream_given = input->stream != NULL;
-    TRY(read_stream(call, input->stream, &request->stream_view));
+    TRY(read_stream(call, input->stream, false, &request->stream_view));
     TRY(call_read_sse(call, input->sse, &request->sse));
     request->sse_given = input->sse != NULL;
     bool any = request->billing_given || request->throughput_given ||
@@ -412,9 +459,9 @@ static enum status read_update(struct api_call *call, struct update_table_reques
                   "DeletionProtectionEnabled, OnDemandThroughput, WarmThroughput or TableClass is "
                   "required");
     TRY(call_read_index_updates(call, request));
-    TRY(check_alone(call, request));
+    TRY(check_together(call, update_parts(request, call_warm_given(input->warm))));
     if (request->billing_given)
-        TRY(check_billing(call, request->billing, request->throughput_given));
+        TRY(check_switch(call, request->billing, request->throughput_given));
     if (request->throughput_given)
         TRY(call_read_provisioned(call, input->provisioned, &request->read_units,
                                   &request->write_units));
@@ -430,7 +477,6 @@ static enum status check_update(struct api_call *call, struct update_table_reque
     enum billing_mode billing = request->billing_given ? request->billing : table->billing;
     if (input->sse != NULL && !request->sse.kms && !table->sse.kms)
         return call_invalid(call, INVALID_VALUES "Table is already encrypted by default");
-    TRY(check_definitions(call, request, &input->attribute_definitions, table));
     TRY(call_check_index_updates(call, request, table));
     if (request->throughput_given)
         TRY(check_billing(call, billing, true));

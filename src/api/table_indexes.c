@@ -195,12 +195,7 @@ static enum value_type key_type(const struct model_list *definitions, const stru
 static enum status check_global_types(struct api_call *call, const struct global_index_input *given)
 {
     const struct key_schema_input *keys = given->key_schema.at;
-    uint32_t count = given->key_schema.count, hashes = 0;
-    if (count > 2 * INDEX_KEY_ATTRIBUTES_MAX)
-        return error_format(&call->error, call_arena(call), ERROR_VALIDATION,
-                            INVALID_VALUES "Index KeySchema has more than %u elements for index: "
-                                           "%.*s",
-                            2 * INDEX_KEY_ATTRIBUTES_MAX, BYTES_ARGS(given->name));
+    uint32_t count = MIN(given->key_schema.count, MODEL_STORED_MAX), hashes = 0;
     if (keys[0].type != KEY_TYPE_HASH)
         return call_invalid(call,
                             "Invalid KeySchema: The first KeySchemaElement is not a HASH key type");
@@ -208,16 +203,15 @@ static enum status check_global_types(struct api_call *call, const struct global
         hashes++;
     for (uint32_t i = hashes; i < count; i++) {
         if (keys[i].type != KEY_TYPE_RANGE)
-            return error_format(&call->error, call_arena(call), ERROR_VALIDATION,
-                                "Invalid KeySchema: All HASH key types come before all RANGE key "
-                                "types in index: %.*s",
-                                BYTES_ARGS(given->name));
+            return call_invalid(call, INVALID_VALUES "All HASH key attributes must precede RANGE "
+                                                     "key attributes in the KeySchema");
     }
-    if (hashes > INDEX_KEY_ATTRIBUTES_MAX || count - hashes > INDEX_KEY_ATTRIBUTES_MAX)
-        return error_format(&call->error, call_arena(call), ERROR_VALIDATION,
-                            INVALID_VALUES "Index KeySchema has more than %u elements of one key "
-                                           "type for index: %.*s",
-                            INDEX_KEY_ATTRIBUTES_MAX, BYTES_ARGS(given->name));
+    if (hashes > INDEX_KEY_ATTRIBUTES_MAX)
+        return call_invalid(call, INVALID_VALUES "The KeySchema exceeds the maximum allowed number "
+                                                 "of HASH key attributes");
+    if (count - hashes > INDEX_KEY_ATTRIBUTES_MAX)
+        return call_invalid(call, INVALID_VALUES "The KeySchema exceeds the maximum allowed number "
+                                                 "of RANGE key attributes");
     return STATUS_OK;
 }
 
@@ -229,11 +223,16 @@ static enum status read_global_key(struct api_call *call, const struct global_in
     TRY(check_global_types(call, given));
     for (uint32_t i = 0; i < given->key_schema.count; i++) {
         struct key_attribute attribute = {keys[i].name, key_type(definitions, table, keys[i].name)};
+        if (attribute.type == VALUE_NONE && table != NULL && definitions->count == 0)
+            return error_format(&call->error, call_arena(call), ERROR_VALIDATION,
+                                INVALID_VALUES
+                                "AttributeDefinitions is not specified for index: %.*s",
+                                BYTES_ARGS(given->name));
         if (attribute.type == VALUE_NONE)
             return refuse_undefined(call, &given->key_schema, definitions);
         if (index_has_key(index, keys[i].name))
-            return call_invalid(call, "Both the Hash Key and the Range Key element in the "
-                                      "KeySchema have the same name");
+            return call_invalid(
+                call, "The KeySchema contains multiple key attributes with the same name");
         if (keys[i].type == KEY_TYPE_HASH)
             index->partition[index->partition_count++] = attribute;
         else
@@ -254,20 +253,39 @@ static enum status read_maximums(struct api_call *call, const struct global_inde
                                &throughput->on_demand_write_max);
 }
 
+/* ProvisionedThroughput is missing, or is there on an on-demand table; each operation has texts of
+ * its own for that. */
+static enum status refuse_throughput(struct api_call *call, const struct global_index_input *given,
+                                     enum billing_mode billing, const struct throughput_of *of)
+{
+    bool creates_table = call->operation->run == api_create_table;
+    bool missing = billing == BILLING_PROVISIONED;
+    const char *before, *behind = missing ? "" : " when BillingMode is PAY_PER_REQUEST";
+    if (creates_table) {
+        before = missing ? "ProvisionedThroughput is not specified for index: "
+                         : "ProvisionedThroughput should not be specified for index: ";
+    } else if (of->made) {
+        before = missing ? "Both ReadCapacityUnits and WriteCapacityUnits must be specified for "
+                           "index: "
+                         : "Neither ReadCapacityUnits nor WriteCapacityUnits can be specified for "
+                           "index: ";
+    } else {
+        before = missing ? "ProvisionedThroughput must be specified for index: "
+                         : "The only Updates for index: ";
+        behind = missing ? ""
+                         : " when TableThroughputMode is PAY_PER_REQUEST can be to "
+                           "OnDemandThroughput, WarmThroughput";
+    }
+    return error_format(&call->error, call_arena(call), ERROR_VALIDATION, INVALID_VALUES "%s%.*s%s",
+                        before, BYTES_ARGS(given->name), behind);
+}
+
 static enum status read_throughput(struct api_call *call, const struct global_index_input *given,
                                    enum billing_mode billing, const struct throughput_of *of,
                                    struct index_throughput *throughput)
 {
-    if (billing == BILLING_PROVISIONED && given->provisioned == NULL)
-        return error_format(&call->error, call_arena(call), ERROR_VALIDATION,
-                            INVALID_VALUES
-                            "ProvisionedThroughput must be specified for index: %.*s",
-                            BYTES_ARGS(given->name));
-    if (billing == BILLING_ON_DEMAND && given->provisioned != NULL)
-        return error_format(&call->error, call_arena(call), ERROR_VALIDATION,
-                            INVALID_VALUES "ProvisionedThroughput should not be specified for "
-                                           "index: %.*s when BillingMode is PAY_PER_REQUEST",
-                            BYTES_ARGS(given->name));
+    if ((billing == BILLING_PROVISIONED) != (given->provisioned != NULL))
+        return refuse_throughput(call, given, billing, of);
     if (given->provisioned != NULL)
         TRY(call_read_provisioned(call, given->provisioned, &throughput->read_units,
                                   &throughput->write_units));
@@ -356,9 +374,14 @@ static enum status read_action(struct api_call *call, const struct global_index_
 {
     unsigned actions = (given->create != NULL ? 1u : 0u) + (given->update != NULL ? 1u : 0u) +
                        (given->delete != NULL ? 1u : 0u);
-    if (actions != 1)
-        return call_invalid(call, INVALID_VALUES "Each GlobalSecondaryIndexUpdate must have "
-                                                 "exactly one of Create, Update and Delete");
+    if (actions == 0)
+        return call_invalid(call, INVALID_VALUES "One of GlobalSecondaryIndexUpdate.Update, "
+                                                 "GlobalSecondaryIndexUpdate.Create, "
+                                                 "GlobalSecondaryIndexUpdate.Delete must not be "
+                                                 "null");
+    if (actions > 1)
+        return call_invalid(call, INVALID_VALUES "Only one global secondary index action is "
+                                                 "allowed per GlobalSecondaryIndexUpdate object");
     *update = (struct index_update){0};
     if (given->create != NULL) {
         update->action = INDEX_CREATE;
@@ -408,8 +431,8 @@ enum status call_read_index_updates(struct api_call *call, struct update_table_r
     return STATUS_OK;
 }
 
-/* The attributes of an index that is created beside those of the table: none is defined twice in
- * two ways, or for nothing. */
+/* The attributes of an index that is created beside those of the table: none is defined in two
+ * ways. What is defined for nothing is not looked at. */
 static enum status check_created(struct api_call *call, const struct table *table,
                                  const struct index_schema *created)
 {
@@ -430,9 +453,7 @@ static enum status check_created(struct api_call *call, const struct table *tabl
         uint32_t at = 0;
         while (at < count && !bytes_equal(used[at].name, defined[i].name))
             at++;
-        if (at == count)
-            return refuse_unused(call, definitions, used, count);
-        if (used[at].type != call_attribute_type(defined[i].type))
+        if (at < count && used[at].type != call_attribute_type(defined[i].type))
             return error_format(&call->error, call_arena(call), ERROR_VALIDATION,
                                 INVALID_VALUES
                                 "Attribute %.*s is a key of the table with another type",
@@ -447,13 +468,13 @@ static enum status refuse_same(struct api_call *call, const struct index_update 
     return error_format(
         &call->error, call_arena(call), ERROR_VALIDATION,
         "The provisioned throughput for the index %.*s will not change. The requested value equals "
-        "the current value. Current ReadCapacityUnits provisioned for the index: %llu. Requested "
-        "ReadCapacityUnits: %llu. Current WriteCapacityUnits provisioned for the index: %llu. "
+        "the current value. Current ReadCapacityUnits provisioned for index %.*s: %llu. Requested "
+        "ReadCapacityUnits: %llu. Current WriteCapacityUnits provisioned for index %.*s: %llu. "
         "Requested WriteCapacityUnits: %llu. Refer to the Amazon DynamoDB Developer Guide for "
         "current limits and how to request higher limits.",
-        BYTES_ARGS(update->name), (unsigned long long)index->read_units,
-        (unsigned long long)update->throughput.read_units, (unsigned long long)index->write_units,
-        (unsigned long long)update->throughput.write_units);
+        BYTES_ARGS(update->name), BYTES_ARGS(update->name), (unsigned long long)index->read_units,
+        (unsigned long long)update->throughput.read_units, BYTES_ARGS(update->name),
+        (unsigned long long)index->write_units, (unsigned long long)update->throughput.write_units);
 }
 
 static enum status check_updated(struct api_call *call, const struct table *table,

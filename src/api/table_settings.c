@@ -96,15 +96,22 @@ enum status call_read_sse(struct api_call *call, const struct sse_input *given,
     *sse = (struct sse_setting){0};
     if (given == NULL)
         return STATUS_OK;
-    if (given->enabled != MODEL_TRUE && (given->type != 0 || given->key_id.at != NULL))
-        return call_invalid(call, INVALID_VALUES "SSEType and KMSMasterKeyId can be specified only "
-                                                 "when Enabled is true");
+    bool disabled = given->enabled == MODEL_FALSE;
+    if (disabled && given->type != 0)
+        return call_invalid(call,
+                            INVALID_VALUES "SSEType can not be specified if Enabled is false");
+    if (disabled && given->key_id.at != NULL)
+        return call_invalid(call, INVALID_VALUES
+                            "KMSMasterKeyId can not be specified if Enabled is false");
     if (given->type == SSE_AES256)
-        return call_invalid(call, INVALID_VALUES "SSEType AES256 is not supported, use KMS");
+        return call_invalid(call, INVALID_VALUES "SSEType AES256 is not supported");
+    if (given->key_id.at != NULL && given->type == 0)
+        return call_invalid(call, INVALID_VALUES
+                            "SSEType KMS is required if KMSMasterKeyId is specified");
     if (given->key_id.at != NULL &&
         (given->key_id.count == 0 || given->key_id.count > KEY_BYTES_LONGEST))
         return call_invalid(call, INVALID_VALUES "KMSMasterKeyId is empty or too long");
-    if (given->enabled != MODEL_TRUE)
+    if (disabled || (given->enabled != MODEL_TRUE && given->type == 0))
         return STATUS_OK;
     *sse = (struct sse_setting){.kms = true, .key_arn = key_arn(call, given->key_id)};
     return sse->key_arn.at != NULL ? STATUS_OK : call_no_memory(call);

@@ -127,9 +127,9 @@ static enum status create_one(struct context *ctx, struct router *router,
     if (is_busy(table, NULL))
         return error_set(error, ERROR_LIMIT_EXCEEDED, ONE_AT_A_TIME);
     if (table->global_count >= GLOBAL_INDEXES_MAX)
-        return error_set(error, ERROR_VALIDATION,
-                         INVALID_VALUES
-                         "GlobalSecondaryIndex count exceeds the per-table limit of 20");
+        return error_set(error, ERROR_LIMIT_EXCEEDED,
+                         "Subscriber limit exceeded: Number of global secondary indexes exceeds "
+                         "per-table limit of 20");
     struct table_index *index = &table->globals[table->global_count];
     *index = new_global(router, table->billing, &update->throughput);
     index->partition_count = ids->partitions; /* the table may have changed since they were taken */
@@ -143,10 +143,17 @@ static enum status create_one(struct context *ctx, struct router *router,
     return STATUS_OK;
 }
 
-static enum status refuse_missing(struct context *ctx, struct bytes name, struct error *error)
+/* There is no such global index; a local one is told apart. */
+static enum status refuse_missing(struct context *ctx, const struct table *table, struct bytes name,
+                                  const char *verb, struct error *error)
 {
+    if (table_index(table, name) != NULL)
+        return error_format(error, &ctx->arena, ERROR_VALIDATION,
+                            "Cannot %s an index that is not a GlobalSecondaryIndex: %.*s", verb,
+                            BYTES_ARGS(name));
     return error_format(error, &ctx->arena, ERROR_RESOURCE_NOT_FOUND,
-                        "Requested resource not found: Index: %.*s not found", BYTES_ARGS(name));
+                        "Requested resource not found: Index %.*s for table %.*s", BYTES_ARGS(name),
+                        BYTES_ARGS(table->name));
 }
 
 static enum status delete_one(struct context *ctx, const struct index_update *update,
@@ -154,7 +161,7 @@ static enum status delete_one(struct context *ctx, const struct index_update *up
 {
     struct table_index *index = find_global(table, update->name);
     if (index == NULL)
-        return refuse_missing(ctx, update->name, error);
+        return refuse_missing(ctx, table, update->name, "delete", error);
     if (is_busy(table, index) || index->status == TABLE_DELETING)
         return error_set(error, ERROR_LIMIT_EXCEEDED, ONE_AT_A_TIME);
     index->status = TABLE_DELETING;
@@ -169,13 +176,15 @@ static enum status update_one(struct context *ctx, struct router *router,
     struct table_index *index = find_global(table, update->name);
     const struct index_throughput *given = &update->throughput;
     if (index == NULL)
-        return refuse_missing(ctx, update->name, error);
+        return refuse_missing(ctx, table, update->name, "update", error);
     if (index->status != TABLE_ACTIVE)
         return error_format(error, &ctx->arena, ERROR_RESOURCE_IN_USE,
                             "Attempt to change a resource which is still in use: Index is being "
-                            "%s: %.*s",
-                            index->status == TABLE_DELETING ? "deleted" : "created",
-                            BYTES_ARGS(update->name));
+                            "%s. Table: %.*s Index: %.*s",
+                            index->status == TABLE_DELETING   ? "deleted"
+                            : index->status == TABLE_CREATING ? "created"
+                                                              : "updated",
+                            BYTES_ARGS(table->name), BYTES_ARGS(update->name));
     if (update->throughput_given) {
         bool was_provisioned = index->read_units > 0;
         bool decreases =

@@ -351,17 +351,21 @@ enum status router_check_decrease(struct context *ctx, const struct router *rout
 
 /* May `what` be done once more?  As often as there are `times`, the newest first, it may in any
  * `days`; notes it. */
-static enum status check_often(struct context *ctx, const char *what, uint64_t *times,
-                               uint32_t count, uint32_t days, uint64_t ms, struct error *error)
+static enum status check_often(struct context *ctx, const char *what, bool says_when,
+                               uint64_t *times, uint32_t count, uint32_t days, uint64_t ms,
+                               struct error *error)
 {
     uint64_t oldest_ms = times[count - 1], span_ms = days * DAY_MS;
     if (oldest_ms > 0 && ms < oldest_ms + span_ms) {
         struct bytes last = format_moment(&ctx->arena, times[0]);
         struct bytes next = format_moment(&ctx->arena, oldest_ms + span_ms);
+        struct bytes when =
+            arena_format(&ctx->arena, " Last update at %.*s. Next update can be made at %.*s",
+                         BYTES_ARGS(last), BYTES_ARGS(next));
         return error_format(error, &ctx->arena, ERROR_LIMIT_EXCEEDED,
-                            "Subscriber limit exceeded: %s are limited to %u times in %u day(s). "
-                            "Last update at %.*s. Next update can be made at %.*s",
-                            what, count, days, BYTES_ARGS(last), BYTES_ARGS(next));
+                            "Subscriber limit exceeded: %s are limited to %u times in %u "
+                            "day(s).%.*s",
+                            what, count, days, BYTES_ARGS(says_when ? when : BYTES("")));
     }
     memmove(&times[1], &times[0], (count - 1) * sizeof(times[0]));
     times[0] = ms;
@@ -393,7 +397,7 @@ static enum status change(struct context *ctx, struct router *router,
     uint64_t ms = now_ms(router);
     if (request->billing_given && request->billing == BILLING_ON_DEMAND) {
         if (table->billing != BILLING_ON_DEMAND) {
-            TRY(check_often(ctx, "Update to PayPerRequest mode", table->switched_ms,
+            TRY(check_often(ctx, "Update to PayPerRequest mode", true, table->switched_ms,
                             BILLING_SWITCHES, BILLING_SWITCH_DAYS, ms, error));
             table->billing_changed_ms = ms;
         }
@@ -417,7 +421,7 @@ static enum status change(struct context *ctx, struct router *router,
     if (request->sse_given)
         table->sse = request->sse;
     if (request->table_class_given && request->table_class != table->table_class) {
-        TRY(check_often(ctx, "Updates of the table class", table->class_changes_ms, CLASS_CHANGES,
+        TRY(check_often(ctx, "Updates to TableClass", false, table->class_changes_ms, CLASS_CHANGES,
                         CLASS_CHANGE_DAYS, ms, error));
         table->table_class = request->table_class;
         table->table_class_changed_ms = ms;

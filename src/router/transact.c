@@ -8,7 +8,7 @@
 #define MISMATCH                                                                                   \
     "DynamoDB rejected the request because you retried a request with a different payload but "    \
     "with an idempotent token that was already used."
-#define IN_PROGRESS "The transaction with the given request token is already in progress."
+#define IN_PROGRESS "Transaction from previous request is still in progress"
 
 struct transact {
     struct context *ctx;

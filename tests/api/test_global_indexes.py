@@ -279,7 +279,13 @@ def test_counts(server, table):
      INVALID + "Some AttributeDefinitions are not used. AttributeDefinitions: [pk, sk, g, r], keys used: [g, pk, sk]"),
     ({"GlobalSecondaryIndexes": [{**index("one"), "KeySchema": [element("r", "RANGE"), element("g")]}]},
      "Invalid KeySchema: The first KeySchemaElement is not a HASH key type"),
-    ({"GlobalSecondaryIndexes": [index("one", "g", "g")]}, "Both the Hash Key and the Range Key element in the KeySchema have the same name"),
+    ({"GlobalSecondaryIndexes": [index("one", "g", "g")]}, "The KeySchema contains multiple key attributes with the same name"),
+    ({"GlobalSecondaryIndexes": [{**index("one"), "KeySchema": [element("g"), element("r", "RANGE"), element("g")]}]},
+     INVALID + "All HASH key attributes must precede RANGE key attributes in the KeySchema"),
+    ({"GlobalSecondaryIndexes": [index("one", "a b c d e")]},
+     INVALID + "The KeySchema exceeds the maximum allowed number of HASH key attributes"),
+    ({"GlobalSecondaryIndexes": [index("one", "g", "a b c d e")]},
+     INVALID + "The KeySchema exceeds the maximum allowed number of RANGE key attributes"),
     ({"GlobalSecondaryIndexes": [index("one", projection="INCLUDE")]}, INVALID + "ProjectionType is INCLUDE, but NonKeyAttributes is not specified"),
     ({"GlobalSecondaryIndexes": [index("one", projection="INCLUDE", non_key=["b", "a", "c", "a"])]},
      INVALID + "Duplicate element in NonKeyAttributes: a"),
@@ -288,7 +294,7 @@ def test_counts(server, table):
     ({"GlobalSecondaryIndexes": [index("one", ProvisionedThroughput={"ReadCapacityUnits": 1, "WriteCapacityUnits": 1})]},
      INVALID + "ProvisionedThroughput should not be specified for index: one when BillingMode is PAY_PER_REQUEST"),
     ({"BillingMode": "PROVISIONED", "ProvisionedThroughput": {"ReadCapacityUnits": 1, "WriteCapacityUnits": 1}},
-     INVALID + "ProvisionedThroughput must be specified for index: all"),
+     INVALID + "ProvisionedThroughput is not specified for index: all"),
     ({"LocalSecondaryIndexes": [{**index("all"), "KeySchema": [element("pk"), element("r", "RANGE")]}]}, INVALID + "Duplicate index name: all")])
 def test_create_errors(server, members, message):
     name = new_name()
@@ -605,7 +611,9 @@ def test_throughput(server, make_indexed):
 
 @pytest.mark.parametrize("updates,error", [
     ([{"Create": index("all")}], (VALIDATION, "Attempting to create an index which already exists")),
-    ([{"Delete": {"IndexName": "none"}}], ("ResourceNotFoundException", "Requested resource not found: Index: none not found")),
+    ([{"Delete": {"IndexName": "none"}}], ("ResourceNotFoundException", "Requested resource not found: Index none for table TABLE")),
+    ([{"Update": {"IndexName": "none", "OnDemandThroughput": {"MaxReadRequestUnits": 5}}}],
+     ("ResourceNotFoundException", "Requested resource not found: Index none for table TABLE")),
     ([{"Delete": {"IndexName": "all"}}, {"Delete": {"IndexName": "some"}}],
      ("LimitExceededException", "Subscriber limit exceeded: Only 1 online index can be created or deleted simultaneously per table")),
     ([{"Delete": {"IndexName": "all"}}, {"Create": index("all")}],
@@ -613,9 +621,16 @@ def test_throughput(server, make_indexed):
     ([{"Create": index("new", "undefined", "")}],
      (VALIDATION, INVALID + "Some index key attributes are not defined in AttributeDefinitions. Keys: [undefined], AttributeDefinitions: [g, r]")),
     ([{"Create": index("new", "g", "", ProvisionedThroughput={"ReadCapacityUnits": 1, "WriteCapacityUnits": 1})}],
-     (VALIDATION, INVALID + "ProvisionedThroughput should not be specified for index: new when BillingMode is PAY_PER_REQUEST")),
-    ([{}], (VALIDATION, INVALID + "Each GlobalSecondaryIndexUpdate must have exactly one of Create, Update and Delete"))])
+     (VALIDATION, INVALID + "Neither ReadCapacityUnits nor WriteCapacityUnits can be specified for index: new when BillingMode is PAY_PER_REQUEST")),
+    ([{"Update": {"IndexName": "all", "ProvisionedThroughput": {"ReadCapacityUnits": 1, "WriteCapacityUnits": 1}}}],
+     (VALIDATION, INVALID + "The only Updates for index: all when TableThroughputMode is PAY_PER_REQUEST can be to OnDemandThroughput, "
+                            "WarmThroughput")),
+    ([{"Create": index("new"), "Delete": {"IndexName": "all"}}],
+     (VALIDATION, INVALID + "Only one global secondary index action is allowed per GlobalSecondaryIndexUpdate object")),
+    ([{}], (VALIDATION, INVALID + "One of GlobalSecondaryIndexUpdate.Update, GlobalSecondaryIndexUpdate.Create, "
+                                  "GlobalSecondaryIndexUpdate.Delete must not be null"))])
 def test_update_errors(server, table, updates, error):
+    error = (error[0], error[1].replace("TABLE", table))
     before = settled(server, table)
     defined = {"AttributeDefinitions": MORE} if "Create" in updates[0] else {}
     assert server.error("UpdateTable", TableName=table, GlobalSecondaryIndexUpdates=updates, **defined) == error
@@ -625,7 +640,32 @@ def test_update_errors(server, table, updates, error):
 def test_twenty_is_the_most(server, make_indexed):
     table = make_indexed([index(f"index{n}") for n in range(20)])
     error = server.error("UpdateTable", TableName=table, GlobalSecondaryIndexUpdates=[{"Create": index("more")}], AttributeDefinitions=MORE)
-    assert error == (VALIDATION, INVALID + "GlobalSecondaryIndex count exceeds the per-table limit of 20")
+    assert error == ("LimitExceededException", "Subscriber limit exceeded: Number of global secondary indexes exceeds per-table limit of 20")
+
+
+def test_definitions_of_a_new_index(server, make_table):
+    """Those of its keys that the table's have not; what is there for nothing is not looked at."""
+    table = make_table("pk:S sk:N")
+    updates = [{"Create": index("new", "g", "sk")}]
+    assert server.error("UpdateTable", TableName=table, GlobalSecondaryIndexUpdates=updates) == (
+        VALIDATION, INVALID + "AttributeDefinitions is not specified for index: new")
+    server.call("UpdateTable", TableName=table, GlobalSecondaryIndexUpdates=updates, AttributeDefinitions=[attribute("g"), attribute("unused", "N")])
+    assert settled(server, table)["AttributeDefinitions"] == [attribute("g"), attribute("pk"), attribute("sk", "N")]
+
+
+def test_a_local_index_is_neither_updated_nor_deleted(server, make_table):
+    table = make_table("pk:S sk:N", LocalSecondaryIndexes=[
+        {"IndexName": "local", "KeySchema": [element("pk"), element("sk", "RANGE")], "Projection": {"ProjectionType": "ALL"}}])
+    for verb, action in (("delete", {"Delete": {"IndexName": "local"}}),
+                         ("update", {"Update": {"IndexName": "local", "OnDemandThroughput": {"MaxReadRequestUnits": 5}}})):
+        assert server.error("UpdateTable", TableName=table, GlobalSecondaryIndexUpdates=[action]) == (
+            VALIDATION, f"Cannot {verb} an index that is not a GlobalSecondaryIndex: local")
+
+
+def test_a_new_index_of_a_provisioned_table_says_its_throughput(server, make_table):
+    table = make_table("pk:S sk:N", ProvisionedThroughput={"ReadCapacityUnits": 1, "WriteCapacityUnits": 1})
+    assert server.error("UpdateTable", TableName=table, GlobalSecondaryIndexUpdates=[{"Create": index("new", "pk", "sk")}]) == (
+        VALIDATION, INVALID + "Both ReadCapacityUnits and WriteCapacityUnits must be specified for index: new")
 
 
 def test_deleting_a_table_takes_its_indexes(server, make_indexed):

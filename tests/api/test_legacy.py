@@ -139,10 +139,10 @@ def test_constraints_of_conditions(server, table):
     ("Scan", {}, "ScanFilter")])
 def test_conditional_operator_that_is_refused(server, table, operation, members, conditions):
     request = {"TableName": table, **members, "ConditionalOperator": "OR"}
-    assert refused(server, operation, **request) == INVALID + "ConditionalOperator cannot be used without Filter or Expected"
+    assert refused(server, operation, **request) == "ConditionalOperator cannot be used without Filter or Expected"
     for given in ({}, {"v": {"ComparisonOperator": "NULL"}}):
         assert refused(server, operation, **request, **{conditions: given}) == (
-            INVALID + "ConditionalOperator can only be used when Filter or Expected has two or more elements")
+            "ConditionalOperator can only be used when Filter or Expected has two or more elements")
 
 
 # ---- AttributeUpdates ----

@@ -153,7 +153,7 @@ def test_encryption_is_described(make_table):
         assert describe(server, "two")["SSEDescription"] == {
             "Status": "ENABLED", "SSEType": "KMS", "KMSMasterKeyArn": "arn:aws:kms:us-east-1:000000000000:alias/aws/dynamodb"}
         key = "arn:aws:kms:eu-west-1:111122223333:key/other"
-        update(server, "two", SSESpecification={"Enabled": True, "KMSMasterKeyId": key})
+        update(server, "two", SSESpecification={"Enabled": True, "SSEType": "KMS", "KMSMasterKeyId": key})
         assert describe(server, "two")["SSEDescription"]["KMSMasterKeyArn"] == key
         update(server, "two", SSESpecification={"Enabled": False})
         assert "SSEDescription" not in describe(server, "two")
@@ -166,11 +166,13 @@ def test_encryption_is_described(make_table):
 
 
 @pytest.mark.parametrize("sse,message", [
-    ({"Enabled": True, "SSEType": "AES256"}, INVALID + "SSEType AES256 is not supported, use KMS"),
-    ({"Enabled": False, "SSEType": "KMS"}, INVALID + "SSEType and KMSMasterKeyId can be specified only when Enabled is true"),
-    ({"KMSMasterKeyId": "a"}, INVALID + "SSEType and KMSMasterKeyId can be specified only when Enabled is true"),
-    ({"Enabled": True, "KMSMasterKeyId": ""}, INVALID + "KMSMasterKeyId is empty or too long"),
-    ({"Enabled": True, "KMSMasterKeyId": "x" * 2049}, INVALID + "KMSMasterKeyId is empty or too long"),
+    ({"Enabled": True, "SSEType": "AES256"}, INVALID + "SSEType AES256 is not supported"),
+    ({"Enabled": False, "SSEType": "KMS"}, INVALID + "SSEType can not be specified if Enabled is false"),
+    ({"Enabled": False, "KMSMasterKeyId": "a"}, INVALID + "KMSMasterKeyId can not be specified if Enabled is false"),
+    ({"Enabled": True, "KMSMasterKeyId": "a"}, INVALID + "SSEType KMS is required if KMSMasterKeyId is specified"),
+    ({"KMSMasterKeyId": "a"}, INVALID + "SSEType KMS is required if KMSMasterKeyId is specified"),
+    ({"SSEType": "KMS", "KMSMasterKeyId": ""}, INVALID + "KMSMasterKeyId is empty or too long"),
+    ({"SSEType": "KMS", "KMSMasterKeyId": "x" * 2049}, INVALID + "KMSMasterKeyId is empty or too long"),
     ({"Enabled": True, "SSEType": "DES"}, "1 validation error detected: Value 'DES' at 'sSESpecification.sSEType' failed to satisfy constraint: "
                                           "Member must satisfy enum value set: [AES256, KMS]")])
 def test_encryption_that_is_refused(server, table, sse, message):
@@ -261,18 +263,21 @@ def test_expected_revisions(server, table):
 
 
 @pytest.mark.parametrize("policy,fault", [
-    ("", "it is not a JSON object"),
-    ("[]", "it is not a JSON object"),
-    ("{", "it is not valid JSON"),
-    ('{"Statement": []} x', "it is not valid JSON"),
-    ("{}", "it has no Statement"),
+    ("", "This policy contains invalid Json"),
+    ("[]", "This policy contains invalid Json"),
+    ("{", "This policy contains invalid Json"),
+    ('{"Statement": []} x', "This policy contains invalid Json"),
+    ("{}", "Missing required field Statement"),
     ('{"Version": "2020-01-01", "Statement": []}', "Version is neither 2012-10-17 nor 2008-10-17"),
-    ('{"Statement": []}', "a Statement needs Effect (Allow or Deny), Principal and Action"),
-    ('{"Statement": [1]}', "a Statement needs Effect (Allow or Deny), Principal and Action"),
-    ('{"Statement": {"Effect": "Maybe", "Principal": "*", "Action": "*"}}', "a Statement needs Effect (Allow or Deny), Principal and Action"),
-    ('{"Statement": {"Effect": "Allow", "Action": "*"}}', "a Statement needs Effect (Allow or Deny), Principal and Action")])
+    ('{"Statement": []}', "Could not parse the policy: Statement is empty!"),
+    ('{"Statement": [1]}', "Syntax error in a Statement"),
+    ('{"Statement": {"Effect": "Maybe", "Principal": "*", "Action": "*"}}', "Syntax error in a Statement"),
+    ('{"Statement": {"Effect": "Allow", "Action": "*"}}', "Missing required field Principal"),
+    ('{"Statement": {"Effect": "Allow", "Principal": "*"}}', "Missing required field Action"),
+    ('{"Statement": [{"Principal": "*", "Action": "*"}]}', "Missing required field Effect"),
+    ('{"Statement": [{"Effect": "Allow", "Principal": "*", "Action": "*"}]}', "Missing required field Resource")])
 def test_what_is_no_policy(server, table, policy, fault):
-    expected = (VALIDATION, "Invalid resource-based policy: " + fault)
+    expected = (VALIDATION, INVALID + "Invalid policy document: " + fault)
     assert server.error("PutResourcePolicy", ResourceArn=arn(table), Policy=policy) == expected
     assert server.error("CreateTable", definition(new_name(), ResourcePolicy=policy)) == expected
 
@@ -282,7 +287,14 @@ def test_a_policy_of_twenty_kilobytes(server, table):
     most = text + " " * (20480 - len(text))
     assert get(server, table)[0] == most if put(server, table, most) else False
     error, message = server.error("PutResourcePolicy", ResourceArn=arn(table), Policy=most + " ")
-    assert error == VALIDATION and "20481 bytes, the maximum is 20480" in message
+    assert (error, message) == (VALIDATION, INVALID + "Maximum policy size of 20480 bytes exceeded")
+
+
+def test_policies_of_another_account(server, table):
+    other = arn(table).replace("000000000000", "111111111111")
+    for operation, members in (("PutResourcePolicy", {"Policy": json.dumps(POLICY)}), ("GetResourcePolicy", {}), ("DeleteResourcePolicy", {})):
+        assert server.error(operation, ResourceArn=other, **members) == (
+            VALIDATION, "This action is only supported by accounts that match the resource owner’s account.")
 
 
 def test_resources_that_have_no_policy(server):

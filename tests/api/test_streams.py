@@ -130,14 +130,14 @@ def test_wrong_specifications(server, make_streamed, table):
     name, _ = make_streamed()
     for given, message in ((spec("OLD_IMAGE"), f"Table already has an enabled stream: TableName: {name}"),
                            (spec(), f"Table already has an enabled stream: TableName: {name}"),
-                           ({"StreamEnabled": True}, INVALID + "Table is being created with a stream enabled, "
-                                                               "UpdateViewType should be specified"),
+                           ({"StreamEnabled": True}, INVALID + "If stream is being enabled then UpdateViewType is required"),
                            ({"StreamEnabled": False, "StreamViewType": "NEW_IMAGE"},
-                            INVALID + "Table is being created with a stream disabled, "
-                                      "UpdateViewType should not be specified")):
+                            INVALID + "If stream is being disabled, then UpdateViewType must not be specified")):
         assert server.error("UpdateTable", TableName=name, StreamSpecification=given) == (VALIDATION, message)
-        if "already" not in message:
-            assert server.error("CreateTable", definition(new_name(), StreamSpecification=given)) == (VALIDATION, message)
+    for given, message in (({"StreamEnabled": True}, "enabled, UpdateViewType is required"),
+                           ({"StreamEnabled": False, "StreamViewType": "NEW_IMAGE"}, "disabled, UpdateViewType should not be specified")):
+        assert server.error("CreateTable", definition(new_name(), StreamSpecification=given)) == (
+            VALIDATION, INVALID + "Table is being created with a stream " + message)
     assert server.error("UpdateTable", TableName=table, StreamSpecification=spec(None)) == \
         (VALIDATION, f"Table has no stream to disable: TableName: {table}")
     assert server.error("CreateTable", definition(new_name(), StreamSpecification={"StreamEnabled": True, "StreamViewType": "ALL"})) == \

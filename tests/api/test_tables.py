@@ -13,6 +13,9 @@ INVALID = "One or more parameter values were invalid: "
 
 # ---- CreateTable and DescribeTable ----
 
+INDEX = {"IndexName": "one", "KeySchema": [{"AttributeName": "pk", "KeyType": "HASH"}], "Projection": {"ProjectionType": "ALL"}}
+
+
 def test_an_on_demand_table(server, make_table):
     before = time.time()
     name = make_table("pk:S sk:N")
@@ -313,6 +316,20 @@ def test_deletion_protection(server, make_table):
      INVALID + "DeletionProtection modification must be the only operation in the request"),
     ({"BillingMode": "PAY_PER_REQUEST", "TableClass": "STANDARD"},
      INVALID + "TableClass modification must be the only operation in the request"),
+    ({"SSESpecification": {"Enabled": True}, "DeletionProtectionEnabled": True},
+     INVALID + "Server-Side Encryption modification must be the only operation in the request"),
+    ({"WarmThroughput": {"ReadUnitsPerSecond": 20}, "ProvisionedThroughput": provisioned(6, 6)},
+     INVALID + "WarmThroughput must be the only operation in the request"),
+    ({"WarmThroughput": {"ReadUnitsPerSecond": 20}, "GlobalSecondaryIndexUpdates": [{"Create": INDEX}]},
+     INVALID + "Create global secondary index cannot be specified when updating WarmThroughput"),
+    ({"OnDemandThroughput": {"MaxReadRequestUnits": 20}, "WarmThroughput": {"ReadUnitsPerSecond": 20}},
+     INVALID + "OnDemandThroughput can only be combined with BillingMode in an UpdateTable request"),
+    ({"ProvisionedThroughput": provisioned(6, 6), "StreamSpecification": {"StreamEnabled": True, "StreamViewType": "NEW_IMAGE"}},
+     INVALID + "You cannot modify stream status while updating table IOPS"),
+    ({"ProvisionedThroughput": provisioned(6, 6), "GlobalSecondaryIndexUpdates": [{"Delete": {"IndexName": "one"}}]},
+     INVALID + "You cannot create or delete index while updating table IOPS"),
+    ({"StreamSpecification": {"StreamEnabled": True, "StreamViewType": "NEW_IMAGE"}, "GlobalSecondaryIndexUpdates": [{"Create": INDEX}]},
+     INVALID + "You cannot create or delete index while changing stream status"),
     ({"OnDemandThroughput": {"MaxReadRequestUnits": 5}},
      INVALID + "MaxReadRequestUnits for OnDemandThroughput cannot be specified when the table BillingMode is PROVISIONED"),
     ({"BillingMode": "PAY_PER_REQUEST", "OnDemandThroughput": {"MaxWriteRequestUnits": 0}},
@@ -322,16 +339,15 @@ def test_deletion_protection(server, make_table):
      "provisioned for the table: 5. Requested ReadCapacityUnits: 5. Current WriteCapacityUnits provisioned for the table: 5. Requested "
      "WriteCapacityUnits: 5. Refer to the Amazon DynamoDB Developer Guide for current limits and how to request higher limits."),
     ({"BillingMode": "PAY_PER_REQUEST", "ProvisionedThroughput": provisioned(5, 6)},
-     INVALID + "Neither ReadCapacityUnits nor WriteCapacityUnits can be specified when BillingMode is PAY_PER_REQUEST"),
+     INVALID + "ProvisionedThroughput cannot be specified when BillingMode is PAY_PER_REQUEST"),
+    ({"BillingMode": "PROVISIONED"}, INVALID + "ProvisionedThroughput must be specified when BillingMode is PROVISIONED"),
     ({"ProvisionedThroughput": provisioned(0, 5)},
      "1 validation error detected: Value '0' at 'provisionedThroughput.readCapacityUnits' failed to satisfy constraint: "
      "Member must have value greater than or equal to 1"),
     ({"TableClass": "FAST"}, "Invalid table-class parameter provided. Please try again with a valid table-class value: "
                              "[STANDARD, STANDARD_INFREQUENT_ACCESS]."),
     ({"SSESpecification": {"Enabled": False}}, INVALID + "Table is already encrypted by default"),
-    ({"ReplicaUpdates": [{"Create": {"RegionName": "eu-west-1"}}]}, INVALID + "ReplicaUpdates is not supported"),
-    ({"BillingMode": "PAY_PER_REQUEST", "AttributeDefinitions": [attribute("pk"), attribute("more")]},
-     INVALID + "Number of attributes in KeySchema does not exactly match number of attributes defined in AttributeDefinitions")])
+    ({"ReplicaUpdates": [{"Create": {"RegionName": "eu-west-1"}}]}, INVALID + "ReplicaUpdates is not supported")])
 def test_update_errors(server, make_table, members, message):
     name = make_table(ProvisionedThroughput=provisioned(5, 5))
     assert server.error("UpdateTable", {"TableName": name, **members}) == (VALIDATION, message)
@@ -341,8 +357,12 @@ def test_update_errors(server, make_table, members, message):
 def test_update_of_an_on_demand_table(server, table):
     assert server.error("UpdateTable", TableName=table, ProvisionedThroughput=provisioned(1, 1)) == (
         VALIDATION, INVALID + "Neither ReadCapacityUnits nor WriteCapacityUnits can be specified when BillingMode is PAY_PER_REQUEST")
-    server.call("UpdateTable", TableName=table, BillingMode="PAY_PER_REQUEST", AttributeDefinitions=[attribute("pk")])
-    server.wait_active(table)
+    for definitions in ([attribute("pk")], [attribute("pk", "N"), attribute("more")], []):  # nothing is made of them
+        server.call("UpdateTable", TableName=table, BillingMode="PAY_PER_REQUEST", AttributeDefinitions=definitions)
+        server.wait_active(table)
+        assert server.call("DescribeTable", TableName=table)["Table"]["AttributeDefinitions"] == [attribute("pk")]
+    error, text = server.error("UpdateTable", TableName=table, AttributeDefinitions=[attribute("pk")])
+    assert error == VALIDATION and text.startswith("At least one of ")
 
 
 # ---- States ----
