@@ -132,6 +132,30 @@ def test_lengths_of_keys_in_conditions(server, make_table):
     assert server.error("Query", members(2048, 1025)) == RANGE_TOO_LONG
 
 
+def test_lengths_of_keys_of_several_items(server, make_table):
+    table = make_table("pk:S sk:S")
+    most = {"pk": {"S": "x" * 2048}, "sk": {"S": "x" * 1024}}
+
+    def each(item):
+        condition = f"pk = '{item['pk']['S']}' AND sk = '{item['sk']['S']}'"
+        yield "BatchGetItem", {"RequestItems": {table: {"Keys": [item]}}}
+        yield "BatchWriteItem", {"RequestItems": {table: [{"PutRequest": {"Item": item}}]}}
+        yield "BatchWriteItem", {"RequestItems": {table: [{"DeleteRequest": {"Key": item}}]}}
+        yield "ExecuteStatement", {"Statement": f"SELECT * FROM \"{table}\" WHERE {condition}"}
+        yield "ExecuteStatement", {"Statement": f"INSERT INTO \"{table}\" VALUE {{'pk': '{item['pk']['S']}', 'sk': '{item['sk']['S']}'}}"}
+        yield "ExecuteStatement", {"Statement": f"DELETE FROM \"{table}\" WHERE {condition}"}
+        yield "TransactWriteItems", {"TransactItems": puts(table, [item])}
+        yield "TransactGetItems", {"TransactItems": [{"Get": {"TableName": table, "Key": item}}]}
+    for name, error in (("pk", HASH_TOO_LONG), ("sk", RANGE_TOO_LONG)):
+        for (operation, members), (_, beyond) in zip(each(most), each({**most, name: {"S": most[name]["S"] + "x"}})):
+            server.call(operation, members)
+            answer = server.signed(operation, beyond)
+            if operation.startswith("Transact"):  # a reason of it
+                assert answer.json["CancellationReasons"] == [{"Code": "ValidationError", "Message": error[1]}]
+            else:
+                assert answer.error == error
+
+
 def test_lengths_of_keys_of_indexes(server, created):
     """Those of one type together."""
     table = created(indexed(new_name(), hashes=("g", "h"), ranges=("r", "s")))
@@ -191,6 +215,12 @@ def test_32_levels(server, table):
     assert server.error("PutItem", TableName=table, Item={**key("a"), "v": nested(33)}) == (VALIDATION, text)
     assert server.error("UpdateItem", {**update, "ExpressionAttributeValues": {":v": nested(33)}}) == (
         VALIDATION, f"ExpressionAttributeValues contains invalid value: {text} for key :v")
+    for levels in (32, 33):
+        statement = f"INSERT INTO \"{table}\" VALUE {{'pk': 'literal', 'v': {'[' * (levels - 1)}1{']' * (levels - 1)}}}"
+        if levels == 32:
+            server.call("ExecuteStatement", Statement=statement)
+        else:
+            assert server.error("ExecuteStatement", Statement=statement) == (VALIDATION, text)
     for levels, fits in ((31, True), (32, False)):  # one level deeper than the value is
         deeper = {**update, "UpdateExpression": "SET w.a = :v", "ExpressionAttributeValues": {":v": nested(levels)}}
         server.call("PutItem", TableName=table, Item={**key("a"), "w": {"M": {}}})
@@ -223,6 +253,12 @@ def test_numbers(server, table, most, beyond, message):
     assert server.error("PutItem", TableName=table, Item={**key("a"), "n": {"N": beyond}}) == (VALIDATION, message)
     assert server.error("UpdateItem", TableName=table, Key=key("a"), UpdateExpression="SET n = :n", ExpressionAttributeValues={
         ":n": {"N": beyond}}) == (VALIDATION, f"ExpressionAttributeValues contains invalid value: {message} for key :n")
+    for number in (most, beyond):
+        statement = f"UPDATE \"{table}\" SET n = {number} WHERE pk = 'a'"
+        if number == most:
+            server.call("ExecuteStatement", Statement=statement)
+        else:
+            assert server.error("ExecuteStatement", Statement=statement) == (VALIDATION, message + " under root")
 
 
 @pytest.mark.parametrize("begin,fits,beyond,message", [
@@ -292,6 +328,13 @@ def test_100_operands_of_in(server, table):
             assert server.error("ExecuteStatement", Statement=statement) == (VALIDATION, text)
 
 
+def test_100_values_of_a_legacy_in(server, table):
+    values = [{"N": str(n)} for n in range(101)]
+    server.call("Scan", TableName=table, ScanFilter={"a": {"ComparisonOperator": "IN", "AttributeValueList": values[:100]}})
+    assert server.error("Scan", TableName=table, ScanFilter={"a": {"ComparisonOperator": "IN", "AttributeValueList": values}}) == (
+        VALIDATION, INVALID + "Invalid number of argument(s) for the IN ComparisonOperator")
+
+
 def test_50_partition_keys_of_a_statement(server, table):
     statement = f"SELECT * FROM \"{table}\" WHERE pk IN [" + "{}]"
     server.call("ExecuteStatement", Statement=statement.format(", ".join(f"'{n}'" for n in range(50))))
@@ -345,10 +388,17 @@ def test_100_items_of_a_transaction(server, table):
 
 
 def test_4_megabytes_of_a_transaction(server, table):
-    items = [sized(f"{n:02}", 400 * KILOBYTE) for n in range(10)]
-    server.call("TransactWriteItems", TransactItems=puts(table, [*items, sized("10", 4 * MEGABYTE - 10 * 400 * KILOBYTE)]))
-    assert server.error("TransactWriteItems", TransactItems=puts(table, [*items, sized("10", 4 * MEGABYTE - 10 * 400 * KILOBYTE + 1)])) == (
-        VALIDATION, "Collective size of items in transaction exceeds the limit of 4 MB")
+    too_large = (VALIDATION, "Collective size of items in transaction exceeds the limit of 4 MB")
+
+    def members(operation, more):
+        items = [sized(f"{n:02}", 400 * KILOBYTE) for n in range(10)] + [sized("10", 96 * KILOBYTE + more)]
+        if operation == "TransactWriteItems":
+            return {"TransactItems": puts(table, items)}
+        return {"TransactStatements": [{"Statement": f"INSERT INTO \"{table}\" VALUE {{'pk': '{item['pk']['S']}', 'f': ?}}",
+                                        "Parameters": [item["f"]]} for item in items]}
+    for operation in ("ExecuteTransaction", "TransactWriteItems"):
+        assert server.error(operation, members(operation, 1)) == too_large
+        server.call(operation, members(operation, 0))
 
 
 @pytest.mark.parametrize("operation,member,action", [
@@ -375,6 +425,21 @@ def test_ten_minutes_of_a_token():
         assert add() == 1
         clocked.advance(10)
         assert [add(), add()] == [2, 2]
+
+
+def test_items_of_a_batch_of_several_tables(server, make_table):
+    one, two = make_table("pk:S"), make_table("pk:S")
+    keys = [key(f"k{n}") for n in range(51)]
+
+    def gets(count):
+        return {one: {"Keys": keys[:count]}, two: {"Keys": keys[:50]}}
+
+    def writes(count):
+        return {one: [{"PutRequest": {"Item": item}} for item in keys[:count]], two: [{"PutRequest": {"Item": item}} for item in keys[:12]]}
+    server.call("BatchGetItem", RequestItems=gets(50))
+    assert server.error("BatchGetItem", RequestItems=gets(51)) == (VALIDATION, "Too many items requested for the BatchGetItem call")
+    server.call("BatchWriteItem", RequestItems=writes(13))
+    assert server.error("BatchWriteItem", RequestItems=writes(14)) == (VALIDATION, "Too many items requested for the BatchWriteItem call")
 
 
 def test_items_of_a_batch(server, table):
@@ -447,6 +512,33 @@ def test_100_names_of_a_list(server, operation, service, more, status):
 
 
 # ---- Tables ----
+
+def test_100_projected_attributes_of_a_table(server, created):
+    """Of indexes that there are and those to come, local ones too."""
+    members = definition(new_name(), "pk:S sk:S")
+    members["AttributeDefinitions"].append({"AttributeName": "g", "AttributeType": "S"})
+
+    def index(number, hashed, count=20):
+        names = ("g",) if hashed == "g" else ("pk", "g")
+        return {"IndexName": f"index{number}", "KeySchema": [{"AttributeName": name, "KeyType": kind} for name, kind in zip(names, ("HASH", "RANGE"))],
+                "Projection": {"ProjectionType": "INCLUDE", "NonKeyAttributes": [f"n{n}" for n in range(count)]}}
+    members["LocalSecondaryIndexes"] = [index(n, "pk") for n in range(2)]
+    members["GlobalSecondaryIndexes"] = [index(n, "g") for n in range(2, 5)]
+    text = INVALID + "The total number of NonKeyAttributes of all indexes exceeds the per-table limit of 100"
+    refused(server, "CreateTable", text, **{**members, "GlobalSecondaryIndexes": [*members["GlobalSecondaryIndexes"], index(5, "g", 1)]})
+    table = created(members)
+    refused(server, "UpdateTable", text, TableName=table, AttributeDefinitions=members["AttributeDefinitions"],
+            GlobalSecondaryIndexUpdates=[{"Create": index(5, "g", 1)}])
+
+
+def test_35_days_of_recovery(server, table):
+    """Which is not built: it is refused, but not for the number."""
+    place = "pointInTimeRecoverySpecification.recoveryPeriodInDays"
+    for days, end in ((1, "is not supported"), (35, "is not supported"), (0, constrained(place, "Member must have value greater than or equal to 1")),
+                      (36, constrained(place, "Member must have value less than or equal to 35"))):
+        refused(server, "UpdateContinuousBackups", end, TableName=table, PointInTimeRecoverySpecification={
+            "PointInTimeRecoveryEnabled": True, "RecoveryPeriodInDays": days})
+
 
 def test_50_tags_of_a_new_table(server, created):
     tags = [{"Key": f"k{n}", "Value": ""} for n in range(51)]

@@ -321,7 +321,8 @@ def test_the_control_plane_over_a_damaged_page(start, data):
 def catalogued(arn):
     name = {"TableName": "catalogued"}
     return [("DescribeTable", name), ("ListTables", {}), ("DescribeTimeToLive", name), ("DescribeContinuousBackups", name),
-            ("ListTagsOfResource", {"ResourceArn": arn}), ("GetResourcePolicy", {"ResourceArn": arn})]
+            ("ListTagsOfResource", {"ResourceArn": arn}), ("GetResourcePolicy", {"ResourceArn": arn}), ("DescribeLimits", {}),
+            ("UpdateContinuousBackups", {**name, "PointInTimeRecoverySpecification": {"PointInTimeRecoveryEnabled": False}})]
 
 
 def test_one_superblock_is_damaged(start, stored):
