@@ -3,17 +3,17 @@
 
 #define LOOK_NS (TXN_STALE_NS / 4) /* between two looks */
 
+static void set_timer(struct node *node, uint64_t delay_ns)
+{
+    node->nudge_set = true;
+    env_timer_start(node->env, &node->nudge_timer, delay_ns);
+}
+
 void node_set_nudger(struct node *node, const struct node_nudger *nudger)
 {
     node->nudger = *nudger;
-}
-
-static void set_timer(struct node *node, uint64_t delay_ns)
-{
-    if (node->nudge_set)
-        return;
-    node->nudge_set = true;
-    env_timer_start(node->env, &node->nudge_timer, delay_ns);
+    if (nudger->nudge != NULL && node->stats.intents > 0)
+        set_timer(node, 0); /* nobody waits for what was found at the start */
 }
 
 enum status replica_add_intent(struct replica *replica, struct bytes item,
@@ -23,7 +23,8 @@ enum status replica_add_intent(struct replica *replica, struct bytes item,
     uint32_t before = intents_count(&replica->intents);
     TRY(intents_add(&replica->intents, item, intent, nudge_ns));
     node->stats.intents += intents_count(&replica->intents) - before;
-    set_timer(node, LOOK_NS);
+    if (!node->nudge_set)
+        set_timer(node, LOOK_NS);
     return STATUS_OK;
 }
 

@@ -506,6 +506,28 @@ static void tells_of_intents_that_stay(void **state)
     fixture_free(f);
 }
 
+static void moment_body(struct context *ctx, struct fixture *f)
+{
+    CHECK(f, context_sleep(ctx, SECOND / 100) == STATUS_OK);
+}
+
+static void tells_of_intents_found_at_the_start_at_once(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_create_open(41);
+    struct node_nudger nudger = {.nudge = on_nudge};
+    assert_true(fixture_run(f, prepare_body));
+    fixture_crash(f, SIM_CRASH_KILL);
+    fixture_open(f);
+    nudges = 0;
+    node_set_nudger(f->node, &nudger);
+    assert_int_equal(nudges, 0);
+    assert_true(fixture_run(f, moment_body));
+    assert_int_equal(nudges, ITEMS);
+    fixture_close(f);
+    fixture_free(f);
+}
+
 int main(void)
 {
     make_keys();
@@ -518,6 +540,7 @@ int main(void)
         cmocka_unit_test(does_it_in_one_round),
         cmocka_unit_test(leaves_to_a_transaction_what_has_expired),
         cmocka_unit_test(tells_of_intents_that_stay),
+        cmocka_unit_test(tells_of_intents_found_at_the_start_at_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
