@@ -15,6 +15,7 @@ enum status router_open(struct context *ctx, const struct router_options *option
         return STATUS_NO_MEMORY;
     *router = (struct router){.env = ctx->env, .options = *options, .service = options->service};
     table_budgets_init(&router->budgets, ctx->env);
+    wait_queue_init(&router->changed);
     list_init(&router->transactions.all);
     wait_queue_init(&router->transactions.ended);
     enum status status = catalog_open(&router->catalog, ctx->env->heap);

@@ -42,7 +42,8 @@ struct router {
     /* What CreateTable flows are about to add: they wait between the look at the bounds and the
      * row. */
     uint32_t tables_coming, partitions_coming;
-    uint32_t changes_coming; /* the same of all flows that are about to write a row */
+    uint32_t changes_coming;   /* the same of all flows that are about to write a row */
+    struct wait_queue changed; /* the catalog has, or what was coming has not come */
     struct ledger ledger;
     struct transactions transactions;
     bool doubtful; /* a row's write has an unknown outcome: the cache may be behind */

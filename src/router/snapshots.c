@@ -2,7 +2,6 @@
 #include "router/snapshot_private.h"
 
 #define ARENA_BYTES ((size_t)32 << 20)
-#define POLL_NS     UINT64_C(500000)
 
 struct snapshots {
     struct env *env;
@@ -171,7 +170,7 @@ static enum status wait_settled(struct context *ctx, struct router *router)
 {
     const struct catalog *catalog = &router->catalog;
     while (catalog->unsettled + router->changes_coming > 0 || ttl_changes(catalog))
-        TRY(context_sleep(ctx, POLL_NS));
+        TRY(wait_queue_wait(ctx, &router->changed));
     return STATUS_OK;
 }
 
@@ -218,7 +217,7 @@ static enum status delete_others(struct context *ctx, struct router *router,
             TRY(router_discard_table(ctx, router, name, error));
             *deleted += !internal;
         } else if (table->status != TABLE_DELETING) {
-            TRY(context_sleep(ctx, POLL_NS));
+            TRY(wait_queue_wait(ctx, &router->changed));
             again = true;
         }
         at = catalog_position(catalog, name); /* others went meanwhile */
@@ -339,7 +338,7 @@ static enum status create_missing(struct context *ctx, struct router *router,
         if (catalog_find(&router->catalog, wanted->table->name) != NULL)
             continue;
         while (!router_may_change(router))
-            TRY(context_sleep(ctx, POLL_NS));
+            TRY(wait_queue_wait(ctx, &router->changed));
         arena_reset(&ctx->arena);
         TRY(router_recreate_table(ctx, router, wanted->table, error));
     }

@@ -97,6 +97,21 @@ static enum status send(struct system_write *w, enum write_kind kind, struct wri
 
 /* ---- Tables ---- */
 
+/* The row that was written, or read, is what the router goes by.  Takes the table. */
+static enum status publish(struct router *router, struct table *table)
+{
+    table_hold(table); /* one that is older than what is there goes at once */
+    enum status status = catalog_publish(&router->catalog, table);
+    if (status == STATUS_OK) {
+        propagator_follow(router->propagator, catalog_find(&router->catalog, table->name));
+        wait_queue_wake_all(&router->changed);
+    } else {
+        table_drop(table);
+    }
+    table_drop(table);
+    return status;
+}
+
 enum status system_write_table(struct context *ctx, struct router *router,
                                const struct table *table, bool urgent)
 {
@@ -128,9 +143,7 @@ enum status system_write_table(struct context *ctx, struct router *router,
         buffer_release(&w.item);
     buffer_release(&record);
     if (status == STATUS_OK)
-        status = catalog_publish(&router->catalog, published);
-    if (status == STATUS_OK)
-        propagator_follow(router->propagator, catalog_find(&router->catalog, table->name));
+        status = publish(router, published);
     else
         table_drop(published);
     if (status == STATUS_UNKNOWN_OUTCOME) {
@@ -147,6 +160,7 @@ enum status system_delete_table(struct context *ctx, struct router *router, stru
     begin_item(&w, ctx, router, KIND_TABLE, name);
     TRY(send(&w, WRITE_DELETE, &result));
     catalog_remove(&router->catalog, name);
+    wait_queue_wake_all(&router->changed);
     return STATUS_OK;
 }
 
@@ -237,14 +251,7 @@ static enum status load_row(struct item_sink *base, struct value item)
     struct table *table;
     TRY(table_decode(value_bytes(record), load->router->env->heap, &table));
     struct router *router = load->router;
-    table_hold(table); /* an older one goes at once */
-    enum status status = catalog_publish(&router->catalog, table);
-    if (status == STATUS_OK)
-        propagator_follow(router->propagator, catalog_find(&router->catalog, table->name));
-    else
-        table_drop(table);
-    table_drop(table);
-    return status;
+    return publish(router, table);
 }
 
 static enum status load_page(struct context *ctx, struct loading *load, bool *more)

@@ -24,6 +24,13 @@ static void tables_changed(struct router *router)
     router->options.on_tables_changed(router->options.owner);
 }
 
+/* A change that was coming is in the catalog, or failed. */
+static void change_came(struct router *router)
+{
+    router->changes_coming--;
+    wait_queue_wake_all(&router->changed);
+}
+
 static uint64_t now_ms(const struct router *router)
 {
     return wall_now_ns(router->env) / UINT64_C(1000000);
@@ -166,7 +173,7 @@ static enum status write_change(struct context *ctx, struct router *router, stru
     table_hold(from); /* `changed` borrows its arrays, and the write waits */
     router->changes_coming++;
     enum status status = system_write_table(ctx, router, changed, urgent);
-    router->changes_coming--;
+    change_came(router);
     table_drop(from);
     return status;
 }
@@ -258,7 +265,7 @@ enum status router_create_table(struct context *ctx, struct router *router,
     router->tables_coming++;
     router->partitions_coming += all;
     enum status status = create(ctx, router, request, partitions);
-    router->changes_coming--;
+    change_came(router);
     router->tables_coming--;
     router->partitions_coming -= all;
     if (status == STATUS_CONDITION_FAILED)
@@ -285,7 +292,7 @@ enum status router_recreate_table(struct context *ctx, struct router *router,
     router->tables_coming++;
     router->partitions_coming += partitions;
     enum status status = write_new(ctx, router, &table);
-    router->changes_coming--;
+    change_came(router);
     router->tables_coming--;
     router->partitions_coming -= partitions;
     if (status != STATUS_OK)
