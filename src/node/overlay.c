@@ -17,23 +17,27 @@ static bool before(const struct version *v, struct bytes key, uint64_t slot)
     return order != 0 ? order < 0 : v->slot > slot;
 }
 
-/* The links, level by level, behind which (key, slot) belongs: looked for from where the newest
- * version was inserted, when that is before it, else from the head. */
-static void find_links(const struct overlay *overlay, struct bytes key, uint64_t slot,
-                       struct version **links[OVERLAY_LEVELS])
+/* Does (key, slot) belong where the last one did? */
+static bool is_same_place(const struct overlay *overlay, struct bytes key, uint64_t slot)
 {
-    struct version **next = (struct version **)overlay->head; /* only overlay's owner changes it */
-    const struct version *beyond = NULL;                      /* known not to be before it */
-    bool from_newest = overlay->newest != NULL && before(overlay->newest, key, slot);
+    struct version **link = overlay->place[0];
+    if (link == NULL || (*link != NULL && before(*link, key, slot)))
+        return false;
+    return link == overlay->head || before(CONTAINER_OF(link, struct version, next[0]), key, slot);
+}
+
+/* Set overlay->place to where (key, slot) is, or would be. */
+static void find_place(struct overlay *overlay, struct bytes key, uint64_t slot)
+{
+    if (is_same_place(overlay, key, slot))
+        return;
+    struct version **next = overlay->head;
+    const struct version *beyond = NULL; /* known not to be before it */
     for (int level = OVERLAY_LEVELS - 1; level >= 0; level--) {
-        struct version **link = from_newest ? overlay->newest_links[level] : &next[level];
-        while (*link != beyond && before(*link, key, slot)) {
-            next = (*link)->next;
-            link = &next[level];
-            from_newest = false;
-        }
-        links[level] = link;
-        beyond = *link;
+        while (next[level] != beyond && before(next[level], key, slot))
+            next = next[level]->next;
+        overlay->place[level] = &next[level];
+        beyond = next[level];
     }
 }
 
@@ -41,50 +45,53 @@ static void find_links(const struct overlay *overlay, struct bytes key, uint64_t
 static struct version *seek(const struct overlay *overlay, struct bytes key, uint64_t slot,
                             struct version **previous)
 {
-    struct version **links[OVERLAY_LEVELS];
-    find_links(overlay, key, slot, links);
-    bool first = links[0] == overlay->head;
-    *previous = first ? NULL : CONTAINER_OF(links[0], struct version, next[0]);
-    return *links[0];
+    struct version *const *next = overlay->head;
+    const struct version *beyond = NULL;
+    *previous = NULL;
+    for (int level = OVERLAY_LEVELS - 1; level >= 0; level--) {
+        while (next[level] != beyond && before(next[level], key, slot)) {
+            *previous = next[level];
+            next = next[level]->next;
+        }
+        beyond = next[level];
+    }
+    return next[0];
 }
 
 void overlay_insert(struct overlay *overlay, struct version *version)
 {
-    struct version **links[OVERLAY_LEVELS];
-    find_links(overlay, version->key, version->slot, links);
+    find_place(overlay, version->key, version->slot);
     uint32_t levels = 1;
     while (levels < OVERLAY_LEVELS && prng_one_in(&overlay->prng, 4))
         levels++;
     for (uint32_t level = 0; level < OVERLAY_LEVELS; level++) {
         version->next[level] = NULL;
         if (level < levels) {
-            version->next[level] = *links[level];
-            *links[level] = version;
+            version->next[level] = *overlay->place[level];
+            *overlay->place[level] = version;
+            overlay->place[level] = &version->next[level];
         }
-        overlay->newest_links[level] = level < levels ? &version->next[level] : links[level];
     }
-    overlay->newest = version;
     overlay->count++;
     overlay->inserted++;
 }
 
+/* The place is before the version then, so that none of its links is of one that is removed. */
 void overlay_remove(struct overlay *overlay, struct version *version)
 {
-    struct version **links[OVERLAY_LEVELS];
-    find_links(overlay, version->key, version->slot, links);
-    ASSERT(*links[0] == version);
-    for (uint32_t level = 0; level < OVERLAY_LEVELS && *links[level] == version; level++)
-        *links[level] = version->next[level];
-    overlay->newest = NULL; /* its links may be this one's */
+    find_place(overlay, version->key, version->slot);
+    ASSERT(*overlay->place[0] == version);
+    for (uint32_t level = 0; level < OVERLAY_LEVELS && *overlay->place[level] == version; level++)
+        *overlay->place[level] = version->next[level];
     overlay->count--;
 }
 
-struct version *overlay_find(const struct overlay *overlay, struct bytes key, uint64_t slot_max)
+struct version *overlay_find(struct overlay *overlay, struct bytes key, uint64_t slot_max)
 {
     if (overlay->count == 0)
         return NULL;
-    struct version *previous;
-    struct version *found = seek(overlay, key, slot_max, &previous);
+    find_place(overlay, key, slot_max);
+    struct version *found = *overlay->place[0];
     return found != NULL && bytes_equal(found->key, key) ? found : NULL;
 }
 
@@ -125,8 +132,9 @@ struct version *overlay_before(const struct overlay *overlay, struct bytes key, 
     }
     while (previous != NULL) {
         struct bytes candidate = previous->key;
-        struct version *found = overlay_find(overlay, candidate, slot_max);
-        if (found != NULL)
+        struct version *behind;
+        struct version *found = seek(overlay, candidate, slot_max, &behind);
+        if (found != NULL && bytes_equal(found->key, candidate))
             return found;
         (void)seek(overlay, candidate, UINT64_MAX, &previous);
     }

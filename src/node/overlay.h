@@ -33,10 +33,10 @@ struct overlay {
     uint32_t count;
     uint64_t inserted; /* so far: a look that finds nothing need not be repeated before it grows */
     struct prng prng;  /* of the levels */
-    /* Where the newest version was inserted: one with a key behind it, as in writes of ascending
-     * keys, is looked for from there.  NULL: nowhere, one was removed since. */
-    const struct version *newest;
-    struct version **newest_links[OVERLAY_LEVELS]; /* level by level, those behind it */
+    /* Level by level, the links behind which belongs what was looked for or inserted last; NULL:
+     * nothing yet.  Often the next is there too: a write looks for its item and then inserts it,
+     * and keys come in ascending order. */
+    struct version **place[OVERLAY_LEVELS];
 };
 
 void overlay_init(struct overlay *overlay, uint64_t seed);
@@ -46,7 +46,7 @@ void overlay_insert(struct overlay *overlay, struct version *version);
 void overlay_remove(struct overlay *overlay, struct version *version);
 
 /* The newest version of `key` at or below slot_max; NULL: the overlay says nothing of it. */
-struct version *overlay_find(const struct overlay *overlay, struct bytes key, uint64_t slot_max);
+struct version *overlay_find(struct overlay *overlay, struct bytes key, uint64_t slot_max);
 
 /* The newest visible version of the first key at (when inclusive) or after `key`; NULL: none. */
 struct version *overlay_after(const struct overlay *overlay, struct bytes key, bool inclusive,

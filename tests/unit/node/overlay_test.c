@@ -50,7 +50,7 @@ static const struct version *model_nearest(const struct model *m, struct bytes k
     return best;
 }
 
-static void check_all(const struct model *m, const struct overlay *overlay, uint64_t slot_max)
+static void check_all(const struct model *m, struct overlay *overlay, uint64_t slot_max)
 {
     for (uint8_t k = 0; k < KEYS; k++) {
         uint8_t name[2] = {k, (uint8_t)(k * 7)};
