@@ -131,24 +131,6 @@ static bool is_at_finger(const struct tree_finger *finger, struct bytes key)
     return last.key_rest.number == 0 && bytes_compare(key, last.key) <= 0;
 }
 
-/* Does the key follow the one at the finger, in the same leaf?  Then the finger moves on to it. */
-static bool follows_finger(struct tree_finger *finger, struct bytes key)
-{
-    if (finger->key.count == 0)
-        return false;
-    struct tree_path *path = &finger->path;
-    unsigned at = path->height - 1;
-    unsigned next = path->at[at].index + (path->exact ? 1 : 0);
-    const uint8_t *leaf = path->at[at].frame->page;
-    if (!page_has_key(leaf, next, key))
-        return false;
-    path->at[at].page = leaf;
-    path->at[at].index = next;
-    path->exact = true;
-    finger->key = key;
-    return true;
-}
-
 /* Walk to the mutation; no further than within its leaf when the finger is there. */
 static enum tree_found find(struct tree *tree, const struct tree_mutation *mutation,
                             struct tree_finger *finger, struct page_ref *missing)
@@ -157,13 +139,14 @@ static enum tree_found find(struct tree *tree, const struct tree_mutation *mutat
     struct tree_path *path = &finger->path;
     struct page_rests rests = forest_rests(forest);
     bool first = (int)mutation->kind == TREE_TRIM_FIRST;
-    if (!first && follows_finger(finger, mutation->key))
-        return TREE_FOUND;
     if (!first && is_at_finger(finger, mutation->key)) {
         unsigned at = path->height - 1;
+        unsigned next = path->at[at].index + (path->exact ? 1 : 0);
         path->at[at].page = path->at[at].frame->page;
-        if (page_find(path->at[at].page, mutation->key, &rests, &path->at[at].index, &path->exact,
-                      missing)) {
+        path->at[at].index = next;
+        path->exact = page_has_key(path->at[at].page, next, mutation->key);
+        if (path->exact || page_find(path->at[at].page, mutation->key, &rests, &path->at[at].index,
+                                     &path->exact, missing)) {
             finger->key = mutation->key;
             return TREE_FOUND;
         }
