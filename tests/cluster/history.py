@@ -22,20 +22,22 @@ TAGS = ["t0", "t1", "t2", None]  # None: not in the index
 BROKEN = (OSError, EOFError)
 REASONS = {"None", "ConditionalCheckFailed", "TransactionConflict"}
 REFUSED = {"ConditionalCheckFailedException", "TransactionConflictException"}
-BY_TAG = {"IndexName": "by-tag", "Projection": {"ProjectionType": "ALL"},
+GLOBAL = {"IndexName": "by-tag", "Projection": {"ProjectionType": "ALL"},
           "KeySchema": [{"AttributeName": "tag", "KeyType": "HASH"}, {"AttributeName": "pk", "KeyType": "RANGE"}]}
+LOCAL = {**GLOBAL, "KeySchema": [{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "tag", "KeyType": "RANGE"}]}
 STREAM = {"StreamEnabled": True, "StreamViewType": "NEW_AND_OLD_IMAGES"}
 TABLES = ["plain", "sorted", "indexed"]
 
 
 def create_tables(server):
-    """By their keys and their index; with --on-demand-partitions each has several partitions."""
-    server.create("plain", StreamSpecification=STREAM)
-    server.create("sorted", "pk:S sk:N", StreamSpecification=STREAM)
-    server.call("CreateTable", TableName="indexed", BillingMode="PAY_PER_REQUEST", StreamSpecification=STREAM,
-                KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}], GlobalSecondaryIndexes=[BY_TAG],
-                AttributeDefinitions=[{"AttributeName": n, "AttributeType": "S"} for n in ("pk", "tag")])
-    eventually(lambda: server.call("DescribeTable", TableName="indexed")["Table"]["TableStatus"] == "ACTIVE", "not ACTIVE")
+    """By their keys and indexes; with --on-demand-partitions each has several partitions."""
+    for table, types, more in (("plain", {"pk": "S"}, {}), ("sorted", {"pk": "S", "sk": "N", "tag": "S"}, {"LocalSecondaryIndexes": [LOCAL]}),
+                               ("indexed", {"pk": "S", "tag": "S"}, {"GlobalSecondaryIndexes": [GLOBAL]})):
+        server.call("CreateTable", TableName=table, BillingMode="PAY_PER_REQUEST", StreamSpecification=STREAM, **more,
+                    KeySchema=[{"AttributeName": n, "KeyType": k} for n, k in (("pk", "HASH"), ("sk", "RANGE")) if n in types],
+                    AttributeDefinitions=[{"AttributeName": n, "AttributeType": t} for n, t in types.items()])
+    for table in TABLES:
+        eventually(lambda: server.call("DescribeTable", TableName=table)["Table"]["TableStatus"] == "ACTIVE", f"{table} is not ACTIVE")
 
 
 class Connection:
@@ -164,10 +166,11 @@ class History:
 
     @property
     def acknowledged(self):
+        """Operations, so far."""
         return sum(n for (_, outcome), n in self.counts.items() if outcome == OK)
 
     def summary(self):
-        kinds = sorted({what for what, _ in self.counts})
+        kinds = sorted({what for what, outcome in self.counts if outcome in (OK, FAILED, UNKNOWN)})
         return f"seed {self.seed}: {len(self.ops)} operations: " + ", ".join(
             f"{what} " + "/".join(str(self.counts[what, outcome]) for outcome in (OK, FAILED, UNKNOWN)) for what in kinds) + \
             " (ok/failed/unknown)" + "".join(f", {n} {what} {outcome}" for (what, outcome), n in self.counts.items()
@@ -320,7 +323,8 @@ class Client:
             self.shown(op, key, shown[:-len(mine)] or None)
         self.history.end(op, OK if status == 200 else FAILED, operation)
 
-    def shown(self, op, key, version):
+    @staticmethod
+    def shown(op, key, version):
         """What it wrote upon; and its condition held there."""
         assert op.reads.setdefault(key, version) == version, (op, version)
 
@@ -379,13 +383,13 @@ class Client:
             self.history.end(op, FAILED if key in left else OK, "item of BatchWriteItem")
 
     async def query(self):
-        """The items of one partition key of "sorted", or some of "plain"; each item by itself."""
+        """The items of one partition key of "sorted", by its local index or not, or some of "plain"; each item by itself."""
         begin = time.monotonic_ns()
         if self.random.random() < 0.5:
             table, pk = "sorted", self.history.key(1)[1].partition("/")[0]
             status, answer = await self.connection.ask("Query", {
                 "TableName": table, "ConsistentRead": True, "KeyConditionExpression": "pk = :pk",
-                "ExpressionAttributeValues": {":pk": {"S": pk}}})
+                "ExpressionAttributeValues": {":pk": {"S": pk}}, **self.random.choice([{}, {"IndexName": "by-tag"}])})
         else:
             table = "plain"
             status, answer = await self.connection.ask("Scan", {"TableName": table, "ConsistentRead": True, "Limit": 10})

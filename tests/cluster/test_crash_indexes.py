@@ -192,6 +192,10 @@ def test_kill_while_indexes_change(start):
         round_number = next(rounds)
         clients = [Writer(f"{round_number} {n}") for n in range(writers)]
         answered = write_until(server, clients, lambda answered: over(clients, answered), request)
+        if chance.random() < 0.3:  # and once more, while it starts
+            server = start(*options, ready=False)
+            time.sleep(chance.random() * 0.02)
+            server.kill()
         server = start(*options, *more)
         kills[where] += 1
         return answered
