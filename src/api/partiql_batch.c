@@ -161,29 +161,24 @@ static enum status prepare(struct api_call *call, struct statement_batch *batch)
 
 /* ---- Answers ---- */
 
+/* Most are named as the reasons of a transaction are. */
 static struct bytes error_name(enum error_code code)
 {
     switch (code) {
-    case ERROR_CONDITION_FAILED:
-        return BYTES("ConditionalCheckFailed");
-    case ERROR_DUPLICATE_ITEM:
-        return BYTES("DuplicateItem");
-    case ERROR_TRANSACTION_CONFLICT:
-        return BYTES("TransactionConflict");
-    case ERROR_COLLECTION_SIZE:
-        return BYTES("ItemCollectionSizeLimitExceeded");
     case ERROR_RESOURCE_NOT_FOUND:
         return BYTES("ResourceNotFound");
-    case ERROR_THROUGHPUT_EXCEEDED:
-        return BYTES("ProvisionedThroughputExceeded");
     case ERROR_REQUEST_LIMIT:
         return BYTES("RequestLimitExceeded");
-    case ERROR_THROTTLING:
-        return BYTES("ThrottlingError");
     case ERROR_ACCESS_DENIED:
         return BYTES("AccessDenied");
+    case ERROR_CONDITION_FAILED:
+    case ERROR_DUPLICATE_ITEM:
+    case ERROR_TRANSACTION_CONFLICT:
+    case ERROR_COLLECTION_SIZE:
+    case ERROR_THROUGHPUT_EXCEEDED:
+    case ERROR_THROTTLING:
     case ERROR_VALIDATION:
-        return BYTES("ValidationError");
+        return router_reason_code(code);
     default:
         return BYTES("InternalServerError");
     }
