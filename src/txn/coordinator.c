@@ -141,11 +141,12 @@ static void step_prepare(struct txn_coordinator *txn, const struct txn_input *in
         return;
     if (input->result == TXN_RESULT_UNKNOWN && may_resend(txn, input->now_ns)) {
         set_add(&update->prepare, from);
+        set_add(&txn->unclear, from);
         return;
     }
     set_remove(&txn->asked, from);
     txn->failed |= input->result != TXN_RESULT_OK;
-    if (input->result == TXN_RESULT_REFUSED)
+    if (input->result == TXN_RESULT_REFUSED && !txn_set_has(txn->unclear, from))
         set_remove(&txn->holding, from);
     decide_if_ready(txn, update);
 }

@@ -60,7 +60,7 @@ enum txn_input_type {
 
 enum txn_result {
     TXN_RESULT_OK,      /* prepared, applied, put, inserted */
-    TXN_RESULT_REFUSED, /* a prepare: no intent was written.  The ledger: its condition does not
+    TXN_RESULT_REFUSED, /* a prepare: it wrote no intent.  The ledger: its condition does not
                            hold, `found` is what it says.  The token: another transaction has it */
     TXN_RESULT_UNKNOWN, /* no answer, or one that does not tell */
 };
@@ -142,7 +142,8 @@ struct txn_coordinator {
     enum txn_ledger_action put; /* DECIDING: which */
     struct txn_set asked;       /* prepares without an answer; outcomes not acknowledged */
     struct txn_set holding;     /* may have an intent */
-    uint32_t resends_left;      /* of prepares and of the row */
+    struct txn_set unclear; /* gave no clear answer once: may hold, though it refuses after that */
+    uint32_t resends_left;  /* of prepares and of the row */
 };
 
 /* Set up in place; nothing to release later. */

@@ -175,6 +175,22 @@ static void who_does_not_answer_in_time_is_cancelled_with_the_others(void **stat
     assert_int_equal(update.answer, TXN_ANSWER_CANCELLED);
 }
 
+/* What gave no clear answer at first may have written some intents. */
+static void who_refuses_at_the_second_time_is_cancelled_too(void **state)
+{
+    (void)state;
+    begin(3, false);
+    ledger(TXN_RESULT_OK, TXN_STATE_NONE);
+    prepared(0, TXN_RESULT_UNKNOWN);
+    assert_set(update.prepare, 1);
+    prepared(1, TXN_RESULT_OK);
+    prepared(0, TXN_RESULT_REFUSED);
+    prepared(2, TXN_RESULT_REFUSED);
+    assert_int_equal(update.ledger, TXN_LEDGER_CANCEL);
+    ledger(TXN_RESULT_OK, TXN_STATE_NONE);
+    assert_set(update.cancel, 3);
+}
+
 static void a_prepare_that_is_answered_after_the_cancel_is_cancelled_again(void **state)
 {
     (void)state;
@@ -388,6 +404,7 @@ int main(void)
         cmocka_unit_test(refused_by_all_there_is_nothing_to_cancel),
         cmocka_unit_test(an_unclear_prepare_is_sent_again_a_few_times),
         cmocka_unit_test(who_does_not_answer_in_time_is_cancelled_with_the_others),
+        cmocka_unit_test(who_refuses_at_the_second_time_is_cancelled_too),
         cmocka_unit_test(a_prepare_that_is_answered_after_the_cancel_is_cancelled_again),
         cmocka_unit_test(a_row_that_a_recovery_inserted_cancels),
         cmocka_unit_test(a_row_whose_insertion_was_unclear_is_its_own),
