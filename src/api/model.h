@@ -128,8 +128,8 @@ struct model_input {
     /* What decoding noticed and the caller decides upon, in this order. */
     bool doubtful;                      /* a constraint may be violated: see model_check */
     bool legacy;                        /* a parameter that expressions replaced is given */
-    const struct model_shape *mixed;    /* a structure with legacy and expression parameters */
-    uint64_t mixed_given;               /* which of its members */
+    const struct model_shape *mixed;    /* structures with legacy and expression parameters */
+    uint64_t mixed_given;               /* which members, in one of them or another */
     const struct model_member *unbuilt; /* the first member that is not built */
     struct bytes value_fault; /* what is wrong with an attribute value; at NULL: nothing */
 };

@@ -35,6 +35,8 @@ struct decoder {
     struct arena *arena;
     struct buffer items; /* in the arena, never grows: binary values stay where they are */
     struct model_input *input;
+    unsigned ways;       /* MODEL_LEGACY and MODEL_EXPRESSION, as members of them were given */
+    uint64_t ways_given; /* which, in any of the structures that have them: of one shape */
     struct error *error;
 };
 
@@ -530,12 +532,15 @@ static void look_at_structure(struct decoder *d, const struct model_shape *shape
         else if (flags & (MODEL_REQUIRED | MODEL_PARAMETER))
             d->input->doubtful = true;
     }
-    if ((seen & MODEL_LEGACY) == 0)
+    seen &= MODEL_LEGACY | MODEL_EXPRESSION;
+    if (seen == 0)
         return;
-    d->input->legacy = true;
-    if ((seen & MODEL_EXPRESSION) && d->input->mixed == NULL) {
+    d->ways |= seen;
+    d->ways_given |= given;
+    d->input->legacy = (d->ways & MODEL_LEGACY) != 0;
+    if (d->ways == (MODEL_LEGACY | MODEL_EXPRESSION)) {
         d->input->mixed = shape;
-        d->input->mixed_given = given;
+        d->input->mixed_given = d->ways_given;
     }
 }
 

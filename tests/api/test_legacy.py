@@ -11,6 +11,8 @@ from conftest import CREDENTIALS, key
 
 VALIDATION = "ValidationException"
 INVALID = "One or more parameter values were invalid: "
+MIXED = ("Can not use both expression and non-expression parameters in the same request: Non-expression parameters: {AttributesToGet} "
+         "Expression parameters: {ProjectionExpression}")
 FAILED = ("ConditionalCheckFailedException", "The conditional request failed")
 
 
@@ -346,9 +348,17 @@ def test_attributes_to_get_of_batches(server, table):
     assert len(answer["Responses"][table]) + len(rest["Keys"]) == 60
     assert refused(server, "BatchGetItem", RequestItems={table: {"Keys": keys[:1], "AttributesToGet": ["a", "a"]}}) == (
         INVALID + "Duplicate value in attribute name: a")
-    assert refused(server, "BatchGetItem", RequestItems={table: {"Keys": keys[:1], "AttributesToGet": ["a"], "ProjectionExpression": "a"}}) == (
-        "Can not use both expression and non-expression parameters in the same request: Non-expression parameters: {AttributesToGet} "
-        "Expression parameters: {ProjectionExpression}")
+    assert refused(server, "BatchGetItem", RequestItems={table: {"Keys": keys[:1], "AttributesToGet": ["a"], "ProjectionExpression": "a"}}) == MIXED
+
+
+def test_two_ways_to_project_in_one_batch(server, table):
+    """The whole request is of one way: no table in it is of the other."""
+    keys = {"Keys": [key("a")]}
+    for one, other in (({"AttributesToGet": ["a"]}, {"ProjectionExpression": "a"}), ({"ProjectionExpression": "a"}, {"AttributesToGet": ["a"]})):
+        assert refused(server, "BatchGetItem", RequestItems={table: {**keys, **one}, "no-such-table": {**keys, **other}}) == MIXED
+    assert refused(server, "BatchGetItem", RequestItems={
+        table: {**keys, "AttributesToGet": ["a"]}, "no-such-table": {**keys, "ExpressionAttributeNames": {"#a": "a"}}}) == (
+        "ExpressionAttributeNames can only be specified when using expressions")
 
 
 @pytest.mark.parametrize("operation,members", [("GetItem", {"Key": key("a")}), ("Query", {"KeyConditions": PK}), ("Scan", {})])
