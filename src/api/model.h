@@ -91,6 +91,7 @@ enum model_member_flags {
     MODEL_EXPRESSION = 8, /* an expression */
     MODEL_UNBUILT = 16,   /* known, not built: refused when given */
     MODEL_UNSTORED = 32,  /* its structure has no C struct */
+    MODEL_OF_KEYS = 64,   /* legacy: mixed only beside the expression that is of keys too */
 };
 
 #define MODEL_NO_MIN INT64_MIN

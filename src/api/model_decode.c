@@ -524,21 +524,32 @@ static uint32_t find_member(const struct model_shape *shape, struct bytes name, 
 /* What the members that were given say about the structure as a whole. */
 static void look_at_structure(struct decoder *d, const struct model_shape *shape, uint64_t given)
 {
-    unsigned seen = 0;
+    const unsigned both = MODEL_LEGACY | MODEL_EXPRESSION;
+    unsigned ways = 0, of_keys = 0;
+    uint64_t keys = 0;
     for (uint32_t i = 0; i < shape->member_count; i++) {
         unsigned flags = shape->members[i].flags;
-        if (given >> i & 1)
-            seen |= flags;
-        else if (flags & (MODEL_REQUIRED | MODEL_PARAMETER))
-            d->input->doubtful = true;
+        if ((given >> i & 1) == 0) {
+            if (flags & (MODEL_REQUIRED | MODEL_PARAMETER))
+                d->input->doubtful = true;
+        } else if (flags & MODEL_OF_KEYS) {
+            of_keys |= flags & both;
+            keys |= 1ULL << i;
+        } else {
+            ways |= flags & both;
+        }
     }
-    seen &= MODEL_LEGACY | MODEL_EXPRESSION;
-    if (seen == 0)
+    if ((ways | of_keys) == 0)
         return;
-    d->ways |= seen;
+    if ((ways | of_keys) & MODEL_LEGACY)
+        d->input->legacy = true;
+    if (of_keys == MODEL_LEGACY)
+        given &= ~keys;
+    else
+        ways |= of_keys;
+    d->ways |= ways;
     d->ways_given |= given;
-    d->input->legacy = (d->ways & MODEL_LEGACY) != 0;
-    if (d->ways == (MODEL_LEGACY | MODEL_EXPRESSION)) {
+    if (d->ways == both) {
         d->input->mixed = shape;
         d->input->mixed_given = d->ways_given;
     }

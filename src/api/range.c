@@ -89,6 +89,7 @@ static enum status check_segments(struct api_call *call)
 static enum status check_filter(struct api_call *call, const struct range_request *request,
                                 const struct table *table, const struct index_schema *index)
 {
+    const struct range_input *input = call->input.at;
     struct expr_attributes walk = {0};
     struct bytes name;
     if (request->filter.code.count == 0)
@@ -98,7 +99,7 @@ static enum status check_filter(struct api_call *call, const struct range_reques
             return error_format(&call->error, call_arena(call), ERROR_VALIDATION,
                                 "%s can only contain non-primary key attributes: "
                                 "Primary key attribute: %.*s",
-                                call->input.legacy ? "QueryFilter" : "Filter Expression",
+                                input->filter.given ? "QueryFilter" : "Filter Expression",
                                 BYTES_ARGS(name));
     }
     return STATUS_OK;
@@ -144,12 +145,15 @@ static enum status check_global(struct api_call *call, const struct range_reques
     return call_check_projected(call, &request->filter, table, index);
 }
 
+/* Of these, KeyConditions may be beside expressions. */
 static enum status compile_legacy(struct api_call *call, struct range_request *request,
                                   struct expr_program *projection)
 {
     const struct range_input *input = call->input.at;
-    TRY(call_attributes_to_get(call, &input->attributes_to_get, projection));
-    TRY(call_filter(call, input, &request->filter));
+    if (input->projection_expression.at == NULL)
+        TRY(call_attributes_to_get(call, &input->attributes_to_get, projection));
+    if (input->filter_expression.at == NULL)
+        TRY(call_filter(call, input, &request->filter));
     return input->key_conditions.given
                ? call_key_conditions(call, &input->key_conditions, &request->key_condition)
                : STATUS_OK;

@@ -383,13 +383,36 @@ def test_attributes_to_get_beside_select(server, table, operation, members, sele
 @pytest.mark.parametrize("operation,members,legacy,expressions", [
     ("UpdateItem", {"Key": key("a"), "AttributeUpdates": {}, "ConditionExpression": "a = b"}, "AttributeUpdates", "ConditionExpression"),
     ("DeleteItem", {"Key": key("a"), "ConditionalOperator": "AND", "ConditionExpression": "a = b"}, "ConditionalOperator", "ConditionExpression"),
-    ("Query", {"KeyConditions": PK, "QueryFilter": {}, "FilterExpression": "a = b"}, "KeyConditions, QueryFilter", "FilterExpression"),
+    ("Query", {"KeyConditions": PK, "QueryFilter": {}, "FilterExpression": "a = b"}, "QueryFilter", "FilterExpression"),
+    ("Query", {"KeyConditions": PK, "KeyConditionExpression": "pk = :a", "FilterExpression": "a = b"},
+     "KeyConditions", "FilterExpression, KeyConditionExpression"),
+    ("Query", {"KeyConditionExpression": "pk = :a", "QueryFilter": {}}, "QueryFilter", "KeyConditionExpression"),
+    ("Query", {"KeyConditions": PK, "ConditionalOperator": "OR", "FilterExpression": "a = b"}, "ConditionalOperator", "FilterExpression"),
+    ("Query", {"KeyConditions": PK, "AttributesToGet": ["a"], "FilterExpression": "a = b"}, "AttributesToGet", "FilterExpression"),
     ("Scan", {"ScanFilter": {}, "ProjectionExpression": "a"}, "ScanFilter", "ProjectionExpression"),
     ("GetItem", {"Key": key("a"), "AttributesToGet": ["a"], "ProjectionExpression": "a"}, "AttributesToGet", "ProjectionExpression")])
 def test_legacy_parameters_beside_expressions(server, table, operation, members, legacy, expressions):
     assert refused(server, operation, TableName=table, **members) == (
         "Can not use both expression and non-expression parameters in the same request: "
         f"Non-expression parameters: {{{legacy}}} Expression parameters: {{{expressions}}}")
+
+
+def test_key_conditions_beside_expressions(server, filled):
+    """As DynamoDBMapper and the Document API of the SDK for Java send them."""
+    query = {"TableName": filled, "KeyConditions": {**PK, "sk": condition("GT", {"N": "0"})}}
+    one = {"ExpressionAttributeNames": {"#v": "v"}, "ExpressionAttributeValues": {":one": {"N": "1"}}}
+    page = server.call("Query", **query, FilterExpression="#v = :one", **one)
+    assert (sort_keys(page), page["ScannedCount"]) == ([1, 4], 5)
+    page = server.call("Query", **query, FilterExpression="#v = :one", ProjectionExpression="sk", **one)
+    assert page["Items"] == [{"sk": {"N": "1"}}, {"sk": {"N": "4"}}]
+    page = server.call("Query", **query, ProjectionExpression="odd", Limit=2)
+    assert (page["Items"], page["LastEvaluatedKey"]) == ([{"odd": {"BOOL": True}}, {}], key("a", 2))
+    assert server.call("Query", **query, Select="SPECIFIC_ATTRIBUTES", ProjectionExpression="v", Limit=1)["Items"] == [{"v": {"N": "1"}}]
+    assert refused(server, "Query", **query, FilterExpression="sk = :one", ExpressionAttributeValues=one["ExpressionAttributeValues"]) == (
+        "Filter Expression can only contain non-primary key attributes: Primary key attribute: sk")
+    assert refused(server, "Query", **query, FilterExpression="#v = :one", ExpressionAttributeValues=one["ExpressionAttributeValues"]).startswith(
+        "Invalid FilterExpression: ")
+    assert refused(server, "Query", TableName=filled, KeyConditions={}, FilterExpression="v = odd") == "Conditions can be of length 1 or 2 only"
 
 
 def test_names_and_values_need_expressions(server, table):

@@ -565,6 +565,19 @@ static void legacy_beside_expressions_is_mixed(void **state)
     assert_null(f->input.mixed);
 }
 
+static void key_conditions_are_mixed_beside_their_expression_only(void **state)
+{
+    struct fixture *f = *state;
+    (void)decoded(f, &shape_QueryInput,
+                  "{\"TableName\":\"abc\",\"KeyConditions\":{},\"FilterExpression\":\"a = b\"}");
+    assert_true(f->input.legacy);
+    assert_null(f->input.mixed);
+    (void)decoded(
+        f, &shape_QueryInput,
+        "{\"TableName\":\"abc\",\"KeyConditions\":{},\"KeyConditionExpression\":\"a = b\"}");
+    assert_non_null(f->input.mixed);
+}
+
 static void faults_of_attribute_values_are_kept(void **state)
 {
     struct fixture *f = *state;
@@ -713,6 +726,7 @@ int main(void)
         cmocka_unit_test(legacy_enumerations_are_those_of_expr),
         cmocka_unit_test(legacy_parameters_are_held),
         cmocka_unit_test(legacy_beside_expressions_is_mixed),
+        cmocka_unit_test(key_conditions_are_mixed_beside_their_expression_only),
         cmocka_unit_test(faults_of_attribute_values_are_kept),
         cmocka_unit_test(shapes_are_well_formed),
     };
