@@ -182,9 +182,9 @@ static void on_tables_changed(void *owner)
     expiry_poke(s->expiry);
 }
 
-static void on_nudge(void *owner, struct txn_id id, uint64_t table_id, struct bytes item)
+static bool on_nudge(void *owner, struct txn_id id, uint64_t table_id, struct bytes item)
 {
-    router_nudge(owner, id, table_id, item);
+    return router_nudge(owner, id, table_id, item);
 }
 
 static enum status open_router(struct context *ctx, struct server *s)

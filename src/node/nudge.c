@@ -1,7 +1,8 @@
 /* nudge.c - intents that stay are reported, so that somebody finishes their transactions. */
 #include "node/node_private.h"
 
-#define LOOK_NS (TXN_STALE_NS / 4) /* between two looks */
+#define LOOK_NS  (TXN_STALE_NS / 4)  /* between two looks */
+#define AGAIN_NS UINT64_C(100000000) /* after a look that told of more than was taken */
 
 static void set_timer(struct node *node, uint64_t delay_ns)
 {
@@ -34,34 +35,45 @@ void replica_take_back_intent(struct replica *replica, struct bytes item)
     replica->node->stats.intents--;
 }
 
-static void nudge_replica(struct node *node, struct replica *replica, uint64_t now_ns)
+/* False: some were not taken. */
+static bool nudge_replica(struct node *node, struct replica *replica, uint64_t now_ns)
 {
+    bool all = true;
     uint32_t position = 0;
     struct held_intent *held;
     while ((held = hash_map_next(&replica->intents.by_item, &position)) != NULL) {
         if (!held->is_read || held->nudge_ns > now_ns)
             continue;
-        held->nudge_ns = now_ns + TXN_STALE_NS;
-        node->nudger.nudge(node->nudger.owner, held->id, replica->table_id, held->item);
+        if (node->nudger.nudge(node->nudger.owner, held->id, replica->table_id, held->item))
+            held->nudge_ns = now_ns + TXN_STALE_NS;
+        else
+            all = false;
     }
+    return all;
+}
+
+static bool nudge_all(struct node *node)
+{
+    bool all = true;
+    uint64_t now_ns = env_now_ns(node->env);
+    uint32_t position = 0;
+    struct replica *replica;
+    while ((replica = hash_map_next(&node->replicas, &position)) != NULL) {
+        if (intents_count(&replica->intents) > 0 && replica->state == REPLICA_SERVING &&
+            !nudge_replica(node, replica, now_ns))
+            all = false;
+    }
+    return all;
 }
 
 void nudge_timer_fire(struct env_timer *timer)
 {
     struct node *node = CONTAINER_OF(timer, struct node, nudge_timer);
-    uint64_t now_ns = env_now_ns(node->env);
-    uint32_t position = 0;
-    struct replica *replica;
     node->nudge_set = false;
     if (node->stats.intents == 0 || node->closing)
         return;
-    set_timer(node, LOOK_NS);
-    if (node->nudger.nudge == NULL)
-        return;
-    while ((replica = hash_map_next(&node->replicas, &position)) != NULL) {
-        if (intents_count(&replica->intents) > 0 && replica->state == REPLICA_SERVING)
-            nudge_replica(node, replica, now_ns);
-    }
+    bool all = node->nudger.nudge == NULL || nudge_all(node);
+    set_timer(node, all ? LOOK_NS : AGAIN_NS);
 }
 
 /* The row of one intent; it may have been applied away while the blob still listed it. */

@@ -118,25 +118,27 @@ static void finder_run(struct context *ctx, void *argument)
     wait_queue_wake_all(&router->transactions.ended);
 }
 
-void router_nudge(struct router *router, struct txn_id id, uint64_t table_id, struct bytes item)
+bool router_nudge(struct router *router, struct txn_id id, uint64_t table_id, struct bytes item)
 {
     struct transactions *transactions = &router->transactions;
     struct fiber_options options = {.arena_bytes_max = FINDER_ARENA,
                                     .deadline_ns = env_now_ns(router->env) + FINDER_NS};
-    if (transactions->closing || transactions->finders >= FINDERS_MAX ||
-        transaction_is_running(router, id))
-        return;
+    if (transactions->closing || transaction_is_running(router, id))
+        return true;
+    if (transactions->finders >= FINDERS_MAX)
+        return false;
     struct finder *finder = heap_alloc(router->env->heap, sizeof(*finder) + item.count);
     if (finder == NULL)
-        return;
+        return false;
     *finder =
         (struct finder){.router = router, .id = id, .table_id = table_id, .item_bytes = item.count};
     memcpy(finder->item, item.at, item.count);
     transactions->finders++;
     if (fiber_spawn(router->env, &options, finder_run, finder) == STATUS_OK)
-        return;
+        return true;
     transactions->finders--;
     heap_free(router->env->heap, finder, sizeof(*finder) + item.count);
+    return false;
 }
 
 /* ---- The sweeper ---- */

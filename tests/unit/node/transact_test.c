@@ -475,12 +475,18 @@ static void leaves_to_a_transaction_what_has_expired(void **state)
 /* ---- Nudges ---- */
 
 static uint32_t nudges;
+static uint32_t refusals; /* so many nudges are not taken */
 
-static void on_nudge(void *owner, struct txn_id id, uint64_t table_id, struct bytes item)
+static bool on_nudge(void *owner, struct txn_id id, uint64_t table_id, struct bytes item)
 {
     (void)owner;
     assert_true(txn_id_equal(id, id_of(1)) && table_id == 70 && item.count == 12);
+    if (refusals > 0) {
+        refusals--;
+        return false;
+    }
     nudges++;
+    return true;
 }
 
 static void sleep_body(struct context *ctx, struct fixture *f)
@@ -528,6 +534,29 @@ static void tells_of_intents_found_at_the_start_at_once(void **state)
     fixture_free(f);
 }
 
+static void second_body(struct context *ctx, struct fixture *f)
+{
+    CHECK(f, context_sleep(ctx, SECOND) == STATUS_OK);
+}
+
+static void tells_again_soon_of_what_was_not_taken(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_create_open(42);
+    struct node_nudger nudger = {.nudge = on_nudge};
+    assert_true(fixture_run(f, prepare_body));
+    fixture_crash(f, SIM_CRASH_KILL);
+    fixture_open(f);
+    nudges = 0;
+    refusals = 2 * ITEMS - 1; /* all of the first look, all but one of the second */
+    node_set_nudger(f->node, &nudger);
+    assert_true(fixture_run(f, second_body));
+    assert_int_equal(refusals, 0);
+    assert_int_equal(nudges, ITEMS); /* each once */
+    fixture_close(f);
+    fixture_free(f);
+}
+
 int main(void)
 {
     make_keys();
@@ -541,6 +570,7 @@ int main(void)
         cmocka_unit_test(leaves_to_a_transaction_what_has_expired),
         cmocka_unit_test(tells_of_intents_that_stay),
         cmocka_unit_test(tells_of_intents_found_at_the_start_at_once),
+        cmocka_unit_test(tells_again_soon_of_what_was_not_taken),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
