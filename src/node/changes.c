@@ -397,6 +397,13 @@ enum status changes_restore(struct replica *replica, uint64_t trimmed_slot,
     return STATUS_OK;
 }
 
+void changes_forget_marks(struct replica *replica)
+{
+    if (replica->changes.marks != NULL)
+        replica->changes.marks->count = 0;
+    replica->counts_saved = false;
+}
+
 uint64_t changes_trimmed_slot(const struct replica *replica)
 {
     return replica->changes.trimmed_slot;
@@ -600,8 +607,8 @@ enum status changes_wait(struct context *ctx, struct replica *replica, struct ch
 {
     for (;;) {
         struct change_position newest;
-        if (replica->state == REPLICA_CLOSING || !replica->readable)
-            return replica->state == REPLICA_CLOSING ? STATUS_MOVED : STATUS_UNAVAILABLE;
+        if (replica->state >= REPLICA_RETIRED || !replica->readable)
+            return replica->state >= REPLICA_RETIRED ? STATUS_MOVED : STATUS_UNAVAILABLE;
         TRY(find_newest(ctx, replica, &newest));
         if (change_before(after, newest))
             return STATUS_OK;
@@ -650,7 +657,7 @@ enum status node_changes(struct context *ctx, struct replica_service *service,
     struct node *node = CONTAINER_OF(service, struct node, service);
     struct replica *replica;
     struct changes_span span;
-    TRY(replica_enter(node, target->group_id, true, &replica));
+    TRY(replica_enter_changes(node, target->group_id, &replica));
     *result = (struct replica_changes_result){.next = read->from};
     enum status status = read->none ? STATUS_OK : give(ctx, replica, read, sink, result);
     /* Asked afterwards: what was trimmed meanwhile was perhaps not read. */
@@ -660,7 +667,7 @@ enum status node_changes(struct context *ctx, struct replica_service *service,
         result->trimmed = span.trimmed.slot > 0 && !change_before(span.trimmed, read->from);
     }
     result->commit_slot = replica->commit_slot;
-    replica_leave(replica);
+    replica_leave_changes(replica);
     return status;
 }
 

@@ -110,6 +110,9 @@ MUST_USE enum status changes_mark_set(struct context *ctx, struct replica *repli
 MUST_USE enum status changes_mark_remove(struct context *ctx, struct replica *replica,
                                          uint64_t consumer);
 
+/* All consumers are gone, and nothing is written that they would follow: not in the log. */
+void changes_forget_marks(struct replica *replica);
+
 /* ---- The calls of the router ---- */
 
 enum status node_changes(struct context *ctx, struct replica_service *service,

@@ -13,7 +13,7 @@
 #include "paxos/paxos.h"
 #include "storage/tree.h"
 
-#define REPLICAS_MAX              16384u
+#define REPLICAS_MAX              20480u
 #define REPLICA_OVERLAY_BYTES_MAX (8u * 1024u * 1024u) /* at it writes wait for the apply */
 #define APPLIERS                  2u   /* fibers that apply; one group is on one at a time */
 #define APPLY_ENTRIES_MAX         256u /* in one batch */
@@ -78,6 +78,7 @@ enum replica_state {
     REPLICA_STARTING, /* its promise and barrier are on the way */
     REPLICA_SERVING,
     REPLICA_FAILED,  /* its log cannot go on: no writes; reads of what is committed go on */
+    REPLICA_RETIRED, /* it keeps its change records, and nothing but these (retire.c) */
     REPLICA_CLOSING, /* it is being removed */
 };
 
@@ -114,7 +115,7 @@ struct replica {
     struct ballot recovered_last_ballot;
     bool recovered_gap; /* slots are missing from its log: fine only if its removal follows */
     bool readable;      /* tree and overlay hold all that was committed before it started */
-    bool removing;      /* a flow removes it */
+    bool removing;      /* a flow removes or retires it */
     bool persisted_due; /* on node.persisted: PAXOS_PERSISTED is to be stepped */
     struct list persisted_link;
     struct ballot persisted_ballot; /* of the last synced entry */
@@ -126,8 +127,9 @@ struct replica {
     struct wait_queue room;     /* writers that wait for room in the overlay */
     struct wait_queue state_changed;
     struct partition_tokens tokens[ADMISSION_KINDS]; /* what its table is provisioned with */
-    uint32_t users; /* calls that are in it now; it is freed when there are none */
-    struct wait_queue unused;
+    uint32_t users;           /* calls that are in it now; it is freed when there are none */
+    uint32_t change_users;    /* of them, those that read change records alone */
+    struct wait_queue unused; /* there are none, or, of a retired one, one less */
 };
 
 /* For an image, and for sorting it while it is made. */
@@ -198,6 +200,11 @@ MUST_USE enum status replica_enter(struct node *node, uint64_t group_id, bool to
                                    struct replica **replica);
 void replica_leave(struct replica *replica);
 
+/* The same for who reads change records alone: a retired replica has them. */
+MUST_USE enum status replica_enter_changes(struct node *node, uint64_t group_id,
+                                           struct replica **replica);
+void replica_leave_changes(struct replica *replica);
+
 /* Whoever waits for a change of it is woken; of one that failed or closes, all who wait. */
 void replica_set_state(struct replica *replica, enum replica_state state);
 
@@ -209,6 +216,13 @@ enum status node_create_replica(struct context *ctx, struct replica_service *ser
 enum status node_remove_replica(struct context *ctx, struct replica_service *service,
                                 uint64_t group_id);
 void node_size(struct replica_service *service, uint64_t group_id, struct replica_size *size);
+
+bool node_is_tight(struct replica_service *service);
+
+/* ---- retire.c ---- */
+
+enum status node_retire_replica(struct context *ctx, struct replica_service *service,
+                                uint64_t group_id);
 
 /* ---- replica.c, continued ---- */
 
@@ -286,6 +300,9 @@ MUST_USE enum status replica_add_intent(struct replica *replica, struct bytes it
 
 /* What replica_add_intent has just added was not proposed. */
 void replica_take_back_intent(struct replica *replica, struct bytes item);
+
+/* None of them counts any more. */
+void replica_forget_intents(struct replica *replica);
 
 /* At the start: read the rows of the intents that the blob listed. */
 MUST_USE enum status replica_read_intents(struct context *ctx, struct replica *replica);

@@ -35,6 +35,14 @@ void replica_take_back_intent(struct replica *replica, struct bytes item)
     replica->node->stats.intents--;
 }
 
+void replica_forget_intents(struct replica *replica)
+{
+    struct node *node = replica->node;
+    node->stats.intents -= intents_count(&replica->intents);
+    intents_release(&replica->intents);
+    intents_init(&replica->intents, node->env->heap, env_random_u64(node->env));
+}
+
 /* False: some were not taken. */
 static bool nudge_replica(struct node *node, struct replica *replica, uint64_t now_ns)
 {

@@ -346,7 +346,9 @@ enum status node_open(struct context *ctx, const struct node_options *options, s
                                       .set_mark = node_set_mark,
                                       .hold_writes = node_hold_writes,
                                       .create_replica = node_create_replica,
-                                      .remove_replica = node_remove_replica},
+                                      .remove_replica = node_remove_replica,
+                                      .retire_replica = node_retire_replica,
+                                      .is_tight = node_is_tight},
                           .env = ctx->env,
                           .options = *options};
     set_defaults(&node->options);
@@ -438,6 +440,12 @@ enum status node_writable(const struct node *node)
     if (wal_state(node->wal) != WAL_OK)
         return wal_status(node->wal);
     return forest_has_space(node->forest) ? STATUS_OK : STATUS_NO_SPACE;
+}
+
+bool node_is_tight(struct replica_service *service)
+{
+    const struct node *node = CONTAINER_OF(service, struct node, service);
+    return forest_is_tight(node->forest);
 }
 
 const struct node_stats *node_stats(const struct node *node)

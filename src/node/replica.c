@@ -240,7 +240,7 @@ enum status replica_serves(const struct replica *replica)
 {
     if (LIKELY(replica->state == REPLICA_SERVING))
         return STATUS_OK;
-    return replica->state == REPLICA_CLOSING ? STATUS_MOVED : STATUS_UNAVAILABLE;
+    return replica->state >= REPLICA_RETIRED ? STATUS_MOVED : STATUS_UNAVAILABLE;
 }
 
 enum status replica_enter(struct node *node, uint64_t group_id, bool to_read,
@@ -249,7 +249,7 @@ enum status replica_enter(struct node *node, uint64_t group_id, bool to_read,
     struct replica *found = node_replica(node, group_id);
     if (UNLIKELY(found == NULL))
         return STATUS_MOVED;
-    if (!(to_read && found->readable && found->state != REPLICA_CLOSING))
+    if (!(to_read && found->readable && found->state < REPLICA_RETIRED))
         TRY(replica_serves(found));
     found->users++;
     *replica = found;
@@ -259,8 +259,28 @@ enum status replica_enter(struct node *node, uint64_t group_id, bool to_read,
 void replica_leave(struct replica *replica)
 {
     ASSERT(replica->users > 0);
-    if (--replica->users == 0)
+    if (--replica->users == 0 || UNLIKELY(replica->state == REPLICA_RETIRED))
         wait_queue_wake_all(&replica->unused);
+}
+
+enum status replica_enter_changes(struct node *node, uint64_t group_id, struct replica **replica)
+{
+    struct replica *found = node_replica(node, group_id);
+    if (found == NULL || found->state != REPLICA_RETIRED) {
+        TRY(replica_enter(node, group_id, true, &found));
+    } else {
+        found->users++;
+    }
+    found->change_users++;
+    *replica = found;
+    return STATUS_OK;
+}
+
+void replica_leave_changes(struct replica *replica)
+{
+    ASSERT(replica->change_users > 0);
+    replica->change_users--;
+    replica_leave(replica);
 }
 
 void replica_set_state(struct replica *replica, enum replica_state state)
@@ -270,6 +290,7 @@ void replica_set_state(struct replica *replica, enum replica_state state)
     wait_queue_wake_all(&replica->state_changed);
     wait_queue_wake_all(&replica->room);
     wait_queue_wake_all(&replica->changes.newer);
+    wait_queue_wake_all(&replica->unused);
     if (state == REPLICA_FAILED || state == REPLICA_CLOSING) {
         LIST_FOR_EACH (node, &replica->entries)
             wait_queue_wake_all(&LIST_ITEM(node, struct log_entry, link)->committed);

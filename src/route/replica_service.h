@@ -322,6 +322,18 @@ struct replica_service {
                                   struct bytes high);
     enum status (*remove_replica)(struct context *ctx, struct replica_service *service,
                                   uint64_t group_id);
+
+    /* The table is deleted, but not the records of its changes: what the replica has beside these
+     * goes now, marks too, and nothing but `changes` and remove_replica is done any more.  It is
+     * known to this node until it stops: then to be said again, which is harmless.
+     *   STATUS_NOT_FOUND  it is not here, or is being removed
+     *   STATUS_NO_SPACE, STATUS_CORRUPT  not all of its log can be applied now: it is as it was
+     *   STATUS_BUSY  another flow is at it     STATUS_UNAVAILABLE, STATUS_NO_MEMORY, ... */
+    enum status (*retire_replica)(struct context *ctx, struct replica_service *service,
+                                  uint64_t group_id);
+
+    /* Is space so short that what need not be kept is to go? */
+    bool (*is_tight)(struct replica_service *service);
 };
 
 #endif

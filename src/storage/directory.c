@@ -211,6 +211,32 @@ struct tree *tree_second(const struct tree *tree)
     return tree->second;
 }
 
+enum status tree_clear(struct tree *tree, struct tree **made)
+{
+    struct forest *forest = tree->forest;
+    uint8_t *copy;
+    ASSERT(tree->live && tree->first == NULL && tree->partial_slot == 0);
+    TRY(row_reserve(forest));
+    TRY(copy_blob(forest, bytes_of(tree->blob, tree->blob_bytes), &copy));
+    struct tree *fresh = tree_make(forest, forest->tree_id_next);
+    if (fresh == NULL) {
+        heap_free(forest->env->heap, copy, tree->blob_bytes);
+        return STATUS_NO_MEMORY;
+    }
+    forest->tree_id_next++;
+    set_blob(fresh, copy, tree->blob_bytes);
+    fresh->applied = tree->applied;
+    fresh->log_start = tree->log_start;
+    fresh->second = tree->second;
+    if (fresh->second != NULL)
+        fresh->second->first = fresh;
+    tree->second = NULL;
+    tree_drop(tree);
+    row_insert(fresh, tree->replica);
+    *made = fresh;
+    return STATUS_OK;
+}
+
 void tree_drop(struct tree *tree)
 {
     struct forest *forest = tree->forest;

@@ -150,6 +150,10 @@ struct lsn forest_log_needed(const struct forest *forest);
  * deletes still go through. */
 bool forest_has_space(const struct forest *forest);
 
+/* Little of the space is left: the file cannot grow, or (in memory) seven eighths of the frames are
+ * in use. */
+bool forest_is_tight(const struct forest *forest);
+
 /* ---- The directory ---- */
 
 /* A row of the directory; see forest_rows. */
@@ -200,6 +204,12 @@ MUST_USE enum status tree_create_staged(struct forest *forest, struct tree **tre
  *   STATUS_TOO_LARGE, STATUS_NO_MEMORY: nothing changed */
 MUST_USE enum status tree_install(struct tree *staged, struct replica_id replica, uint64_t applied,
                                   uint64_t log_start, struct bytes blob);
+
+/* Put an empty tree in the place of this one, which is dropped: *fresh has its row, with all that
+ * the row keeps but the items, and its second tree as it is.  Nothing of it is in the log: until
+ * the next checkpoint a crash brings the items back.
+ *   STATUS_NO_MEMORY: nothing changed */
+MUST_USE enum status tree_clear(struct tree *tree, struct tree **fresh);
 
 /* Unlink the tree; its pages are freed in the background, also over restarts.  Readers that wait
  * in it end with STATUS_CLOSED; `tree` is no longer valid for the caller. */

@@ -158,6 +158,13 @@ enum status forest_reserve_numbers(struct context *ctx, struct forest *forest, u
     }
 }
 
+bool forest_is_tight(const struct forest *forest)
+{
+    if (forest->in_memory)
+        return forest->frames.dirty_count >= forest->dirty_max / 8 * 7;
+    return forest->disk_full;
+}
+
 bool forest_has_space(const struct forest *forest)
 {
     if (forest->in_memory)

@@ -172,6 +172,74 @@ static void second(struct context *ctx, void *argument)
     assert_int_equal(forest_close(ctx, many->forest, (struct lsn){2}), STATUS_OK);
 }
 
+/* ---- An empty tree in the place of another ---- */
+
+static void check_cleared(struct context *ctx, struct many *many, uint64_t items, uint64_t beside)
+{
+    struct tree *tree = forest_tree(many->forest, fixture_replica(1));
+    struct bytes value;
+    assert_non_null(tree);
+    assert_non_null(tree_second(tree));
+    struct forest_row row = tree_row(tree);
+    assert_int_equal(row.items, items);
+    assert_int_equal(row.applied, 300 + items);
+    assert_int_equal(row.item_bytes, 0);
+    assert_bytes_equal(row.blob, BYTES("blob"));
+    assert_int_equal(get_one(ctx, tree, 7, &value), STATUS_NOT_FOUND);
+    assert_int_equal(tree_row(tree_second(tree)).items, beside);
+    assert_int_equal(tree_row(tree_second(tree)).applied, beside);
+    assert_int_equal(get_one(ctx, tree_second(tree), 7, &value), STATUS_OK);
+}
+
+static void clear(struct context *ctx, void *argument)
+{
+    struct many *many = argument;
+    struct tree *tree, *fresh, *beside;
+    open_forest(ctx, many);
+    assert_int_equal(tree_create(many->forest, fixture_replica(1), BYTES("blob"), &tree),
+                     STATUS_OK);
+    assert_int_equal(tree_create_second(tree, &beside), STATUS_OK);
+    put_many(ctx, tree, 0, 300, 2000, 'f');
+    tree_add_item_bytes(tree, 12345);
+    put_many(ctx, beside, 0, 20, 100, 's');
+    checkpoint(ctx, many);
+    checkpoint(ctx, many);
+
+    /* It is there at once, and the old one goes. */
+    assert_int_equal(tree_clear(tree, &fresh), STATUS_OK);
+    assert_ptr_equal(forest_tree(many->forest, fixture_replica(1)), fresh);
+    assert_ptr_equal(tree_second(fresh), beside);
+    assert_int_equal(forest_stats(many->forest).trees_dropping, 1);
+    check_cleared(ctx, many, 0, 20);
+    put_many(ctx, beside, 20, 10, 100, 's');
+    checkpoint(ctx, many);
+    assert_int_equal(forest_close(ctx, many->forest, (struct lsn){2}), STATUS_OK);
+
+    open_forest(ctx, many);
+    check_cleared(ctx, many, 0, 30);
+    tree = forest_tree(many->forest, fixture_replica(1));
+    put_many(ctx, tree, 500, 5, 100, 'n');
+    check_cleared(ctx, many, 5, 30);
+    while (forest_stats(many->forest).trees_dropping > 0) {
+        assert_int_equal(context_sleep(ctx, 10000000), STATUS_OK);
+        checkpoint(ctx, many);
+    }
+    checkpoint(ctx, many);
+    assert_int_equal(forest_stats(many->forest).trees, 2);
+    assert_true(forest_stats(many->forest).pages_free > 50);
+    assert_int_equal(forest_verify(ctx, many->forest), STATUS_OK);
+
+    /* Empty again, and it goes with its second tree as any other. */
+    assert_int_equal(tree_clear(tree, &fresh), STATUS_OK);
+    tree_drop(fresh);
+    assert_null(forest_tree(many->forest, fixture_replica(1)));
+    assert_int_equal(forest_stats(many->forest).trees_dropping, 3);
+    assert_int_equal(forest_close(ctx, many->forest, (struct lsn){2}), STATUS_OK);
+    open_forest(ctx, many);
+    assert_null(forest_tree(many->forest, fixture_replica(1)));
+    assert_int_equal(forest_close(ctx, many->forest, (struct lsn){2}), STATUS_OK);
+}
+
 static void install(struct context *ctx, void *argument)
 {
     struct many *many = argument;
@@ -629,6 +697,12 @@ static void a_second_tree_lives_and_goes_with_the_first(void **state)
     run(second, 41);
 }
 
+static void an_empty_tree_takes_the_place_of_another(void **state)
+{
+    (void)state;
+    run(clear, 46);
+}
+
 static void installs_copies(void **state)
 {
     (void)state;
@@ -689,6 +763,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(keeps_rows),
         cmocka_unit_test(a_second_tree_lives_and_goes_with_the_first),
+        cmocka_unit_test(an_empty_tree_takes_the_place_of_another),
         cmocka_unit_test(installs_copies),
         cmocka_unit_test(snapshots_stay_as_they_are),
         cmocka_unit_test(pages_that_a_snapshot_brought_in_are_used_again),
