@@ -368,6 +368,31 @@ static bool read_everything(struct run *run)
     return wait_for(run, phase_done(run), "the streams");
 }
 
+static void run_until(struct run *run, uint64_t end_ns)
+{
+    while (!failed(run) && !*phase_done(run) && sim_now_ns(run->sim) < end_ns)
+        sim_step(run->sim);
+}
+
+/* The tables are deleted, with crashes before and behind that: their streams stay. */
+static void delete_tables(struct run *run)
+{
+    struct prng *prng = sim_prng(run->sim);
+    if (run->transacts || run->damage == DAMAGE_FATAL)
+        return;
+    begin_phase(run, ITEMS_DEPART);
+    for (uint64_t crashes = prng_below(prng, 4); crashes > 0; crashes--) {
+        run_until(run, sim_now_ns(run->sim) + prng_below(prng, UINT64_C(1) << (17 + crashes * 4)));
+        if (failed(run))
+            return;
+        crash_now(run, choose_crash(run));
+        start_server(run);
+        if (!wait_for(run, &run->started, "a start behind the deletion of tables"))
+            return;
+    }
+    (void)wait_for(run, phase_done(run), "the streams of deleted tables");
+}
+
 static void stop_server(struct run *run)
 {
     run->adapter->stop(sim_node_env(run->node), run->server, on_stopped, run);
@@ -411,8 +436,11 @@ static void quiet_part(struct run *run)
     if (failed(run) || run->found_out)
         return;
     start_server(run);
-    if (wait_for(run, &run->started, "the server's second start"))
-        read_everything(run);
+    if (!wait_for(run, &run->started, "the server's second start") || !read_everything(run))
+        return;
+    delete_tables(run);
+    if (!failed(run))
+        stop_server(run);
 }
 
 static void judge(struct run *run, const struct scenario_settings *settings)

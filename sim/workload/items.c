@@ -90,6 +90,7 @@ static void on_wake(struct sim_event *event)
         final_step(actor);
         break;
     case ITEMS_FOLLOW:
+    case ITEMS_DEPART:
         break;
     }
 }
@@ -198,7 +199,7 @@ void items_begin(struct items *items, enum items_phase phase)
     items->stream = NULL;
     if (phase == ITEMS_FINAL)
         items->final_ns = sim_now_ns(items->sim);
-    if (phase == ITEMS_FOLLOW) {
+    if (phase == ITEMS_FOLLOW || phase == ITEMS_DEPART) {
         items->phase_done = !items->options.streams;
         items->stream = items->options.streams ? items_stream_begin(items) : NULL;
         return;

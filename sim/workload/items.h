@@ -37,6 +37,7 @@ enum items_phase {
     ITEMS_STOP,   /* finish what waits */
     ITEMS_FINAL,  /* read every item once, then all through each index */
     ITEMS_FOLLOW, /* behind FINAL: read and judge the streams */
+    ITEMS_DEPART, /* behind FOLLOW: delete the tables, and do the same again */
 };
 
 struct items_actor;
@@ -49,12 +50,12 @@ struct items {
     struct items_options options;
     struct history history;
     enum items_phase phase;
-    bool phase_done;   /* of SETUP, STOP, FINAL and FOLLOW */
+    bool phase_done;   /* of SETUP, STOP, FINAL, FOLLOW and DEPART */
     uint64_t requests; /* answered */
     uint64_t lost;
     struct items_actor *actors;
     uint32_t tables_ready;       /* SETUP: seen ACTIVE */
-    struct items_stream *stream; /* FOLLOW */
+    struct items_stream *stream; /* FOLLOW, DEPART */
     uint64_t final_ns;           /* when FINAL began */
     uint32_t final_next;         /* FINAL: the next step to be done */
     uint32_t final_done;

@@ -1,4 +1,5 @@
-/* items_stream.c - in the end one client follows every stream from its beginning, and judges it.
+/* items_stream.c - in the end one client follows every stream from its beginning, and judges it;
+ * and once more, to the ends of the shards, when it has deleted the tables.
  *
  * Each item's records are a chain without a hole from nothing to what the item is now, each write
  * is there once at most, what was acknowledged once, and nothing that nobody wrote.
@@ -13,13 +14,14 @@
 #define EMPTY_PAGES  3u /* one after the other: the shard has no more */
 #define FAILURES_MAX 30u
 
-enum stream_step { STEP_TABLE, STEP_SHARDS, STEP_ITERATOR, STEP_RECORDS };
+enum stream_step { STEP_TABLE, STEP_DELETE, STEP_SHARDS, STEP_ITERATOR, STEP_RECORDS };
 
 struct items_stream {
     struct items *items;
     struct http_client http;
     struct sim_event wake;
     bool done;
+    bool departs; /* ITEMS_DEPART */
     enum stream_step step;
     uint32_t table, shard, shard_count, empty_pages, failures;
     char arn[256];
@@ -39,6 +41,10 @@ static void ask(struct items_stream *s)
     buffer_init(&body, s->items->heap, BODY_BYTES_MAX);
     switch (s->step) {
     case STEP_TABLE:
+        buffer_append_format(&body, "{\"TableName\":\"table%u\"}", s->table);
+        break;
+    case STEP_DELETE:
+        target = "DeleteTable";
         buffer_append_format(&body, "{\"TableName\":\"table%u\"}", s->table);
         break;
     case STEP_SHARDS:
@@ -185,9 +191,11 @@ static void take_records(struct items_stream *s, const struct json *json)
     s->empty_pages = record == NULL ? s->empty_pages + 1 : 0;
     for (; record != NULL; record = record->next)
         judge_record(s, record);
-    if (!copy_text(s->iterator, sizeof(s->iterator), json_text(json, "NextShardIterator")))
+    bool goes_on =
+        copy_text(s->iterator, sizeof(s->iterator), json_text(json, "NextShardIterator"));
+    if (!goes_on && !s->departs)
         history_violation(&s->items->history, "a stream that is enabled has a shard that ends");
-    else if (s->empty_pages == EMPTY_PAGES)
+    else if (!goes_on || (!s->departs && s->empty_pages == EMPTY_PAGES))
         next_shard(s);
     else
         ask_later(s, s->empty_pages > 0 ? RETRY_NS : 1000);
@@ -201,6 +209,9 @@ static void take(struct items_stream *s, const struct json *json)
     case STEP_TABLE:
         whole = copy_text(s->arn, sizeof(s->arn),
                           json_text(json_member(json, "Table"), "LatestStreamArn"));
+        s->step = s->departs ? STEP_DELETE : STEP_SHARDS;
+        break;
+    case STEP_DELETE:
         s->step = STEP_SHARDS;
         break;
     case STEP_SHARDS: {
@@ -229,6 +240,21 @@ static void take(struct items_stream *s, const struct json *json)
         ask_later(s, 1000);
 }
 
+/* The answer to an earlier request may be lost, and an index on its way. */
+static bool is_refusal_of_delete(struct items_stream *s, const struct http_answer *answer)
+{
+    static const char gone[] = "ResourceNotFoundException", busy[] = "ResourceInUseException";
+    struct bytes body = answer->body;
+    if (s->step != STEP_DELETE || answer->outcome != HTTP_ANSWERED || answer->status != 400)
+        return false;
+    if (memmem(body.at, body.count, gone, sizeof(gone) - 1) != NULL)
+        s->step = STEP_SHARDS;
+    else if (memmem(body.at, body.count, busy, sizeof(busy) - 1) == NULL)
+        return false;
+    ask_later(s, RETRY_NS);
+    return true;
+}
+
 static void on_answer(struct http_client *http, const struct http_answer *answer)
 {
     struct items_stream *s = CONTAINER_OF(http, struct items_stream, http);
@@ -238,6 +264,8 @@ static void on_answer(struct http_client *http, const struct http_answer *answer
     sim_trace(items->sim, "stream of table %u, step %d: %u %.*s", s->table, (int)s->step,
               answer->status, (int)MIN(answer->body.count, (size_t)120),
               (const char *)answer->body.at);
+    if (is_refusal_of_delete(s, answer))
+        return;
     bool served = answer->outcome == HTTP_ANSWERED && answer->status == 200;
     bool may =
         answer->outcome == HTTP_LOST || (answer->outcome == HTTP_ANSWERED && answer->status >= 500);
@@ -271,7 +299,8 @@ struct items_stream *items_stream_begin(struct items *items)
     struct items_stream *s = heap_alloc_zero(items->heap, sizeof(*s));
     uint32_t keys = items->options.tables * keys_of_table(&items->options);
     ASSERT(s != NULL);
-    *s = (struct items_stream){.items = items, .tokens = items->history.count};
+    *s = (struct items_stream){
+        .items = items, .departs = items->phase == ITEMS_DEPART, .tokens = items->history.count};
     s->wake.run = on_wake;
     s->last = heap_alloc_zero(items->heap, keys * sizeof(*s->last));
     s->seen = heap_alloc_zero(items->heap, s->tokens + 1);

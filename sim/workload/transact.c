@@ -448,6 +448,7 @@ static void on_wake(struct sim_event *event)
         final_step(actor);
         break;
     case ITEMS_FOLLOW: /* there are no streams */
+    case ITEMS_DEPART:
         break;
     }
 }

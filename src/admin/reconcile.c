@@ -1,6 +1,7 @@
 #include "admin/reconcile.h"
 
 #include "base/hash_map.h"
+#include "metadata/catalog.h"
 
 #define DISPATCHER_ARENA_BYTES (UINT64_C(16) << 20)
 #define CHANGE_ARENA_BYTES     (UINT64_C(16) << 20)
@@ -35,6 +36,7 @@ struct reconciler {
     uint32_t refresh_failures;
     struct wait_queue poked; /* also when a change ends */
     struct wait_queue ended;
+    bool looked; /* since the start */
     bool closing, dispatching;
 };
 
@@ -69,6 +71,19 @@ static uint64_t backoff_ns(uint32_t failures)
 
 /* ---- One change ---- */
 
+/* A table that is DELETING. */
+static enum status delete_table(struct context *ctx, struct change *change,
+                                const struct table *table)
+{
+    struct router *router = change->reconciler->router;
+    if (router_departs(router, table))
+        return router_depart(ctx, router, table);
+    TRY(router_remove_partitions(ctx, router, table));
+    TRY(router_forget_table(ctx, router, table->name));
+    change->again |= table_is_departed(table); /* others wait for the room */
+    return STATUS_OK;
+}
+
 /* Carry one table's change to its end, if it is still to be made. */
 static enum status settle(struct context *ctx, struct change *change)
 {
@@ -77,14 +92,15 @@ static enum status settle(struct context *ctx, struct change *change)
     const struct table *table;
     struct error error;
     if (router_describe_table(ctx, router, name, &table, &error) != STATUS_OK ||
-        table->id != change->table_id || table_is_settled(table))
+        table->id != change->table_id ||
+        (table_is_settled(table) && table->status != TABLE_DEPARTED))
         return STATUS_OK;
     table_hold(table);
     enum status status;
     if (table->status == TABLE_DELETING) {
-        status = router_remove_partitions(ctx, router, table);
-        if (status == STATUS_OK)
-            status = router_forget_table(ctx, router, name);
+        status = delete_table(ctx, change, table);
+    } else if (table->status == TABLE_DEPARTED) {
+        status = router_retire_partitions(ctx, router, table);
     } else {
         status = router_create_partitions(ctx, router, table);
         if (status == STATUS_OK)
@@ -111,7 +127,7 @@ static void change_run(struct context *ctx, void *argument)
     r->running_count--;
     if (status == STATUS_OK || r->closing) {
         if (change->again)
-            r->look_ns = 0; /* an index may be ready by now */
+            r->look_ns = 0; /* an index may be ready by now, or a departed table be gone */
         change_free(change);
     } else {
         change->status = status;
@@ -152,6 +168,27 @@ static enum status add(struct reconciler *r, const struct table *table)
     return STATUS_OK;
 }
 
+/* What a start has to do about departed tables: a crash may have brought their items back. */
+static enum status add_departed(struct reconciler *r)
+{
+    const struct table *table = NULL;
+    struct bytes name = {0};
+    while ((table = router_next_departed(r->router, name)) != NULL) {
+        name = table->name;
+        TRY(add(r, table));
+    }
+    r->looked = true;
+    return STATUS_OK;
+}
+
+static enum status end_departed(struct context *ctx, struct reconciler *r)
+{
+    uint64_t look_ns;
+    enum status status = router_end_departed(ctx, r->router, &look_ns);
+    r->look_ns = MIN(r->look_ns, look_ns);
+    return status;
+}
+
 /* Find what the catalog asks for.  What cannot be done now is looked for again later. */
 static void look(struct context *ctx, struct reconciler *r)
 {
@@ -159,6 +196,10 @@ static void look(struct context *ctx, struct reconciler *r)
     enum status status = router_refresh(ctx, r->router);
     const struct table *table = NULL;
     struct bytes name = {0};
+    if (status == STATUS_OK)
+        status = end_departed(ctx, r);
+    if (status == STATUS_OK && !r->looked)
+        status = add_departed(r);
     while ((table = router_next_unsettled(r->router, name)) != NULL) {
         name = table->name; /* nothing waits in here */
         enum status added = add(r, table);
@@ -230,7 +271,7 @@ enum status reconciler_open(struct env *env, struct router *router, uint64_t sta
         return STATUS_NO_MEMORY;
     *r = (struct reconciler){
         .env = env, .router = router, .status_delay_ns = status_delay_ns, .dispatching = true};
-    hash_map_init(&r->changes, env->heap, TABLES_MAX, env_random_u64(env));
+    hash_map_init(&r->changes, env->heap, CATALOG_TABLES_MAX, env_random_u64(env));
     list_init(&r->waiting);
     list_init(&r->running);
     wait_queue_init(&r->poked);

@@ -4,7 +4,8 @@
  * goes on.  Each table that is not ACTIVE gets a change of its own: timed for itself, carried out
  * on a fiber of its own, RECONCILE_AT_ONCE of them at a time and the others in the order in which
  * they came, tried again after a time that doubles up to 8 s when it fails.  Each step can be done
- * twice; a table becomes ACTIVE, or is forgotten, only after its partitions are made or gone.
+ * twice; a table becomes ACTIVE, or is forgotten, only after its partitions are made or gone.  It
+ * also has departed tables end in time, looking each second while there are any.
  */
 #ifndef ADMIN_RECONCILE_H
 #define ADMIN_RECONCILE_H

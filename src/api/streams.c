@@ -61,10 +61,11 @@ struct bytes stream_arn(struct api_call *call, const struct table *table,
 {
     char label[STREAM_LABEL_BYTES + 1];
     const struct api_options *options = &call->api->options;
+    struct bytes name = table_stream_name(table);
     stream_label(stream, label);
     return arena_format(call_arena(call), "arn:aws:dynamodb:%.*s:%.*s:table/%.*s/stream/%s",
-                        BYTES_ARGS(options->region), BYTES_ARGS(options->account),
-                        BYTES_ARGS(table->name), label);
+                        BYTES_ARGS(options->region), BYTES_ARGS(options->account), BYTES_ARGS(name),
+                        label);
 }
 
 static struct bytes shard_id(const struct table_stream *stream, const struct partition *partition,
@@ -95,22 +96,35 @@ static enum status no_shard(struct api_call *call)
                      "Requested resource not found: Shard does not exist");
 }
 
-/* The stream of that name; NULL: there is none. */
-static const struct table_stream *named_stream(const struct api_call *call, struct bytes table_name,
-                                               struct bytes label, const struct table **table)
+/* The table's stream of that label; NULL: it has none that can be read. */
+static const struct table_stream *labelled(const struct table *table, struct bytes label,
+                                           uint64_t now)
 {
-    uint64_t now = now_ms(call);
-    struct router *router = call_router(call);
-    const struct table *found;
-    struct error error;
-    if (label.count != STREAM_LABEL_BYTES ||
-        router_describe_table(call->ctx, router, table_name, &found, &error) != STATUS_OK)
-        return NULL;
-    for (uint32_t i = 0; i < found->stream_count; i++) {
+    for (uint32_t i = 0; i < table->stream_count; i++) {
         char text[STREAM_LABEL_BYTES + 1];
-        stream_label(&found->streams[i], text);
-        if (memcmp(text, label.at, label.count) == 0 && table_stream_lives(&found->streams[i], now))
-            return router_find_stream(router, table_name, found->streams[i].created_ms, table);
+        stream_label(&table->streams[i], text);
+        if (memcmp(text, label.at, STREAM_LABEL_BYTES) == 0 &&
+            table_stream_lives(&table->streams[i], now))
+            return &table->streams[i];
+    }
+    return NULL;
+}
+
+/* The stream of that name; NULL: there is none.  Departed tables may have had the name, too. */
+static const struct table_stream *named_stream(const struct api_call *call, struct bytes table_name,
+                                               struct bytes label, const struct table **found)
+{
+    const struct table *table;
+    uint64_t id = 0, now = now_ms(call);
+    if (label.count != STREAM_LABEL_BYTES)
+        return NULL;
+    while ((table = router_next_streamed(call_router(call), table_name, id)) != NULL &&
+           bytes_equal(table_stream_name(table), table_name)) {
+        const struct table_stream *stream = labelled(table, label, now);
+        *found = table;
+        if (stream != NULL)
+            return stream;
+        id = table->id;
     }
     return NULL;
 }
@@ -163,7 +177,7 @@ static enum status write_listed(struct api_call *call, const struct table *table
         return call_no_memory(call);
     json_write_object_begin(&call->json);
     write_text(&call->json, "StreamArn", *last);
-    write_text(&call->json, "TableName", table->name);
+    write_text(&call->json, "TableName", table_stream_name(table));
     write_text(&call->json, "StreamLabel", bytes_of_text(label));
     json_write_object_end(&call->json);
     return STATUS_OK;
@@ -174,7 +188,7 @@ static bool is_behind(const struct table *table, const struct table_stream *stre
                       struct bytes table_name, struct bytes label)
 {
     char text[STREAM_LABEL_BYTES + 1];
-    int order = bytes_compare(table->name, table_name);
+    int order = bytes_compare(table_stream_name(table), table_name);
     stream_label(stream, text);
     return order > 0 || (order == 0 && bytes_compare(bytes_of_text(text), label) > 0);
 }
@@ -197,11 +211,13 @@ enum status api_list_streams(struct api_call *call)
     write_name(&call->json, "Streams");
     json_write_array_begin(&call->json);
     const struct table *table = NULL;
-    struct bytes after = {0};
-    while (!more && (table = router_next_table(call_router(call), after)) != NULL) {
-        after = table->name; /* nothing waits in here */
-        if (table->status == TABLE_DELETING || (only.at != NULL && !bytes_equal(only, table->name)))
-            continue;
+    struct bytes name = only.at != NULL ? only : start;
+    uint64_t id = 0;
+    while (!more && (table = router_next_streamed(call_router(call), name, id)) != NULL) {
+        name = table_stream_name(table); /* nothing waits in here */
+        id = table->id;
+        if (only.at != NULL && !bytes_equal(only, name))
+            break;
         for (uint32_t i = 0; i < table->stream_count && !more; i++) {
             const struct table_stream *stream = &table->streams[i];
             if (!table_stream_lives(stream, now) || !is_behind(table, stream, start, label))
@@ -221,10 +237,19 @@ enum status api_list_streams(struct api_call *call)
 
 /* ---- DescribeStream ---- */
 
+/* Has the stream ended, and nothing can come any more?  Of a table that is being deleted writes may
+ * still be on their way. */
+static bool is_closed(const struct found *found)
+{
+    return found->stream->ended_ms != 0 && found->table->status != TABLE_DELETING;
+}
+
 static const char *status_name_of(const struct found *found)
 {
     bool enabled = found->stream->ended_ms == 0;
     bool newest = found->stream == &found->table->streams[found->table->stream_count - 1];
+    if (newest && found->table->status == TABLE_DELETING)
+        return "DISABLING";
     if (newest && found->table->status == TABLE_CREATING)
         return "ENABLING";
     if (newest && found->table->status == TABLE_UPDATING)
@@ -259,7 +284,7 @@ static enum status write_shard(struct api_call *call, const struct found *found,
     struct change_position first = {.slot = at.first_slot};
     struct change_position last = {.slot = at.last_slot, .number = UINT16_MAX};
     write_text(json, "StartingSequenceNumber", sequence_number_write(first, text));
-    if (found->stream->ended_ms != 0)
+    if (is_closed(found))
         write_text(json, "EndingSequenceNumber",
                    sequence_number_write(at.last_slot == 0 ? first : last, text));
     json_write_object_end(json);
@@ -315,7 +340,7 @@ static enum status describe_stream(struct api_call *call, const struct found *fo
     write_text(json, "StreamStatus", bytes_of_text(stream_status(found, now_ms(call))));
     write_text(json, "StreamViewType", bytes_of_text(stream_view_name(found->stream->view)));
     write_time(json, "CreationRequestDateTime", found->stream->created_ms);
-    write_text(json, "TableName", found->table->name);
+    write_text(json, "TableName", table_stream_name(found->table));
     write_key_schema(json, &found->table->schema.partition, &found->table->schema.sort);
     TRY(write_shards(call, found, limit, &last));
     if (last.at != NULL)
@@ -574,7 +599,7 @@ static enum status get_records(struct api_call *call, const struct found *found,
     if (result.trimmed && !iterator->from_oldest)
         return trimmed(call);
     json_write_array_end(&call->json);
-    bool closed = found->stream->ended_ms != 0 && result.at_end;
+    bool closed = is_closed(found) && result.at_end;
     if (!closed) {
         bool moved = change_before(iterator->position, result.next);
         struct stream_iterator next = {.from_oldest = iterator->from_oldest && !moved,

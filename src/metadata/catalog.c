@@ -67,16 +67,30 @@ struct table *catalog_find(const struct catalog *catalog, struct bytes name)
     return NULL;
 }
 
+struct table *catalog_departed(const struct catalog *catalog, struct bytes name)
+{
+    struct bytes first = BYTES(DEPARTED_PREFIX);
+    uint32_t at = catalog_position(catalog, bytes_compare(name, first) < 0 ? first : name);
+    return at < catalog->count && table_is_departed(catalog->tables[at]) ? catalog->tables[at]
+                                                                         : NULL;
+}
+
 static void count(struct catalog *catalog, const struct table *table)
 {
-    catalog->partitions += table_partitions(table);
+    bool departed = table_is_departed(table);
+    *(departed ? &catalog->departed_partitions : &catalog->partitions) += table_partitions(table);
+    catalog->departed += departed;
+    catalog->departed_deleting += departed && table->status == TABLE_DELETING;
     catalog->unsettled += !table_is_settled(table);
     catalog->internal += table_name_is_internal(table->name);
 }
 
 static void uncount(struct catalog *catalog, const struct table *table)
 {
-    catalog->partitions -= table_partitions(table);
+    bool departed = table_is_departed(table);
+    *(departed ? &catalog->departed_partitions : &catalog->partitions) -= table_partitions(table);
+    catalog->departed -= departed;
+    catalog->departed_deleting -= departed && table->status == TABLE_DELETING;
     catalog->unsettled -= !table_is_settled(table);
     catalog->internal -= table_name_is_internal(table->name);
 }

@@ -20,16 +20,19 @@
 #define SYSTEM_TABLE_ID UINT64_C(1)
 #define SYSTEM_GROUP_ID UINT64_C(1)
 
-#define CATALOG_TABLES_MAX (TABLES_MAX + 2u) /* those of clients, and the two of transactions */
+/* Those of clients, the two of transactions, and departed ones. */
+#define CATALOG_TABLES_MAX (TABLES_MAX + 2u + DEPARTED_TABLES_ROOM)
 
 struct catalog {
     struct heap *heap;
     struct table *system;  /* the system table's own definition; always there */
     struct table **tables; /* sorted by name; one reference each */
     uint32_t count;
-    uint32_t internal;   /* of them, those that clients do not see */
-    uint32_t partitions; /* of all tables and their global indexes */
-    uint32_t unsettled;  /* tables that are not, or of which an index is not, ACTIVE */
+    uint32_t internal;   /* of them, those that clients do not see, departed ones too */
+    uint32_t partitions; /* of all tables and their global indexes, but departed ones */
+    uint32_t departed, departed_partitions;
+    uint32_t departed_deleting; /* of the departed ones, those whose time is over */
+    uint32_t unsettled;         /* tables that are not, or of which an index is not, ACTIVE */
 };
 
 /* STATUS_NO_MEMORY */
@@ -42,6 +45,9 @@ struct table *catalog_find(const struct catalog *catalog, struct bytes name);
 /* The position of the first table whose name is not below `name`; catalog->count when there is
  * none. */
 uint32_t catalog_position(const struct catalog *catalog, struct bytes name);
+
+/* The first departed table whose name is not below `name`; NULL: there is none. */
+struct table *catalog_departed(const struct catalog *catalog, struct bytes name);
 
 /* Put `table` in place of what has its name; takes the caller's reference.  An older schema_version
  * than the one that is there is dropped: publications may come out of order.

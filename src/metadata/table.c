@@ -167,7 +167,7 @@ static void read_definition(struct reader *r, struct table *table)
     table->hash_seed = read_u64(r);
     table->schema.partition = read_key_attribute(r);
     table->schema.sort = read_key_attribute(r);
-    table->status = (enum table_status)read_choice(r, TABLE_DELETING + 1);
+    table->status = (enum table_status)read_choice(r, TABLE_DEPARTED + 1);
     table->created_ms = read_u64(r);
     table->billing = (enum billing_mode)read_choice(r, BILLING_ON_DEMAND + 1);
     table->billing_changed_ms = read_u64(r);
@@ -312,6 +312,19 @@ static void read_record(struct reader *r, struct table *table, struct arrays *ar
         r->failed = true;
 }
 
+/* A departed table has a name that says of which table it was, streams that have ended, and no
+ * indexes. */
+static bool departed_is_sound(const struct table *table)
+{
+    char name[DEPARTED_NAME_BYTES_MAX];
+    if (!table_is_departed(table))
+        return table->status != TABLE_DEPARTED;
+    struct bytes due = table_departed_name(table_stream_name(table), table->id, name);
+    return bytes_equal(due, table->name) && table->stream_count > 0 &&
+           table_stream(table) == NULL && table->index_count == 0 &&
+           (table->status == TABLE_DEPARTED || table->status == TABLE_DELETING);
+}
+
 /* The partitions cover all keys, each beginning where the one before it ends. */
 static bool gapless(const struct partition *partitions, uint32_t count)
 {
@@ -372,12 +385,75 @@ enum status table_decode(struct bytes record, struct heap *heap, struct table **
         made->stream_number = table_stream(made)->number;
         made->keeps_changes = KEEP_CHANGES_FOR_STREAM;
     }
-    if (!all_gapless(made)) {
+    if (!all_gapless(made) || !departed_is_sound(made)) {
         table_drop(made);
         return STATUS_CORRUPT;
     }
     *table = made;
     return STATUS_OK;
+}
+
+/* ---- Departed tables ---- */
+
+#define DEPARTED_PREFIX_BYTES (sizeof(DEPARTED_PREFIX) - 1)
+#define DEPARTED_ID_DIGITS    20u
+
+bool table_is_departed(const struct table *table)
+{
+    return table->name.count > DEPARTED_PREFIX_BYTES + 1 + DEPARTED_ID_DIGITS &&
+           table->name.count <= DEPARTED_NAME_BYTES_MAX &&
+           memcmp(table->name.at, DEPARTED_PREFIX, DEPARTED_PREFIX_BYTES) == 0;
+}
+
+struct bytes table_stream_name(const struct table *table)
+{
+    if (LIKELY(!table_is_departed(table)))
+        return table->name;
+    return bytes_of(table->name.at + DEPARTED_PREFIX_BYTES,
+                    table->name.count - DEPARTED_PREFIX_BYTES - 1 - DEPARTED_ID_DIGITS);
+}
+
+struct bytes table_departed_name(struct bytes name, uint64_t id, char to[DEPARTED_NAME_BYTES_MAX])
+{
+    char *at = to;
+    ASSERT(name.count <= TABLE_NAME_BYTES_MAX);
+    memcpy(at, DEPARTED_PREFIX, DEPARTED_PREFIX_BYTES);
+    at += DEPARTED_PREFIX_BYTES;
+    if (name.count > 0)
+        memcpy(at, name.at, name.count);
+    at += name.count;
+    *at++ = '#';
+    for (unsigned i = DEPARTED_ID_DIGITS; i > 0; i--, id /= 10)
+        at[i - 1] = (char)('0' + id % 10);
+    return bytes_of(to, (size_t)(at - to) + DEPARTED_ID_DIGITS);
+}
+
+uint64_t table_streams_end_ms(const struct table *table)
+{
+    uint64_t end_ms = 0;
+    for (uint32_t i = 0; i < table->stream_count; i++) {
+        const struct table_stream *stream = &table->streams[i];
+        if (stream->ended_ms == 0)
+            return UINT64_MAX;
+        end_ms = MAX(end_ms, stream->ended_ms + STREAM_RETENTION_MS);
+    }
+    return end_ms;
+}
+
+void table_depart(struct table *table, struct bytes name, uint64_t now_ms)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < table->stream_count; i++) {
+        if (table_stream_lives(&table->streams[i], now_ms))
+            table->streams[count++] = table->streams[i];
+    }
+    table->name = name;
+    table->status = TABLE_DEPARTED;
+    table->stream_count = count;
+    table->index_count = table->global_count = table->tag_count = 0;
+    table->ttl = TTL_DISABLED;
+    table->ttl_attribute = table->policy = table->sse.key_arn = (struct bytes){0};
+    table->deletion_protection = false;
 }
 
 /* The last partition whose low bound is not above the key. */
@@ -470,7 +546,7 @@ struct warm_throughput index_warm(enum billing_mode billing, const struct table_
 
 bool table_is_settled(const struct table *table)
 {
-    bool settled = table->status == TABLE_ACTIVE;
+    bool settled = table->status == TABLE_ACTIVE || table->status == TABLE_DEPARTED;
     for (uint32_t i = 0; i < table->global_count; i++)
         settled &= table->globals[i].status == TABLE_ACTIVE;
     return settled;
@@ -538,7 +614,7 @@ void table_drop(const struct table *dropped)
 
 const char *table_status_name(enum table_status status)
 {
-    static const char *const names[] = {"CREATING", "ACTIVE", "UPDATING", "DELETING"};
+    static const char *const names[] = {"CREATING", "ACTIVE", "UPDATING", "DELETING", "DEPARTED"};
     return names[status];
 }
 

@@ -21,10 +21,10 @@
 #define TABLE_PARTITIONS_MAX 1024u
 /* So that the record of a table fits in an item. */
 #define TABLE_AND_INDEXES_PARTITIONS_MAX 7000u
-#define PARTITIONS_MAX                   16000u /* of all tables; a node hosts as many replicas */
+#define PARTITIONS_MAX                   16000u /* of all tables together, but the departed ones */
 
-/* Of a table, and of a global index. */
-enum table_status { TABLE_CREATING, TABLE_ACTIVE, TABLE_UPDATING, TABLE_DELETING };
+/* Of a table, and of a global index; DEPARTED of tables alone. */
+enum table_status { TABLE_CREATING, TABLE_ACTIVE, TABLE_UPDATING, TABLE_DELETING, TABLE_DEPARTED };
 
 /* Of the attribute that says when items expire. */
 enum ttl_status {
@@ -49,6 +49,21 @@ struct partition {
 
 #define TABLE_STREAMS_MAX   8u
 #define STREAM_RETENTION_MS UINT64_C(86400000) /* that a stream outlives its end; 24 h */
+
+/* A table that a client has deleted *departs*, when it has streams that can still be read: its
+ * items and indexes go, and what its streams need stays under a name that no client can give,
+ * "#streams#" the table's name "#" its id in 20 digits, until the last of them has had its time.
+ * These names sort by the table's name, then by the id: of a name the older one is first.
+ *
+ * Beyond the first number of departed tables, or of partitions of theirs, the oldest goes; beyond
+ * the second no other departs until that has happened: there is room for all that may be on
+ * their way. */
+#define DEPARTED_PREFIX          "#streams#"
+#define DEPARTED_NAME_BYTES_MAX  (sizeof(DEPARTED_PREFIX) - 1 + TABLE_NAME_BYTES_MAX + 1 + 20)
+#define DEPARTED_TABLES_MAX      500u
+#define DEPARTED_TABLES_ROOM     1000u
+#define DEPARTED_PARTITIONS_MAX  1000u
+#define DEPARTED_PARTITIONS_ROOM 4000u
 
 /* A stream of the table's changes: from its creation until it is disabled. */
 struct table_stream {
@@ -129,6 +144,16 @@ static inline bool table_name_is_internal(struct bytes name)
     return name.count > 0 && name.at[0] == '#';
 }
 
+/* Has the table departed?  Its status is DEPARTED, or, when its streams' time is over, DELETING. */
+bool table_is_departed(const struct table *table);
+
+/* The name by which clients know the table's streams: its own; of a departed one that which it had
+ * before. */
+struct bytes table_stream_name(const struct table *table);
+
+/* The name under which a table of that name and id departs; returns its bytes. */
+struct bytes table_departed_name(struct bytes name, uint64_t id, char to[DEPARTED_NAME_BYTES_MAX]);
+
 /* The partition whose range holds `key`. */
 const struct partition *table_partition(const struct table *table, struct bytes key);
 const struct partition *table_index_partition(const struct table_index *index, struct bytes key);
@@ -152,7 +177,7 @@ struct warm_throughput warm_most(struct warm_throughput a, struct warm_throughpu
 struct warm_throughput table_warm(const struct table *table);
 struct warm_throughput index_warm(enum billing_mode billing, const struct table_index *index);
 
-/* Is all as it was asked to be: the table ACTIVE, and each global index? */
+/* Is all as it was asked to be: the table ACTIVE or DEPARTED, and each global index ACTIVE? */
 bool table_is_settled(const struct table *table);
 
 /* Its partitions and those of its global indexes. */
@@ -167,9 +192,17 @@ const struct table_stream *table_stream(const struct table *table);
 /* Can the stream still be read, or is at least named? */
 bool table_stream_lives(const struct table_stream *stream, uint64_t now_ms);
 
-/* Begin a stream, or end the one that is enabled.  Of too many the oldest is forgotten. */
+/* Begin a stream, whose label's time is now_ms or later, or end the one that is enabled.  Of too
+ * many the oldest is forgotten. */
 void table_stream_begin(struct table *table, uint8_t view, uint64_t now_ms);
 void table_stream_end(struct table *table, uint64_t now_ms);
+
+/* Until when one of its streams can be read; UINT64_MAX: one is enabled; 0: it has none. */
+uint64_t table_streams_end_ms(const struct table *table);
+
+/* Make of the definition of a table that of a departed one, under that name: of its streams those
+ * that live. */
+void table_depart(struct table *table, struct bytes name, uint64_t now_ms);
 
 /* Append the catalog's record of the table. */
 void table_encode(const struct table *table, struct buffer *to);

@@ -241,6 +241,18 @@ static void write_throttling(const struct router *router, const struct node *nod
     }
 }
 
+static void write_departed(const struct router *router, struct buffer *to)
+{
+    const struct router_stats *stats = router_stats(router);
+    gauge(to, "departed_tables", "Deleted tables of which streams can still be read.",
+          router_departed_tables(router));
+    counter(to, "departed_tables_total", "Tables that were deleted, and their streams stayed.",
+            stats->departed);
+    counter(to, "departed_tables_early_total",
+            "Those of them whose streams went before their 24 hours were over.",
+            stats->departed_early);
+}
+
 static void write_transactions(const struct router *router, struct buffer *to)
 {
     struct transaction_stats stats = router_transaction_stats(router);
@@ -339,6 +351,8 @@ void ops_write_metrics(const struct ops *ops, struct buffer *to)
         write_throttling(ops->router, ops->node, to);
     if (ops->router != NULL)
         write_transactions(ops->router, to);
+    if (ops->router != NULL)
+        write_departed(ops->router, to);
     if (ops->node != NULL)
         write_node(ops->node, to);
     if (ops->propagator != NULL)

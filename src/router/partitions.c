@@ -162,6 +162,13 @@ static enum status create_all(struct context *ctx, struct router *router, const 
     return for_each(ctx, &spread);
 }
 
+static enum status retire_one(struct context *ctx, const struct spread *spread,
+                              const struct partition *partition)
+{
+    struct replica_service *service = spread->router->service;
+    return service->retire_replica(ctx, service, partition->group_id);
+}
+
 static enum status remove_all(struct context *ctx, struct router *router, const struct table *table,
                               const struct table_index *index)
 {
@@ -185,12 +192,27 @@ enum status router_create_partitions(struct context *ctx, struct router *router,
     return for_each(ctx, &spread);
 }
 
-enum status router_remove_partitions(struct context *ctx, struct router *router,
-                                     const struct table *table)
+enum status router_remove_index_partitions(struct context *ctx, struct router *router,
+                                           const struct table *table)
 {
     for (uint32_t i = 0; i < table->global_count; i++)
         TRY(remove_all(ctx, router, table, &table->globals[i]));
+    return STATUS_OK;
+}
+
+enum status router_remove_partitions(struct context *ctx, struct router *router,
+                                     const struct table *table)
+{
+    TRY(router_remove_index_partitions(ctx, router, table));
     return remove_all(ctx, router, table, NULL);
+}
+
+enum status router_retire_partitions(struct context *ctx, struct router *router,
+                                     const struct table *table)
+{
+    struct spread spread = spread_over(router, table, NULL);
+    spread.act = retire_one;
+    return for_each(ctx, &spread);
 }
 
 enum status router_remove_indexes(struct context *ctx, struct router *router,

@@ -32,7 +32,12 @@ enum throttle_resource { THROTTLE_TABLE, THROTTLE_INDEX, THROTTLE_RESOURCES };
 struct router_stats {
     /* Items and pages that were refused, also those that a batch's answer calls unprocessed. */
     uint64_t throttled[THROTTLE_RESOURCES][ADMISSION_KINDS][THROTTLE_LIMITS];
+    uint64_t departed;       /* tables that were deleted, and their streams stayed */
+    uint64_t departed_early; /* of which the streams went before their time */
 };
+
+/* Now. */
+uint32_t router_departed_tables(const struct router *router);
 
 struct router_options {
     struct replica_service *service; /* outlives the router */
@@ -202,14 +207,12 @@ MUST_USE enum status router_list_tables(struct context *ctx, struct router *rout
                                         struct bytes start, uint32_t limit, struct bytes *names,
                                         uint32_t *count, bool *more, struct error *error);
 
-/* The next table in byte order of names, after the one named (empty: from the first), in whatever
- * state; NULL when there is none.  Valid until the calling fiber next waits. */
-const struct table *router_next_table(const struct router *router, struct bytes after);
-
-/* The stream of that label's time, of a table that is not being deleted.  NULL: there is none, or
- * not any more. Valid as the table, until the calling fiber next waits, unless that is held. */
-const struct table_stream *router_find_stream(const struct router *router, struct bytes table_name,
-                                              uint64_t created_ms, const struct table **table);
+/* The next table with streams, in the order of the name by which clients know these
+ * (table_stream_name), and of one name in the order of ids: the first behind (name, id); from ("",
+ * 0) on all of them.  Departed tables are among them, and those that are about to depart.  NULL
+ * when there is none.  Valid until the calling fiber next waits, unless held. */
+const struct table *router_next_streamed(const struct router *router, struct bytes name,
+                                         uint64_t id);
 
 /* Read the records of a stream in one partition; the table is held by the caller.  Of one
  * that is CREATING a partition may not be there or not serve yet, and then has none. */
@@ -300,5 +303,30 @@ MUST_USE enum status router_settle_table(struct context *ctx, struct router *rou
 /* The table that was DELETING has no partitions any more: it is gone. */
 MUST_USE enum status router_forget_table(struct context *ctx, struct router *router,
                                          struct bytes name);
+
+/* ---- Departed tables (metadata/table.h) ---- */
+
+/* Is the table, which is DELETING, to depart: has it streams that can still be read? */
+bool router_departs(const struct router *router, const struct table *table);
+
+/* Carry that out: of its partitions the records stay, of its indexes nothing, and the name is free.
+ * When a partition has no space for what it has to apply, or is damaged, the table goes whole, with
+ * its streams.  To be repeated after a crash, and when it fails:
+ *   STATUS_BUSY  there is no room for one more departed table, until the oldest is gone */
+MUST_USE enum status router_depart(struct context *ctx, struct router *router,
+                                   const struct table *table);
+
+/* Retire the partitions of a departed table again: what a start is to do. */
+MUST_USE enum status router_retire_partitions(struct context *ctx, struct router *router,
+                                              const struct table *table);
+
+/* The next departed table, after the one named (empty: from the first); NULL: there is none. */
+const struct table *router_next_departed(const struct router *router, struct bytes after);
+
+/* Have those removed (DELETING) whose streams' time is over, and the oldest beyond the bounds, or
+ * when space is short; a few at a time.  *look_ns: when to call again, at the latest, on the
+ * monotonic clock. */
+MUST_USE enum status router_end_departed(struct context *ctx, struct router *router,
+                                         uint64_t *look_ns);
 
 #endif

@@ -42,6 +42,9 @@ struct router {
     /* What CreateTable flows are about to add: they wait between the look at the bounds and the
      * row. */
     uint32_t tables_coming, partitions_coming;
+    uint64_t tight_ns;                                    /* departed.c: when, for want of space, */
+    uint32_t tight_left;                                  /* more than so many departed tables go */
+    uint32_t departed_coming, departed_partitions_coming; /* the same of tables that depart */
     uint32_t changes_coming;   /* the same of all flows that are about to write a row */
     struct wait_queue changed; /* the catalog has, or what was coming has not come */
     struct ledger ledger;
@@ -215,6 +218,22 @@ MUST_USE enum status indexes_change(struct context *ctx, struct router *router,
  * *changed: anything. */
 MUST_USE enum status indexes_settle(struct context *ctx, struct router *router,
                                     const struct table *dealt, struct table *table, bool *changed);
+
+/* ---- streams.c ---- */
+
+/* A time for the label of a stream of the table with that name: now, or later, if a departed table
+ * of the name has a stream of that time. */
+uint64_t router_stream_time(const struct router *router, struct bytes name);
+
+/* ---- departed.c ---- */
+
+/* Have every departed table removed, for tests; returns before they are. */
+MUST_USE enum status router_end_all_departed(struct context *ctx, struct router *router);
+
+/* ---- partitions.c ---- */
+
+MUST_USE enum status router_remove_index_partitions(struct context *ctx, struct router *router,
+                                                    const struct table *table);
 
 /* ---- system.c: rows of the system table ---- */
 

@@ -190,8 +190,8 @@ static const struct snapshot_table *find_table(const struct snapshot *snapshot, 
     return NULL;
 }
 
-/* Delete every table that is not as `snapshot` has it; of NULL, every one.  *deleted counts those
- * that clients see. */
+/* Delete every table that is not as `snapshot` has it; of NULL, every one; and the streams of those
+ * that were deleted before.  *deleted counts those that clients see. */
 static enum status delete_others(struct context *ctx, struct router *router,
                                  const struct snapshot *snapshot, uint64_t *deleted,
                                  struct error *error)
@@ -201,7 +201,8 @@ static enum status delete_others(struct context *ctx, struct router *router,
         struct table *table = catalog->tables[at];
         const struct snapshot_table *wanted =
             snapshot == NULL ? NULL : find_table(snapshot, table->name);
-        if (wanted != NULL && is_same(table, wanted->table)) {
+        bool stays = wanted != NULL && is_same(table, wanted->table);
+        if (stays || table_is_departed(table)) {
             at++;
             continue;
         }
@@ -224,6 +225,8 @@ static enum status delete_others(struct context *ctx, struct router *router,
         if (!again && at < catalog->count && bytes_equal(catalog->tables[at]->name, name))
             at++;
     }
+    TRY(wait_settled(ctx, router)); /* a client's that was DELETING has departed by now */
+    TRY(router_end_all_departed(ctx, router));
     return wait_settled(ctx, router);
 }
 
@@ -281,6 +284,8 @@ static enum status take_run(struct context *ctx, struct work *work)
     TRY(wait_settled(ctx, work->snapshots->router));
     for (uint32_t at = 0; at < catalog->count; at++) {
         const struct table *table = catalog->tables[at];
+        if (table_is_departed(table))
+            continue;
         table_hold(table);
         enum status status = add_table(ctx, work, table);
         at = catalog_position(catalog, table->name); /* it waited */

@@ -1,30 +1,71 @@
 /* streams.c - the streams of tables, and their records, partition by partition. */
 #include "router/router_private.h"
 
-const struct table *router_next_table(const struct router *router, struct bytes after)
+/* ---- Tables in the order of their streams' names ---- */
+
+/* Can clients know streams of it?  Not of what is in the catalog only until it is removed. */
+static bool shows_streams(const struct router *router, const struct table *table)
+{
+    char name[DEPARTED_NAME_BYTES_MAX];
+    if (table->stream_count == 0 || (table_is_departed(table) && table->status == TABLE_DELETING))
+        return false;
+    if (table->status != TABLE_DELETING)
+        return true;
+    /* It is there twice for a moment. */
+    return router_departs(router, table) &&
+           catalog_find(&router->catalog, table_departed_name(table->name, table->id, name)) ==
+               NULL;
+}
+
+static const struct table *next_departed(const struct router *router, struct bytes name,
+                                         uint64_t id)
+{
+    char text[DEPARTED_NAME_BYTES_MAX];
+    const struct catalog *catalog = &router->catalog;
+    /* Ids are not given out to the last: the next one is a name, too. */
+    const struct table *table = catalog_departed(catalog, table_departed_name(name, id + 1, text));
+    while (table != NULL && !shows_streams(router, table))
+        table = catalog_departed(
+            catalog, table_departed_name(table_stream_name(table), table->id + 1, text));
+    return table;
+}
+
+static const struct table *next_living(const struct router *router, struct bytes name, uint64_t id)
 {
     const struct catalog *catalog = &router->catalog;
-    uint32_t at = after.count == 0 ? 0 : catalog_position(catalog, after);
-    if (at < catalog->count && after.count > 0 && bytes_equal(catalog->tables[at]->name, after))
+    uint32_t at = MAX(catalog_position(catalog, name), catalog->internal);
+    if (at < catalog->count && bytes_equal(catalog->tables[at]->name, name) &&
+        catalog->tables[at]->id <= id)
+        at++;
+    while (at < catalog->count && !shows_streams(router, catalog->tables[at]))
         at++;
     return at < catalog->count ? catalog->tables[at] : NULL;
 }
 
-const struct table_stream *router_find_stream(const struct router *router, struct bytes table_name,
-                                              uint64_t created_ms, const struct table **found)
+const struct table *router_next_streamed(const struct router *router, struct bytes name,
+                                         uint64_t id)
 {
-    const struct table *table = catalog_find(&router->catalog, table_name);
-    uint64_t now_ms = wall_now_ns(router->env) / UINT64_C(1000000);
-    if (table == NULL || table->status == TABLE_DELETING)
-        return NULL;
-    for (uint32_t i = 0; i < table->stream_count; i++) {
-        const struct table_stream *stream = &table->streams[i];
-        if (stream->created_ms != created_ms || !table_stream_lives(stream, now_ms))
-            continue;
-        *found = table;
-        return stream;
+    const struct table *departed = next_departed(router, name, id);
+    const struct table *living = next_living(router, name, id);
+    if (departed == NULL || living == NULL)
+        return departed == NULL ? living : departed;
+    int order = bytes_compare(table_stream_name(departed), living->name);
+    return order < 0 || (order == 0 && departed->id < living->id) ? departed : living;
+}
+
+/* ---- Streams ---- */
+
+uint64_t router_stream_time(const struct router *router, struct bytes name)
+{
+    char text[DEPARTED_NAME_BYTES_MAX];
+    uint64_t ms = wall_now_ns(router->env) / UINT64_C(1000000);
+    const struct table *table = NULL;
+    for (uint64_t id = 0;; id = table->id) {
+        table = catalog_departed(&router->catalog, table_departed_name(name, id + 1, text));
+        if (table == NULL || !bytes_equal(table_stream_name(table), name))
+            return ms;
+        ms = MAX(ms, table->streams[table->stream_count - 1].created_ms + 1);
     }
-    return NULL;
 }
 
 enum status router_read_stream(struct context *ctx, struct router *router,

@@ -277,6 +277,7 @@ static bool settle_one(const struct router *router, const struct table *dealt,
         index->status = TABLE_ACTIVE;
         return true;
     case TABLE_ACTIVE:
+    case TABLE_DEPARTED: /* no index is */
         break;
     }
     return true;

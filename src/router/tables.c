@@ -125,7 +125,9 @@ static enum status system_error(struct error *error, enum status status, struct 
 
 bool router_may_change(const struct router *router)
 {
-    return router->catalog.unsettled + router->changes_coming < CHANGES_AT_ONCE_MAX;
+    const struct catalog *catalog = &router->catalog;
+    return catalog->unsettled - catalog->departed_deleting + router->changes_coming <
+           CHANGES_AT_ONCE_MAX;
 }
 
 /* May one more table be created, updated or deleted now? */
@@ -246,7 +248,7 @@ static enum status create(struct context *ctx, struct router *router,
         .partition_count = partitions,
     };
     if (request->stream_view != 0)
-        table_stream_begin(&table, request->stream_view, ms);
+        table_stream_begin(&table, request->stream_view, router_stream_time(router, table.name));
     TRY(indexes_create(ctx, router, request, &table));
     return write_new(ctx, router, &table);
 }
@@ -287,7 +289,7 @@ enum status router_recreate_table(struct context *ctx, struct router *router,
     const struct table_stream *stream = table_stream(model);
     table.stream_count = 0; /* a new table begins a new one */
     if (stream != NULL)
-        table_stream_begin(&table, stream->view, table.created_ms);
+        table_stream_begin(&table, stream->view, router_stream_time(router, table.name));
     router->changes_coming++;
     router->tables_coming++;
     router->partitions_coming += partitions;
@@ -474,7 +476,7 @@ static enum status change_stream(struct context *ctx, struct router *router, uin
                             "Table has no stream to disable: TableName: %.*s",
                             BYTES_ARGS(table->name));
     if (view != 0)
-        table_stream_begin(table, view, now_ms(router));
+        table_stream_begin(table, view, router_stream_time(router, table->name));
     else
         table_stream_end(table, now_ms(router));
     return STATUS_OK;
@@ -514,7 +516,7 @@ enum status router_update_table(struct context *ctx, struct router *router,
     return status;
 }
 
-/* `by_client`: what protects a table is heeded. */
+/* `by_client`: what protects a table is heeded, and what can be read of its streams stays. */
 static enum status delete_table(struct context *ctx, struct router *router, struct bytes name,
                                 bool by_client, struct error *error)
 {
@@ -534,6 +536,10 @@ static enum status delete_table(struct context *ctx, struct router *router, stru
         TRY(check_changes(ctx, router, error));
         struct table changed = *table;
         changed.status = TABLE_DELETING;
+        if (table_stream(table) != NULL)
+            table_stream_end(&changed, now_ms(router));
+        if (!by_client)
+            changed.stream_count = 0;
         status = write_change(ctx, router, &changed, table, true);
     }
     if (status != STATUS_OK)

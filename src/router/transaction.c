@@ -128,7 +128,7 @@ const struct table *router_table_by_id(struct router *router, uint64_t table_id)
 {
     const struct catalog *catalog = &router->catalog;
     for (uint32_t i = 0; i < catalog->count; i++) {
-        if (catalog->tables[i]->id == table_id)
+        if (catalog->tables[i]->id == table_id && !table_is_departed(catalog->tables[i]))
             return catalog->tables[i];
     }
     return NULL;
@@ -141,6 +141,14 @@ static const struct table *table_now(struct router *router, const struct table *
 {
     const struct table *now = catalog_find(&router->catalog, table->name);
     return now != NULL && now->id == table->id && now->status != TABLE_DELETING ? now : NULL;
+}
+
+/* The same for who ends the transaction: the records of a table that departs are to have it. */
+static const struct table *table_to_tell(struct router *router, const struct table *table)
+{
+    const struct table *now = catalog_find(&router->catalog, table->name);
+    bool departs = now != NULL && now->id == table->id && router_departs(router, now);
+    return departs ? now : table_now(router, table);
 }
 
 /* The writes of a participant, as calls want them. */
@@ -178,7 +186,7 @@ static enum status tell(struct context *ctx, struct transaction *txn, uint32_t p
         return STATUS_NO_MEMORY;
     for (uint32_t i = 0, count; i < part->count; i += count) {
         struct replica_target target;
-        const struct table *table = table_now(txn->router, txn->items[part->first].table);
+        const struct table *table = table_to_tell(txn->router, txn->items[part->first].table);
         if (table == NULL)
             return STATUS_OK;
         count = run_of(table, writes, i, part->count, &target);

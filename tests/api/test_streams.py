@@ -80,6 +80,18 @@ def read_all(streams, arn, at_least=0):
     return records
 
 
+def list_all(streams, **more):
+    """Those of tables that other tests have deleted are among them."""
+    pages, start = [], {}
+    while True:
+        page = streams("ListStreams", **start, **more)
+        pages += page["Streams"]
+        if "LastEvaluatedStreamArn" not in page:
+            return pages
+        assert page["LastEvaluatedStreamArn"] == page["Streams"][-1]["StreamArn"]
+        start = {"ExclusiveStartStreamArn": page["LastEvaluatedStreamArn"]}
+
+
 def put(server, table, n, **more):
     server.call("PutItem", TableName=table, Item={"pk": {"S": f"k{n}"}, **more})
 
@@ -119,11 +131,94 @@ def test_tables_with_streams(server, streams):
     assert listed == [{"StreamArn": arn, "TableName": name, "StreamLabel": ARN.fullmatch(arn).group(2)}
                       for arn in (made["LatestStreamArn"], updated["LatestStreamArn"])]
 
-    # It goes with the table.
+    # Both outlive the table.
     server.call("DeleteTable", TableName=name)
-    assert server.signed("DescribeStream", {"StreamArn": updated["LatestStreamArn"]}, service=SERVICE).error == \
-        (NOT_FOUND, f"Requested resource not found: Stream: {updated['LatestStreamArn']} not found")
-    assert streams("ListStreams", TableName=name)["Streams"] == []
+    assert streams("ListStreams", TableName=name)["Streams"] == listed
+    server.wait_gone(name)
+    assert streams("ListStreams", TableName=name)["Streams"] == listed
+    for arn, item in ((made["LatestStreamArn"], "k1"), (updated["LatestStreamArn"], "k3")):
+        assert streams("DescribeStream", StreamArn=arn)["StreamDescription"]["StreamStatus"] == "DISABLED"
+        assert [r["dynamodb"]["Keys"]["pk"]["S"] for r in read_all(streams, arn)] == [item]
+
+
+def test_streams_outlive_their_table(server, streams, make_streamed, refused):
+    name, arn = make_streamed("NEW_AND_OLD_IMAGES", "pk:S sk:N", ProvisionedThroughput={"ReadCapacityUnits": 3000, "WriteCapacityUnits": 3000},
+                              GlobalSecondaryIndexes=[{"IndexName": "global", "KeySchema": [{"AttributeName": "pk", "KeyType": "HASH"}],
+                                                       "Projection": {"ProjectionType": "ALL"},
+                                                       "ProvisionedThroughput": {"ReadCapacityUnits": 3000, "WriteCapacityUnits": 3000}}],
+                              LocalSecondaryIndexes=[{"IndexName": "local", "KeySchema": [{"AttributeName": "pk", "KeyType": "HASH"},
+                                                                                      {"AttributeName": "sk", "KeyType": "RANGE"}],
+                                                      "Projection": {"ProjectionType": "ALL"}}])
+    for n in range(200):
+        server.call("PutItem", TableName=name, Item={"pk": {"S": f"k{n % 100}"}, "sk": {"N": "1"}, "v": {"N": str(n)}})
+    shards = shards_of(streams, arn)
+    assert len(shards) > 1
+    early = {shard["ShardId"]: iterator_of(streams, arn, shard["ShardId"]) for shard in shards}
+    deleted = server.call("DeleteTable", TableName=name)["TableDescription"]
+    assert deleted["TableStatus"] == "DELETING"
+    assert streams("DescribeStream", StreamArn=arn)["StreamDescription"]["StreamStatus"] in ("DISABLING", "DISABLED")
+    server.wait_gone(name)
+    described = streams("DescribeStream", StreamArn=arn)["StreamDescription"]
+    assert {m: described[m] for m in ("StreamArn", "StreamStatus", "StreamViewType", "TableName", "KeySchema", "StreamLabel")} == \
+        {"StreamArn": arn, "StreamStatus": "DISABLED", "StreamViewType": "NEW_AND_OLD_IMAGES", "TableName": name,
+         "KeySchema": [{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
+         "StreamLabel": ARN.fullmatch(arn).group(2)}
+    assert [s["ShardId"] for s in described["Shards"]] == [s["ShardId"] for s in shards]
+
+    seen = []
+    for shard in described["Shards"]:
+        sequence, where = shard["SequenceNumberRange"], {"shard": shard["ShardId"]}
+        records, end = read_on(streams, iterator_of(streams, arn, shard["ShardId"]))
+        assert end is None
+        numbers = [int(r["dynamodb"]["SequenceNumber"]) for r in records]
+        assert numbers == sorted(set(numbers)) and int(sequence["StartingSequenceNumber"]) <= numbers[0]
+        assert numbers[-1] <= int(sequence["EndingSequenceNumber"])
+        # An iterator from before, and each kind of those that are given now.
+        assert read_on(streams, early[shard["ShardId"]]) == (records, None)
+        second = records[1]["dynamodb"]["SequenceNumber"]
+        assert read_on(streams, iterator_of(streams, arn, kind="AT_SEQUENCE_NUMBER", SequenceNumber=second, **where)) == (records[1:], None)
+        assert read_on(streams, iterator_of(streams, arn, kind="AFTER_SEQUENCE_NUMBER", SequenceNumber=second, **where)) == (records[2:], None)
+        page = streams("GetRecords", ShardIterator=iterator_of(streams, arn, kind="LATEST", **where))
+        assert page["Records"] == [] and "NextShardIterator" not in page
+        seen += [r["dynamodb"]["NewImage"]["v"]["N"] for r in records]
+    assert sorted(seen, key=int) == [str(n) for n in range(200)]
+
+    # Nothing else knows it any more, by any name.
+    assert server.error("DescribeTable", TableName=name)[0] == NOT_FOUND
+    assert name not in server.call("ListTables")["TableNames"] and not [n for n in server.call("ListTables")["TableNames"] if "#" in n]
+    for inner in (f"#streams#{name}", "#streams#" + name + "#" + "0" * 20):
+        assert server.error("DescribeTable", TableName=inner)[0] == VALIDATION
+        assert refused("ListStreams", TableName=inner)[0] == VALIDATION
+    assert server.error("GetItem", TableName=name, Key={"pk": {"S": "k1"}, "sk": {"N": "1"}})[0] == NOT_FOUND
+
+
+def test_tables_of_one_name_one_after_the_other(server, streams, make_streamed):
+    """Their streams are read beside each other, and listed in order, page by page."""
+    names = sorted(new_name() for _ in range(2))
+    names = [names[0], names[0] + "-", names[0] + ".x", names[0] + "0", names[1]]
+    made = {}
+    for life in range(3):
+        for name in names:
+            server.call("CreateTable", definition(name, StreamSpecification=spec("NEW_IMAGE")))
+            server.wait_active(name)
+            arn = server.call("DescribeTable", TableName=name)["Table"]["LatestStreamArn"]
+            made[arn] = (name, life)
+            put(server, name, life)
+            if life < 2 or name != names[1]:
+                server.call("DeleteTable", TableName=name)
+                server.wait_gone(name)
+    assert len(made) == 15
+    expected = sorted(made, key=lambda arn: (made[arn][0], ARN.fullmatch(arn).group(2)))
+    assert [made[arn][1] for arn in expected] == [0, 1, 2] * 5
+    listed = [s for s in list_all(streams) if s["StreamArn"] in made]
+    assert listed == [{"StreamArn": arn, "TableName": made[arn][0], "StreamLabel": ARN.fullmatch(arn).group(2)} for arn in expected]
+    assert [s["StreamArn"] for s in list_all(streams, Limit=2) if s["StreamArn"] in made] == expected
+    assert [s["StreamArn"] for s in streams("ListStreams", TableName=names[0])["Streams"]] == expected[:3]
+    for arn, (name, life) in made.items():
+        lives = life == 2 and name == names[1]
+        assert streams("DescribeStream", StreamArn=arn)["StreamDescription"]["StreamStatus"] == ("ENABLED" if lives else "DISABLED")
+        assert [r["dynamodb"]["NewImage"] for r in read_all(streams, arn)] == [key(f"k{life}")]
+    server.call("DeleteTable", TableName=names[1])
 
 
 def test_wrong_specifications(server, make_streamed, table):
@@ -391,18 +486,10 @@ def test_partitions_are_shards(server, streams, make_streamed, refused):
 
 def test_list_streams(server, streams, make_streamed, refused, table):
     made = sorted(make_streamed() for _ in range(3))
-    listed = streams("ListStreams")["Streams"]
+    listed = list_all(streams)
     assert [s["StreamArn"] for s in listed if s["TableName"] in dict(made)] == [arn for _, arn in made]
     assert table not in {s["TableName"] for s in listed}
-    pages, start = [], {}
-    while True:
-        page = streams("ListStreams", Limit=1, **start)
-        pages += page["Streams"]
-        if "LastEvaluatedStreamArn" not in page:
-            break
-        assert page["LastEvaluatedStreamArn"] == page["Streams"][-1]["StreamArn"]
-        start = {"ExclusiveStartStreamArn": page["LastEvaluatedStreamArn"]}
-    assert [s["StreamArn"] for s in pages if s["TableName"] in dict(made)] == [arn for _, arn in made]
+    assert [s["StreamArn"] for s in list_all(streams, Limit=1) if s["TableName"] in dict(made)] == [arn for _, arn in made]
     assert [s["StreamArn"] for s in streams("ListStreams", TableName=made[1][0])["Streams"]] == [made[1][1]]
     assert streams("ListStreams", TableName=table)["Streams"] == []
     assert refused("ListStreams", Limit=101)[0] == VALIDATION
@@ -431,7 +518,7 @@ def test_boto3(server, make_streamed):
         records, iterator = page["Records"], page["NextShardIterator"]
     assert records[0]["dynamodb"]["NewImage"]["b"] == {"B": b"\x00\x01\x02"}
     assert abs(records[0]["dynamodb"]["ApproximateCreationDateTime"].timestamp() - time.time()) < 100
-    assert name in {s["TableName"] for s in client.list_streams()["Streams"]}
+    assert name in {s["TableName"] for s in client.list_streams(TableName=name)["Streams"]}
     with pytest.raises(client.exceptions.ResourceNotFoundException):
         client.describe_stream(StreamArn=arn[:-1] + "x")
 

@@ -586,6 +586,19 @@ def test_change_records(start):
     seen(server, "change_record_rows", lambda value: value == 0)
 
 
+def test_departed_tables(start):
+    server = start("--in-memory", "--admin", "0", "--admin-testing")
+    with Moves(server, "departed_tables_total", "departed_tables"):
+        server.create("items", StreamSpecification={"StreamEnabled": True, "StreamViewType": "KEYS_ONLY"})
+        server.call("DeleteTable", TableName="items")
+    with Moves(server, "departed_tables_early_total"):
+        connection = http.client.HTTPConnection(server.admin_url.removeprefix("http://"), timeout=30)
+        connection.request("POST", "/testing/reset")
+        assert connection.getresponse().status == 200
+        connection.close()
+    seen(server, "departed_tables", lambda value: value == 0)
+
+
 def transact(server, key, *tables, **more):
     server.call("TransactWriteItems", **more, TransactItems=[
         {"Put": {"TableName": table, "Item": {"pk": {"S": key}}, "ConditionExpression": "attribute_not_exists(pk)"}}

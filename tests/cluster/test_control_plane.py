@@ -109,7 +109,10 @@ def test_many_clients_race_for_the_same_names(start):
     assert 0 <= total["CreateTable"] - total["DeleteTable"] <= len(tables)
 
     def settled():
-        return all(describe(server, name)["TableStatus"] == "ACTIVE" for name in names(server)[0])
+        try:
+            return all(describe(server, name)["TableStatus"] == "ACTIVE" for name in names(server)[0])
+        except Refused:  # it went between the two calls
+            return False
     eventually(settled, "a table is not settled")
     left = names(server)[0]
     assert len(left) == total["CreateTable"] - total["DeleteTable"]

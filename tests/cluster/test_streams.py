@@ -2,7 +2,10 @@
 expired, and sequence numbers that go on after kill -9."""
 
 import json
+import re
 import threading
+import time
+import urllib.request
 
 import pytest
 
@@ -110,6 +113,157 @@ def test_a_disabled_stream_goes_after_a_day(server):
     assert "LatestStreamArn" not in server.call("DescribeTable", TableName="tab")["Table"]
     assert ask(server, "ListStreams")["Streams"] == []
     assert refused(server, "DescribeStream", StreamArn=arn)[0] == "ResourceNotFoundException"
+
+
+# ---- Of deleted tables ----
+
+
+def gone(server, table="tab"):
+    def is_gone():
+        try:
+            server.call("DescribeTable", TableName=table)
+        except Refused as refusal:
+            return refusal.type == "ResourceNotFoundException"
+        return False
+    eventually(is_gone, "the table to go")
+
+
+def delete(server, table="tab"):
+    server.call("DeleteTable", TableName=table)
+    gone(server, table)
+
+
+def metric(server, name):
+    with urllib.request.urlopen(server.admin_url + "/metrics") as page:
+        return float(re.search(rf"^{name} (\S+)$", page.read().decode(), re.MULTILINE).group(1))
+
+
+def arns(server):
+    found, start = [], {}
+    while True:
+        page = ask(server, "ListStreams", **start)
+        found += [s["StreamArn"] for s in page["Streams"]]
+        if "LastEvaluatedStreamArn" not in page:
+            return found
+        start = {"ExclusiveStartStreamArn": page["LastEvaluatedStreamArn"]}
+
+
+def test_a_deleted_tables_stream_goes_after_a_day(server):
+    arn = arn_of(server)
+    for n in range(5):
+        server.put("tab", f"k{n}")
+    delete(server)
+    assert metric(server, "trine_departed_tables") == metric(server, "trine_departed_tables_total") == 1
+    (records,) = records_of(server, arn)
+    assert len(records) == 5
+    (iterator,) = iterators_of(server, arn)
+    advance(server, DAY - 60)
+    assert arns(server) == [arn] and ask(server, "DescribeStream", StreamArn=arn)["StreamDescription"]["Shards"]
+    advance(server, 61)
+    assert arns(server) == []
+    for operation, members in (("DescribeStream", {"StreamArn": arn}), ("GetRecords", {"ShardIterator": iterator}),
+                               ("GetShardIterator", {"StreamArn": arn, "ShardId": "s" * 30, "ShardIteratorType": "LATEST"})):
+        assert refused(server, operation, **members)[0] == "ResourceNotFoundException"
+    eventually(lambda: metric(server, "trine_departed_tables") == 0 and metric(server, "trine_replicas") == 1, "what it had to go")
+    assert metric(server, "trine_departed_tables_early_total") == 0
+
+
+def test_deleted_tables_of_one_name(server):
+    """A label is never used twice, even if the clock goes back; a reset takes what has departed along, and so does a restore."""
+    done(server, "PUT", "clock", {"Now": 2000000000})
+    made = []
+    for life in range(4):
+        server.put("tab", f"k{life}")
+        made.append(arn_of(server))
+        delete(server)
+        done(server, "PUT", "clock", {"Now": 2000000000 - life})
+        server.create("tab", StreamSpecification=BOTH)
+    made.append(arn_of(server))
+    assert arns(server) == made == sorted(set(made))
+    for life, arn in enumerate(made[:4]):
+        assert [[r["dynamodb"]["Keys"]["pk"]["S"] for r in shard] for shard in records_of(server, arn)] == [[f"k{life}"]]
+    server.put("tab", "kept")
+    done(server, "PUT", "snapshots/one")
+    server.create("other", StreamSpecification=BOTH)
+    delete(server)
+    assert len(arns(server)) == 6
+    done(server, "POST", "snapshots/one/restore")
+    assert arns(server) == [arn_of(server)] and server.get("tab", "kept") == {}
+    delete(server)
+    assert len(arns(server)) == 1
+    done(server, "POST", "reset")
+    assert arns(server) == [] and metric(server, "trine_departed_tables") == 0 and metric(server, "trine_replicas") == 1
+
+
+@pytest.mark.parametrize("pause", [0, 0.002, 0.01, 0.05])
+def test_a_deleted_tables_stream_over_kill(start, pause):
+    """Wherever the deletion is when the process dies, the next one carries it to its end, and no record is lost."""
+    options = ("--on-demand-partitions", "3", "--admin", "0", "--admin-testing")
+    server = start(*options)
+    server.create("tab", StreamSpecification=BOTH, GlobalSecondaryIndexes=[
+        {"IndexName": "all", "KeySchema": [{"AttributeName": "pk", "KeyType": "HASH"}], "Projection": {"ProjectionType": "ALL"}}])
+    arn = arn_of(server)
+    for n in range(60):
+        server.put("tab", f"k{n % 50}", v=str(n))
+    server.call("DeleteTable", TableName="tab")
+    time.sleep(pause)
+    for life in range(3):
+        server.kill()
+        server = start(*options)
+        if life == 0:
+            gone(server)
+        shards = records_of(server, arn)
+        assert sorted(r["dynamodb"]["NewImage"]["v"]["S"] for shard in shards for r in shard) == sorted(str(n) for n in range(60))
+        if life == 0:
+            server.create("tab", StreamSpecification=BOTH)
+            server.put("tab", "anew")
+    assert len(arns(server)) == 2 and [r for shard in records_of(server, arn_of(server)) for r in shard]
+    server.stop()
+    server = start(*options)
+    assert arns(server)[0] == arn and metric(server, "trine_replicas") == 1 + 3 + 3
+    advance(server, DAY + 1)
+    eventually(lambda: metric(server, "trine_replicas") == 1 + 3, "its partitions to go")
+    server.kill()
+    server = start(*options)
+    assert metric(server, "trine_replicas") == 1 + 3 and metric(server, "trine_departed_tables") == 0
+
+
+def test_the_space_of_a_deleted_table(start, data):
+    """Its items are gone at once, for whoever comes next; only the records stay, also when the process dies right behind it."""
+    options = ("--admin", "0", "--admin-testing")
+    server = start(*options)
+    server.create("tab", StreamSpecification=BOTH)
+    server.call("UpdateTable", TableName="tab", StreamSpecification={"StreamEnabled": False})
+    eventually(lambda: server.call("DescribeTable", TableName="tab")["Table"]["TableStatus"] == "ACTIVE", "it is ACTIVE")
+    for n in range(200):
+        server.put("tab", f"k{n}", v="x" * 100000)
+    delete(server)
+    server.kill()
+    server = start(*options)
+    tree, sizes = data / "tree", []
+    while not sizes or sizes[-1] > 4 << 20:
+        assert len(sizes) < 50, sizes
+        assert records_of(server, arns(server)[0]) == [[]] and metric(server, "trine_departed_tables") == 1
+        time.sleep(0.05)  # for the reaper, who has its pace
+        server.stop()
+        sizes.append(tree.stat().st_size)
+        server = start(*options)
+    assert records_of(server, arns(server)[0]) == [[]]
+
+
+def test_the_oldest_of_many_goes(start):
+    """Who makes and deletes tables all day is never refused one."""
+    server = start("--in-memory", "--admin", "0", "--admin-testing")
+    made = []
+    for n in range(540):
+        name = f"t{n:04}"
+        server.create(name, StreamSpecification=BOTH)
+        made.append(arn_of(server, name))
+        server.call("DeleteTable", TableName=name)
+    eventually(lambda: metric(server, "trine_departed_tables") == 500 and metric(server, "trine_replicas") == 501,
+               lambda: (metric(server, "trine_departed_tables"), metric(server, "trine_replicas")))
+    assert arns(server) == made[40:]
+    assert metric(server, "trine_departed_tables_early_total") == 40 and metric(server, "trine_departed_tables_total") == 540
 
 
 def test_what_expires_is_the_services_doing(server):

@@ -56,5 +56,8 @@ assert.ok(seen.every((r) => r.eventName === "INSERT" && r.eventSource === "aws:d
 assert.ok(seen[0].dynamodb.ApproximateCreationDateTime instanceof Date);
 
 await client.send(new dynamodb.DeleteTableCommand({ TableName }));
-await assert.rejects(send("DescribeStream", { StreamArn }), streams.ResourceNotFoundException);
+await dynamodb.waitUntilTableNotExists({ client, maxWaitTime: 20, minDelay: 1 }, { TableName });
+assert.equal((await send("DescribeStream", { StreamArn })).StreamDescription.StreamStatus, "DISABLED");
+assert.equal((await send("GetRecords", { ShardIterator: iterators[0] })).NextShardIterator, undefined);
+await assert.rejects(send("DescribeStream", { StreamArn: StreamArn.replace(TableName, "other") }), streams.ResourceNotFoundException);
 console.log(`ok: ${used.size} operations`);

@@ -241,6 +241,80 @@ static void refuses_damage(void **state)
     assert_int_equal(heap.bytes_used, 0);
 }
 
+static enum status decode_again(const struct table *table, struct heap *heap, struct table **read)
+{
+    struct buffer record;
+    encode(table, &record, heap);
+    enum status status = table_decode(buffer_bytes(&record), heap, read);
+    buffer_release(&record);
+    return status;
+}
+
+static void a_departed_table_has_its_streams_and_nothing_else(void **state)
+{
+    (void)state;
+    struct heap heap;
+    char name[DEPARTED_NAME_BYTES_MAX];
+    struct table table = example(BYTES("Music")), *read;
+    heap_init(&heap, false);
+    assert_int_equal(table_streams_end_ms(&table), 0);
+    table_stream_begin(&table, STREAM_KEYS_ONLY, 1000);
+    table_stream_end(&table, 2000);
+    table_stream_begin(&table, STREAM_NEW_IMAGE, 3000);
+    assert_true(table_streams_end_ms(&table) == UINT64_MAX);
+    table_stream_end(&table, 4000);
+    assert_int_equal(table_streams_end_ms(&table), 4000 + STREAM_RETENTION_MS);
+    assert_false(table_is_departed(&table));
+    assert_true(bytes_equal(table_stream_name(&table), BYTES("Music")));
+
+    struct table departed = table;
+    table_depart(&departed, table_departed_name(table.name, table.id, name),
+                 2000 + STREAM_RETENTION_MS); /* the first is over */
+    assert_int_equal(decode_again(&departed, &heap, &read), STATUS_OK);
+    assert_true(bytes_equal(read->name, BYTES("#streams#Music#00000000000000000042")));
+    assert_true(table_is_departed(read) && table_is_settled(read));
+    assert_true(table_name_is_internal(read->name));
+    assert_true(bytes_equal(table_stream_name(read), BYTES("Music")));
+    assert_int_equal(read->status, TABLE_DEPARTED);
+    assert_int_equal(read->stream_count, 1);
+    assert_int_equal(read->streams[0].created_ms, 3000);
+    assert_int_equal(read->streams[0].number, 2);
+    assert_int_equal(read->index_count + read->global_count + read->tag_count, 0);
+    assert_int_equal(read->partition_count, 3);
+    assert_int_equal(table_partitions(read), 3);
+    assert_true(bytes_equal(read->schema.sort.name, BYTES("sk")));
+    assert_int_equal(read->keeps_changes, 0);
+    assert_int_equal(read->ttl, TTL_DISABLED);
+    table_drop(read);
+
+    departed.status = TABLE_DELETING; /* its time is over */
+    assert_int_equal(decode_again(&departed, &heap, &read), STATUS_OK);
+    assert_true(table_is_departed(read) && !table_is_settled(read));
+    table_drop(read);
+
+    /* Damaged in every way. */
+    departed.status = TABLE_ACTIVE;
+    assert_int_equal(decode_again(&departed, &heap, &read), STATUS_CORRUPT);
+    departed.status = TABLE_DEPARTED;
+    departed.id++;
+    assert_int_equal(decode_again(&departed, &heap, &read), STATUS_CORRUPT);
+    departed.id--;
+    departed.streams[0].ended_ms = 0;
+    assert_int_equal(decode_again(&departed, &heap, &read), STATUS_CORRUPT);
+    departed.streams[0].ended_ms = 4000;
+    departed.stream_count = 0;
+    assert_int_equal(decode_again(&departed, &heap, &read), STATUS_CORRUPT);
+    departed.stream_count = 1;
+    departed.index_count = 1;
+    assert_int_equal(decode_again(&departed, &heap, &read), STATUS_CORRUPT);
+    departed.index_count = 0;
+    departed.name = BYTES("#streams##00000000000000000042");
+    assert_int_equal(decode_again(&departed, &heap, &read), STATUS_CORRUPT);
+    departed.name = BYTES("Music");
+    assert_int_equal(decode_again(&departed, &heap, &read), STATUS_CORRUPT);
+    assert_int_equal(heap.bytes_used, 0);
+}
+
 static void finds_the_partition_of_a_key(void **state)
 {
     (void)state;
@@ -292,6 +366,67 @@ static void the_catalog_keeps_names_sorted_and_the_newest_version(void **state)
     assert_int_equal(heap.bytes_used, 0);
 }
 
+static void publish_departed(struct catalog *catalog, struct bytes name, uint64_t id,
+                             enum table_status status)
+{
+    char text[DEPARTED_NAME_BYTES_MAX];
+    struct table table = example(name), *made;
+    table.id = id;
+    table.schema_version = status == TABLE_DEPARTED ? 1 : 2;
+    table_stream_begin(&table, STREAM_NEW_IMAGE, 1000);
+    table_stream_end(&table, 1000);
+    table_depart(&table, table_departed_name(name, id, text), 1000);
+    table.status = status;
+    assert_int_equal(decode_again(&table, catalog->heap, &made), STATUS_OK);
+    assert_int_equal(catalog_publish(catalog, made), STATUS_OK);
+}
+
+static void departed_tables_are_counted_apart_and_sorted_by_their_former_names(void **state)
+{
+    (void)state;
+    struct heap heap;
+    struct catalog catalog;
+    char text[DEPARTED_NAME_BYTES_MAX];
+    static const struct {
+        const char *name;
+        uint64_t id;
+    } sorted[] = {{"ab", 9}, {"ab", 10}, {"ab-", 5}, {"ab.c", 4}, {"ab0", 3}, {"abc", 2}};
+    heap_init(&heap, false);
+    assert_int_equal(catalog_open(&catalog, &heap), STATUS_OK);
+    publish(&catalog, BYTES("ab"), 20, 1);
+    publish(&catalog, BYTES("#ledger"), 21, 1);
+    publish(&catalog, BYTES("#tokens"), 22, 1);
+    assert_null(catalog_departed(&catalog, (struct bytes){0}));
+    for (unsigned i = 0; i < 6; i++)
+        publish_departed(&catalog, bytes_of_text(sorted[5 - i].name), sorted[5 - i].id,
+                         TABLE_DEPARTED);
+    assert_int_equal(catalog.count, 9);
+    assert_int_equal(catalog.internal, 8);
+    assert_int_equal(catalog.departed, 6);
+    assert_int_equal(catalog.departed_partitions, 18);
+    assert_int_equal(catalog.partitions, 15);
+    assert_int_equal(catalog.unsettled, 3);
+    struct bytes after = {0};
+    for (unsigned i = 0; i < 6; i++) {
+        const struct table *table = catalog_departed(&catalog, after);
+        assert_true(bytes_equal(table_stream_name(table), bytes_of_text(sorted[i].name)));
+        assert_int_equal(table->id, sorted[i].id);
+        after = table_departed_name(table_stream_name(table), table->id + 1, text);
+    }
+    assert_null(catalog_departed(&catalog, after));
+    publish_departed(&catalog, BYTES("ab"), 10, TABLE_DELETING);
+    assert_int_equal(catalog.departed, 6);
+    assert_int_equal(catalog.departed_deleting, 1);
+    assert_int_equal(catalog.unsettled, 4);
+    catalog_remove(&catalog, table_departed_name(BYTES("ab"), 10, text));
+    assert_int_equal(catalog.departed, 5);
+    assert_int_equal(catalog.departed_deleting, 0);
+    assert_int_equal(catalog.departed_partitions, 15);
+    assert_int_equal(catalog.unsettled, 3);
+    catalog_close(&catalog);
+    assert_int_equal(heap.bytes_used, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -300,6 +435,8 @@ int main(void)
         cmocka_unit_test(refuses_damage),
         cmocka_unit_test(finds_the_partition_of_a_key),
         cmocka_unit_test(the_catalog_keeps_names_sorted_and_the_newest_version),
+        cmocka_unit_test(a_departed_table_has_its_streams_and_nothing_else),
+        cmocka_unit_test(departed_tables_are_counted_apart_and_sorted_by_their_former_names),
     };
     return cmocka_run_group_tests(tests, set_up, NULL);
 }

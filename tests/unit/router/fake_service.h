@@ -38,6 +38,9 @@ struct fake {
     enum status fail;     /* of the next write; executed all the same when it is UNKNOWN_OUTCOME */
     uint64_t fail_group;  /* 0: of any */
     bool refuses_at_once; /* what a condition has seen is committed, though who wrote it waits */
+    enum status retire_fails;
+    uint32_t retired; /* replicas, each time that one is */
+    bool tight;
     uint32_t tables_changed;
     struct replica_range range; /* the last one asked for; what it points to is the caller's */
     struct replica_write write; /* the last one, as well */
@@ -289,6 +292,27 @@ static enum status fake_remove(struct context *ctx, struct replica_service *serv
     return STATUS_OK;
 }
 
+static enum status fake_retire(struct context *ctx, struct replica_service *service,
+                               uint64_t group_id)
+{
+    struct fake *f = CONTAINER_OF(service, struct fake, service);
+    context_yield(ctx);
+    if (!fake_has_group(f, group_id))
+        return STATUS_NOT_FOUND;
+    if (f->retire_fails != STATUS_OK)
+        return f->retire_fails;
+    f->retired++;
+    for (uint32_t i = f->count; i-- > 0;)
+        if (f->items[i].group_id == group_id)
+            fake_remove_at(f, i);
+    return STATUS_OK;
+}
+
+static bool fake_is_tight(struct replica_service *service)
+{
+    return CONTAINER_OF(service, struct fake, service)->tight;
+}
+
 /* Nobody has a mark, and nothing changes. */
 static enum status fake_find_mark(struct context *ctx, struct replica_service *service,
                                   const struct replica_target *target, uint64_t consumer,
@@ -365,7 +389,9 @@ static inline struct fake *fake_open(void)
                                           .find_mark = fake_find_mark,
                                           .set_mark = fake_set_mark,
                                           .create_replica = fake_create,
-                                          .remove_replica = fake_remove};
+                                          .remove_replica = fake_remove,
+                                          .retire_replica = fake_retire,
+                                          .is_tight = fake_is_tight};
     fake_run(f, fake_open_router);
     return f;
 }

@@ -124,7 +124,9 @@ static void nudged_body(struct context *ctx, struct fake *f)
     uint8_t key[12] = {[9] = 1, [10] = 'x'};
     fake_create_table(ctx, f, &create);
     f->service.cancel = cancel;
-    const struct table *table = router_next_table(f->router, (struct bytes){0});
+    const struct table *table = NULL;
+    struct error error;
+    CHECK(f, router_table(f->router, create.name, &table, &error) == STATUS_OK);
     router_nudge(f->router, txn_id_make(ctx->env), table->id, bytes_of(key, sizeof(key)));
     for (uint32_t i = 0; i < 100 && cancels == 0; i++) {
         fake_settle(ctx, f);
