@@ -52,7 +52,8 @@ struct replica_service *node_service(struct node *node);
 
 /* Whom to tell of intents that stay: that of `item` in a table belongs to transaction `id`, which
  * has not come to its end for TXN_STALE_NS, or was found at the start: told of at once.  Told again
- * each time as long passes; soon, if it answers false: it has too much to do.  Does not wait. */
+ * each time as long passes; soon, if it answers false: it has too much to do, and has done nothing.
+ * Does not wait; the transaction may end in the call. */
 struct node_nudger {
     bool (*nudge)(void *owner, struct txn_id id, uint64_t table_id, struct bytes item);
     void *owner;

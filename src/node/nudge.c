@@ -43,7 +43,7 @@ void replica_forget_intents(struct replica *replica)
     intents_init(&replica->intents, node->env->heap, env_random_u64(node->env));
 }
 
-/* False: some were not taken. */
+/* False: some were not taken.  Those that are may end in the call, and their held_intent with it. */
 static bool nudge_replica(struct node *node, struct replica *replica, uint64_t now_ns)
 {
     bool all = true;
@@ -52,10 +52,11 @@ static bool nudge_replica(struct node *node, struct replica *replica, uint64_t n
     while ((held = hash_map_next(&replica->intents.by_item, &position)) != NULL) {
         if (!held->is_read || held->nudge_ns > now_ns)
             continue;
+        held->nudge_ns = now_ns + TXN_STALE_NS;
         if (node->nudger.nudge(node->nudger.owner, held->id, replica->table_id, held->item))
-            held->nudge_ns = now_ns + TXN_STALE_NS;
-        else
-            all = false;
+            continue;
+        held->nudge_ns = now_ns;
+        all = false;
     }
     return all;
 }

@@ -156,8 +156,8 @@ enum status router_cancelled(struct error *error, struct arena *arena, const str
 /* The Code of a cancellation reason: "ConditionalCheckFailed", ... */
 struct bytes router_reason_code(enum error_code code);
 
-/* An intent has stayed too long: finish its transaction, if nobody does.  Does not wait; false if
- * there is too much to do: ask again. */
+/* An intent has stayed too long: finish its transaction, if nobody does.  Does not wait; false,
+ * and nothing is done, if there is too much to do: ask again. */
 bool router_nudge(struct router *router, struct txn_id id, uint64_t table_id, struct bytes item);
 
 struct transaction_stats {

@@ -557,6 +557,40 @@ static void tells_again_soon_of_what_was_not_taken(void **state)
     fixture_free(f);
 }
 
+static void end_run(struct context *ctx, void *argument)
+{
+    struct call call;
+    all_kinds(ctx, &call, 9);
+    CHECK((struct fixture *)argument, end(ctx, argument, &call, 1, true) == STATUS_OK);
+}
+
+/* The end of the transaction comes in the call: a new fiber runs at once. */
+static bool end_on_nudge(void *owner, struct txn_id id, uint64_t table_id, struct bytes item)
+{
+    struct fixture *f = owner;
+    struct fiber_options options = {.arena_bytes_max = 1 << 20, .deadline_ns = UINT64_MAX};
+    assert_true(on_nudge(NULL, id, table_id, item));
+    assert_int_equal(fiber_spawn(sim_node_env(f->machine), &options, end_run, f), STATUS_OK);
+    return true;
+}
+
+static void an_intent_may_go_while_it_is_told_of(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_create_open(43);
+    struct node_nudger nudger = {.nudge = end_on_nudge, .owner = f};
+    assert_true(fixture_run(f, prepare_body));
+    fixture_crash(f, SIM_CRASH_KILL);
+    fixture_open(f);
+    nudges = 0;
+    node_set_nudger(f->node, &nudger);
+    assert_true(fixture_run(f, second_body));
+    assert_in_range(nudges, 1, ITEMS);
+    assert_int_equal(node_stats(f->node)->intents, 0);
+    fixture_close(f);
+    fixture_free(f);
+}
+
 int main(void)
 {
     make_keys();
@@ -571,6 +605,7 @@ int main(void)
         cmocka_unit_test(tells_of_intents_that_stay),
         cmocka_unit_test(tells_of_intents_found_at_the_start_at_once),
         cmocka_unit_test(tells_again_soon_of_what_was_not_taken),
+        cmocka_unit_test(an_intent_may_go_while_it_is_told_of),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
