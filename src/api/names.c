@@ -145,7 +145,8 @@ enum status call_stream_name(struct api_call *call, struct bytes arn, struct byt
         return STATUS_OK;
     *table = bytes_of(rest.at, (size_t)(slash - rest.at));
     rest = bytes_after(rest, table->count);
-    if (!bytes_start_with(rest, middle) || !model_name_matches(*table))
+    if (!bytes_start_with(rest, middle) || !model_name_matches(*table) ||
+        table->count > TABLE_NAME_BYTES_MAX)
         return STATUS_OK;
     *label = bytes_after(rest, middle.count);
     TRY(check_account(call, arn, parts));

@@ -494,9 +494,12 @@ def test_list_streams(server, streams, make_streamed, refused, table):
     assert streams("ListStreams", TableName=table)["Streams"] == []
     assert refused("ListStreams", Limit=101)[0] == VALIDATION
     for arn in (made[0][1] + "x", made[0][1].replace("us-east-1", "eu-west-1"),
-                "arn:aws:dynamodb:us-east-1:000000000000:table/nothing/stream/2015-05-11T21:21:33.291", "s" * 40):
+                "arn:aws:dynamodb:us-east-1:000000000000:table/nothing/stream/2015-05-11T21:21:33.291", "s" * 40,
+                made[0][1].replace(made[0][0], "n" * 256), made[0][1].replace(made[0][0], "n" * 900)):
         assert refused("DescribeStream", StreamArn=arn) == \
             (NOT_FOUND, f"Requested resource not found: Stream: {arn} not found")
+    long_name = made[0][1].replace(made[0][0], "n" * 256)
+    assert refused("ListStreams", ExclusiveStartStreamArn=long_name)[0] == NOT_FOUND
     assert refused("DescribeStream", StreamArn=made[0][1].replace("000000000000", "111111111111"))[0] == "AccessDeniedException"
     assert server.signed("GetRecords", {}).error == ("UnknownOperationException", None)  # of the other service
 
