@@ -43,7 +43,7 @@ void replica_forget_intents(struct replica *replica)
     intents_init(&replica->intents, node->env->heap, env_random_u64(node->env));
 }
 
-/* False: some were not taken.  Those that are may end in the call, and their held_intent with it. */
+/* False: some were not taken.  Those that are may end in the call, with their held_intent. */
 static bool nudge_replica(struct node *node, struct replica *replica, uint64_t now_ns)
 {
     bool all = true;
