@@ -106,8 +106,8 @@ PLAIN(String, STRING);
 BOUNDED(TableArn, STRING, 1, 1024);
 PLAIN(TableClass, STRING); /* the service checks it itself, with a text of its own */
 PATTERNED(TableName, 3, 255, "[a-zA-Z0-9_.-]+");
-BOUNDED(TagKeyString, STRING, 1, 128);
-BOUNDED(TagValueString, STRING, 0, 256);
+PLAIN(TagKeyString, STRING); /* tags are checked by themselves, in texts of their own */
+PLAIN(TagValueString, STRING);
 PLAIN(TimeRangeLowerBound, TIMESTAMP);
 PLAIN(TimeRangeUpperBound, TIMESTAMP);
 BOUNDED(TimeToLiveAttributeName, STRING, 1, 255);

@@ -175,8 +175,7 @@ UNSTORED_STRUCTURE(CreateVectorIndexAction, UNSTORED(IndexName, String, MODEL_RE
 UNSTORED_STRUCTURE(DeleteVectorIndexAction, UNSTORED(IndexName, String, MODEL_REQUIRED));
 
 #define INPUT struct tag_input
-STRUCTURE(Tag, STORED(Key, TagKeyString, key, MODEL_REQUIRED),
-          STORED(Value, TagValueString, value, MODEL_REQUIRED));
+STRUCTURE(Tag, STORED(Key, TagKeyString, key, 0), STORED(Value, TagValueString, value, 0));
 #undef INPUT
 
 #define INPUT struct tag_resource_input

@@ -11,11 +11,57 @@ static enum status not_found(struct api_call *call, enum status status, struct b
                         BYTES_ARGS(arn));
 }
 
-#define TAG_PREFIX_RESERVED "aws:"
+#define TAG_PREFIX_RESERVED  "aws:"
+#define TAG_KEY_LENGTH_MAX   128u
+#define TAG_VALUE_LENGTH_MAX 256u
+
+/* Symbols beyond ASCII, in the bytes of UTF-8: from arrows to dingbats, and emoji. */
+static bool is_symbol(struct bytes text)
+{
+    static const uint8_t low[][4] = {{0xe2, 0x86, 0x90}, {0xf0, 0x9f, 0x80, 0x80}};
+    static const uint8_t high[][4] = {{0xe2, 0xaf, 0xbf}, {0xf0, 0x9f, 0xaf, 0xbf}};
+    for (unsigned i = 0; i < ARRAY_COUNT(low); i++) {
+        size_t count = i + 3;
+        if (text.count >= count && memcmp(text.at, low[i], count) >= 0 &&
+            memcmp(text.at, high[i], count) <= 0)
+            return true;
+    }
+    return false;
+}
+
+/* Letters, digits and spaces of any script, and some signs. */
+static bool has_tag_letters(struct bytes text)
+{
+    for (; text.count > 0; text = bytes_after(text, 1)) {
+        uint8_t c = text.at[0];
+        bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+        if (c < 0x80 ? !letter && memchr(" +-=._:/@", c, 9) == NULL : is_symbol(text))
+            return false;
+    }
+    return true;
+}
+
+static enum status check_tag_text(struct api_call *call, const char *what, struct bytes text,
+                                  size_t min, size_t max)
+{
+    size_t length = text.at == NULL ? 0 : model_text_length(text);
+    if (text.at != NULL && length >= min && length <= max && has_tag_letters(text))
+        return STATUS_OK;
+    struct bytes shown = text.at == NULL ? BYTES("null") : text;
+    return error_format(&call->error, call_arena(call), ERROR_VALIDATION,
+                        "The Tag %s provided is invalid, %s: %.*s", what, what, BYTES_ARGS(shown));
+}
+
+static enum status check_tag_key(struct api_call *call, struct bytes key)
+{
+    return check_tag_text(call, "Key", key, 1, TAG_KEY_LENGTH_MAX);
+}
 
 static enum status check_tag(struct api_call *call, const struct tag_input *given, uint32_t index)
 {
     struct bytes key = given[index].key;
+    TRY(check_tag_key(call, key));
+    TRY(check_tag_text(call, "Value", given[index].value, 0, TAG_VALUE_LENGTH_MAX));
     if (bytes_start_with(key, BYTES(TAG_PREFIX_RESERVED)))
         return error_format(&call->error, call_arena(call), ERROR_VALIDATION,
                             "Tag Key cannot be prefixed with " TAG_PREFIX_RESERVED ", Key: %.*s",
@@ -77,10 +123,13 @@ enum status api_untag_resource(struct api_call *call)
     TRY(call_resource_name(call, input->resource, &name));
     if (input->keys.count == 0)
         return call_invalid(call, "Atleast one Tag Key needs to be provided as Input.");
-    if (input->keys.count > MODEL_STORED_MAX)
+    if (input->keys.count > TAGS_MAX)
         return call_invalid(call,
                             "Number of Tags exceed the current limit for the provided ResourceArn");
-    enum status status = router_untag_table(call->ctx, call_router(call), name, input->keys.at,
+    const struct bytes *keys = input->keys.at;
+    for (uint32_t i = 0; i < input->keys.count; i++)
+        TRY(check_tag_key(call, keys[i]));
+    enum status status = router_untag_table(call->ctx, call_router(call), name, keys,
                                             input->keys.count, &call->error);
     return status == STATUS_OK ? status : not_found(call, status, input->resource);
 }
