@@ -423,7 +423,7 @@ enum status call_read_index_updates(struct api_call *call, struct update_table_r
                                     BYTES_ARGS(update->name));
         }
     }
-    if (one_only > 1 || (one_only == 1 && count > 1))
+    if (one_only > 1)
         return error_set(&call->error, ERROR_LIMIT_EXCEEDED,
                          "Subscriber limit exceeded: Only 1 online index can be created or deleted "
                          "simultaneously per table");

@@ -445,10 +445,13 @@ static enum status take_index_ids(struct context *ctx, struct router *router,
                                   struct error *error)
 {
     struct table *table;
+    uint32_t at = 0;
     *ids = (struct index_ids){0};
-    if (request->index_update_count == 0 || request->index_updates[0].action != INDEX_CREATE)
+    while (at < request->index_update_count && request->index_updates[at].action != INDEX_CREATE)
+        at++;
+    if (at == request->index_update_count)
         return STATUS_OK;
-    const struct index_throughput *given = &request->index_updates[0].throughput;
+    const struct index_throughput *given = &request->index_updates[at].throughput;
     TRY(find_table(ctx, router, request->name, &table, error));
     enum billing_mode billing = request->billing_given ? request->billing : table->billing;
     uint32_t count = router_partitions_for(router, billing, given->read_units, given->write_units);

@@ -637,6 +637,23 @@ def test_update_errors(server, table, updates, error):
     assert server.call("DescribeTable", TableName=table)["Table"] == before
 
 
+@pytest.mark.parametrize("first", ["change", "update"])
+def test_one_change_beside_updates(server, make_indexed, first):
+    """An index is created, or deleted, while the throughput of others changes."""
+    units, more = ({"ReadCapacityUnits": n, "WriteCapacityUnits": n} for n in (5, 8))
+    table = make_indexed([index(name, ProvisionedThroughput=units) for name in ("one", "two")], BillingMode="PROVISIONED",
+                         ProvisionedThroughput=units)
+    put(server, table, {**key("a", 1), "g": {"S": "x"}, "r": {"N": "1"}})
+    for change, raised, names in (({"Create": index("new", ProvisionedThroughput=units)}, "one", ["new", "one", "two"]),
+                                  ({"Delete": {"IndexName": "one"}}, "two", ["new", "two"])):
+        updates = [change, {"Update": {"IndexName": raised, "ProvisionedThroughput": more}}]
+        server.call("UpdateTable", TableName=table, AttributeDefinitions=MORE if "Create" in change else [],
+                    GlobalSecondaryIndexUpdates=updates if first == "change" else updates[::-1])
+        got = {one["IndexName"]: one for one in settled(server, table)["GlobalSecondaryIndexes"]}
+        assert sorted(got) == names
+        assert got[raised]["ProvisionedThroughput"]["ReadCapacityUnits"] == 8
+
+
 def test_twenty_is_the_most(server, make_indexed):
     table = make_indexed([index(f"index{n}") for n in range(20)])
     error = server.error("UpdateTable", TableName=table, GlobalSecondaryIndexUpdates=[{"Create": index("more")}], AttributeDefinitions=MORE)
