@@ -427,10 +427,15 @@ static void names_have_a_pattern(void **state)
 static void elements_and_keys_are_reported_with_their_collection(void **state)
 {
     struct fixture *f = *state;
-    refused(f, &shape_UntagResourceInput, "{\"ResourceArn\":\"arn\",\"TagKeys\":[\"a\",\"\"]}",
-            "1 validation error detected: Value '[a, ]' at 'tagKeys' failed to satisfy constraint: "
-            "Member must satisfy constraint: [Member must have length less than or equal to 128, "
-            "Member must have length greater than or equal to 1]");
+    refused(f, &shape_CreateTableInput,
+            "{\"TableName\":\"abc\",\"AttributeDefinitions\":[],\"KeySchema\":[{\"AttributeName\":"
+            "\"a\",\"KeyType\":\"HASH\"}],\"LocalSecondaryIndexes\":[{\"IndexName\":\"abc\","
+            "\"KeySchema\":[{\"AttributeName\":\"a\",\"KeyType\":\"HASH\"}],\"Projection\":{"
+            "\"NonKeyAttributes\":[\"a\",\"\"]}}]}",
+            "1 validation error detected: Value '[a, ]' at 'localSecondaryIndexes.1.member."
+            "projection.nonKeyAttributes' failed to satisfy constraint: Member must satisfy "
+            "constraint: [Member must have length less than or equal to 255, Member must have "
+            "length greater than or equal to 1]");
     refused(f, &shape_BatchWriteItemInput, "{\"RequestItems\":{\"\":[{}]}}",
             "1 validation error detected: Value '{=[WriteRequest(putRequest=null, "
             "deleteRequest=null)]}' at 'requestItems' failed to satisfy constraint: Map keys must "
@@ -466,10 +471,13 @@ static void lengths_count_characters(void **state)
     struct fixture *f = *state;
     char body[1024];
     char key[600] = "";
-    for (int i = 0; i < 128; i++)
+    for (int i = 0; i < 255; i++)
         strcat(key, "\xc3\xa4");
-    snprintf(body, sizeof(body), "{\"ResourceArn\":\"arn\",\"TagKeys\":[\"%s\"]}", key);
-    (void)decoded(f, &shape_UntagResourceInput, body);
+    snprintf(body, sizeof(body),
+             "{\"TableName\":\"abc\",\"TimeToLiveSpecification\":{\"Enabled\":true,"
+             "\"AttributeName\":\"%s\"}}",
+             key);
+    (void)decoded(f, &shape_UpdateTimeToLiveInput, body);
     assert_int_equal(model_text_length(BYTES("a\xc3\xa4\xf0\x9f\x98\x80")), 4);
     refused(f, &shape_ListTablesInput, "{\"ExclusiveStartTableName\":\"ab\"}",
             "1 validation error detected: Value 'ab' at 'exclusiveStartTableName' failed to "
