@@ -104,6 +104,18 @@ enum status call_table_name(struct api_call *call, struct bytes text, struct byt
     return STATUS_OK;
 }
 
+/* table/<name>/backup/<id>: no resource that has tags or a policy. */
+static bool is_backup(struct bytes resource)
+{
+    struct bytes prefix = BYTES("table/");
+    if (!bytes_start_with(resource, prefix))
+        return false;
+    struct bytes rest = bytes_after(resource, prefix.count);
+    const uint8_t *slash = rest.count > 0 ? memchr(rest.at, '/', rest.count) : NULL;
+    return slash != NULL &&
+           bytes_start_with(bytes_after(rest, (size_t)(slash - rest.at)), BYTES("/backup/"));
+}
+
 enum status call_resource_name(struct api_call *call, struct bytes arn, struct bytes *name)
 {
     struct bytes parts[ARN_PARTS];
@@ -111,7 +123,8 @@ enum status call_resource_name(struct api_call *call, struct bytes arn, struct b
     if (!bytes_start_with(arn, BYTES("arn:")))
         return error_format(&call->error, arena, ERROR_VALIDATION,
                             INVALID_VALUES "ARNs must start with 'arn:': %.*s", BYTES_ARGS(arn));
-    if (!split(arn, parts) || !bytes_equal(parts[ARN_SERVICE], BYTES("dynamodb")))
+    if (!split(arn, parts) || !bytes_equal(parts[ARN_SERVICE], BYTES("dynamodb")) ||
+        is_backup(parts[ARN_RESOURCE]))
         return error_format(&call->error, arena, ERROR_VALIDATION,
                             INVALID_VALUES "Provided Arn is not a DynamoDB resource arn: %.*s",
                             BYTES_ARGS(arn));

@@ -1,17 +1,28 @@
 /* tags.c - TagResource, UntagResource, ListTagsOfResource. */
 #include "api/api_private.h"
 
-/* A table that is not there is reported with its ARN, in the service's own spelling. */
-static enum status not_found(struct api_call *call, enum status status, struct bytes arn)
+static enum status refuse_missing(struct api_call *call, struct bytes arn)
 {
-    if (call->error.code != ERROR_RESOURCE_NOT_FOUND)
-        return status;
     return error_format(&call->error, call_arena(call), ERROR_RESOURCE_NOT_FOUND,
-                        "Requested resource not found: ResourcArn: %.*s not found",
+                        "Requested resource not found: ResourceArn: %.*s not found",
                         BYTES_ARGS(arn));
 }
 
-#define TAG_PREFIX_RESERVED  "aws:"
+/* A table that is not there is reported with its ARN. */
+static enum status not_found(struct api_call *call, enum status status, struct bytes arn)
+{
+    return call->error.code == ERROR_RESOURCE_NOT_FOUND ? refuse_missing(call, arn) : status;
+}
+
+/* The table whose tags these are; a stream has none, and is not found. */
+static enum status read_resource(struct api_call *call, struct bytes arn, struct bytes *name)
+{
+    struct bytes label;
+    bool is_stream;
+    TRY(call_stream_name(call, arn, name, &label, &is_stream));
+    return is_stream ? refuse_missing(call, arn) : call_resource_name(call, arn, name);
+}
+
 #define TAG_KEY_LENGTH_MAX   128u
 #define TAG_VALUE_LENGTH_MAX 256u
 
@@ -52,6 +63,28 @@ static enum status check_tag_text(struct api_call *call, const char *what, struc
                         "The Tag %s provided is invalid, %s: %.*s", what, what, BYTES_ARGS(shown));
 }
 
+/* In capitals too. */
+static bool is_reserved(struct bytes key)
+{
+    static const char prefix[] = "aws:";
+    for (size_t i = 0; i < sizeof(prefix) - 1; i++) {
+        uint8_t letter = i < key.count ? key.at[i] : 0;
+        if (letter >= 'A' && letter <= 'Z')
+            letter = (uint8_t)(letter - 'A' + 'a');
+        if (letter != (uint8_t)prefix[i])
+            return false;
+    }
+    return true;
+}
+
+static enum status check_reserved(struct api_call *call, struct bytes key)
+{
+    if (!is_reserved(key))
+        return STATUS_OK;
+    return error_format(&call->error, call_arena(call), ERROR_VALIDATION,
+                        "Tag Key cannot be prefixed with aws:, Key: %.*s", BYTES_ARGS(key));
+}
+
 static enum status check_tag_key(struct api_call *call, struct bytes key)
 {
     return check_tag_text(call, "Key", key, 1, TAG_KEY_LENGTH_MAX);
@@ -62,10 +95,7 @@ static enum status check_tag(struct api_call *call, const struct tag_input *give
     struct bytes key = given[index].key;
     TRY(check_tag_key(call, key));
     TRY(check_tag_text(call, "Value", given[index].value, 0, TAG_VALUE_LENGTH_MAX));
-    if (bytes_start_with(key, BYTES(TAG_PREFIX_RESERVED)))
-        return error_format(&call->error, call_arena(call), ERROR_VALIDATION,
-                            "Tag Key cannot be prefixed with " TAG_PREFIX_RESERVED ", Key: %.*s",
-                            BYTES_ARGS(key));
+    TRY(check_reserved(call, key));
     for (uint32_t i = 0; i < index; i++) {
         if (bytes_equal(given[i].key, key))
             return error_format(
@@ -106,7 +136,7 @@ enum status api_tag_resource(struct api_call *call)
     struct tag *tags;
     uint32_t count;
     TRY(call_rate(call, API_RATE_TAG));
-    TRY(call_resource_name(call, input->resource, &name));
+    TRY(read_resource(call, input->resource, &name));
     TRY(call_read_tags(call, &input->tags, &tags, &count));
     if (count == 0)
         return call_invalid(call, "Atleast one Tag needs to be provided as Input.");
@@ -120,15 +150,17 @@ enum status api_untag_resource(struct api_call *call)
     const struct untag_resource_input *input = call->input.at;
     struct bytes name;
     TRY(call_rate(call, API_RATE_TAG));
-    TRY(call_resource_name(call, input->resource, &name));
+    TRY(read_resource(call, input->resource, &name));
     if (input->keys.count == 0)
         return call_invalid(call, "Atleast one Tag Key needs to be provided as Input.");
     if (input->keys.count > TAGS_MAX)
         return call_invalid(call,
                             "Number of Tags exceed the current limit for the provided ResourceArn");
     const struct bytes *keys = input->keys.at;
-    for (uint32_t i = 0; i < input->keys.count; i++)
+    for (uint32_t i = 0; i < input->keys.count; i++) {
         TRY(check_tag_key(call, keys[i]));
+        TRY(check_reserved(call, keys[i]));
+    }
     enum status status = router_untag_table(call->ctx, call_router(call), name, keys,
                                             input->keys.count, &call->error);
     return status == STATUS_OK ? status : not_found(call, status, input->resource);
@@ -140,9 +172,8 @@ enum status api_list_tags_of_resource(struct api_call *call)
     const struct table *table;
     struct bytes name;
     TRY(call_rate(call, API_RATE_LIST_TAGS));
-    TRY(call_resource_name(call, input->resource, &name));
-    if (input->next_token.at != NULL) /* all tags fit in one answer: no token was ever given */
-        return call_invalid(call, "Invalid NextToken");
+    TRY(read_resource(call, input->resource, &name));
+    /* All tags fit in one answer: no token was ever given, and one is not looked at. */
     enum status status =
         router_describe_table(call->ctx, call_router(call), name, &table, &call->error);
     if (status != STATUS_OK)

@@ -39,6 +39,7 @@ def test_limits_of_tags(server, arn):
 @pytest.mark.parametrize("operation,more,message", [
     ("TagResource", {"Tags": []}, "Atleast one Tag needs to be provided as Input."),
     ("TagResource", {"Tags": [{"Key": "aws:x", "Value": "v"}]}, "Tag Key cannot be prefixed with aws:, Key: aws:x"),
+    ("TagResource", {"Tags": [{"Key": "AwS:x", "Value": "v"}]}, "Tag Key cannot be prefixed with aws:, Key: AwS:x"),
     ("TagResource", {"Tags": [{"Key": "k", "Value": "v"}, {"Key": "k", "Value": "w"}]},
      "Duplicate Tag Keys provided as input: Duplicate Tag Key found k"),
     ("TagResource", {"Tags": [{}]}, "The Tag Key provided is invalid, Key: null"),
@@ -49,9 +50,14 @@ def test_limits_of_tags(server, arn):
     ("UntagResource", {"TagKeys": [""]}, "The Tag Key provided is invalid, Key: "),
     ("UntagResource", {"TagKeys": ["k" * 129]}, f"The Tag Key provided is invalid, Key: {'k' * 129}"),
     ("UntagResource", {"TagKeys": []}, "Atleast one Tag Key needs to be provided as Input."),
-    ("ListTagsOfResource", {"NextToken": "x"}, "Invalid NextToken")])
+    ("UntagResource", {"TagKeys": ["k", "aws:x"]}, "Tag Key cannot be prefixed with aws:, Key: aws:x")])
 def test_errors_of_tags(server, arn, operation, more, message):
     assert server.error(operation, {"ResourceArn": arn, **more}) == (VALIDATION, message)
+
+
+def test_a_token_of_tags_is_not_looked_at(server, arn):
+    server.call("TagResource", ResourceArn=arn, Tags=[{"Key": "myaws:a", "Value": ""}])
+    assert server.call("ListTagsOfResource", ResourceArn=arn, NextToken="x") == {"Tags": [{"Key": "myaws:a", "Value": ""}]}
 
 
 def test_letters_of_tags(server, arn):
@@ -83,7 +89,13 @@ def test_resources_of_tags(server, operation, more):
         VALIDATION, f"Invalid TableArn: Invalid ResourceArn provided as input {away}")
     missing = "arn:aws:dynamodb:us-east-1:000000000000:table/no-such-table"
     assert server.error(operation, {"ResourceArn": missing, **more}) == (
-        "ResourceNotFoundException", f"Requested resource not found: ResourcArn: {missing} not found")
+        "ResourceNotFoundException", f"Requested resource not found: ResourceArn: {missing} not found")
+    stream = missing + "/stream/2026-10-09T00:29:04.041"
+    assert server.error(operation, {"ResourceArn": stream, **more}) == (
+        "ResourceNotFoundException", f"Requested resource not found: ResourceArn: {stream} not found")
+    backup = missing + "/backup/01791525400213-63b4d36a"
+    assert server.error(operation, {"ResourceArn": backup, **more}) == (
+        VALIDATION, f"One or more parameter values were invalid: Provided Arn is not a DynamoDB resource arn: {backup}")
     other = "arn:aws:dynamodb:us-east-1:111111111111:table/table"
     assert server.error(operation, {"ResourceArn": other, **more})[0] == "AccessDeniedException"
 
