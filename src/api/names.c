@@ -1,5 +1,6 @@
 /* names.c - tables by name or by ARN: arn:<partition>:dynamodb:<region>:<account>:table/<name>. */
 #include "api/api_private.h"
+#include "base/compiler.h"
 
 #define TABLE_NAME_LENGTH_MIN 3u
 
@@ -34,26 +35,64 @@ static bool parse(struct bytes text, struct bytes parts[ARN_PARTS], struct bytes
            name->count <= TABLE_NAME_BYTES_MAX;
 }
 
+static bool is_one_of(struct bytes name, const char *const *names, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (bytes_equal(name, bytes_of_text(names[i])))
+            return true;
+    }
+    return false;
+}
+
+static bool is_of_policies(struct bytes operation)
+{
+    static const char *const names[] = {"PutResourcePolicy", "GetResourcePolicy",
+                                        "DeleteResourcePolicy"};
+    return is_one_of(operation, names, ARRAY_COUNT(names));
+}
+
+/* Those on a table itself: they say less of why another account's is refused. */
+static bool is_of_tables(struct bytes operation)
+{
+    static const char *const names[] = {
+        "DescribeTable",           "UpdateTable",      "DeleteTable",
+        "DescribeTimeToLive",      "UpdateTimeToLive", "DescribeContinuousBackups",
+        "UpdateContinuousBackups", "TagResource",      "UntagResource",
+        "ListTagsOfResource"};
+    return is_one_of(operation, names, ARRAY_COUNT(names));
+}
+
 /* Tables of another account are not ours to give. */
 static enum status check_account(struct api_call *call, struct bytes arn,
                                  const struct bytes parts[ARN_PARTS])
 {
     struct bytes account = call->api->options.account;
-    bool ours = bytes_equal(parts[ARN_ACCOUNT], account);
     struct bytes name = call->operation->name;
-    if (!ours && (bytes_equal(name, BYTES("PutResourcePolicy")) ||
-                  bytes_equal(name, BYTES("GetResourcePolicy")) ||
-                  bytes_equal(name, BYTES("DeleteResourcePolicy"))))
+    if (bytes_equal(parts[ARN_ACCOUNT], account))
+        return STATUS_OK;
+    if (is_of_policies(name))
         return call_invalid(call, "This action is only supported by accounts that match the "
                                   "resource owner\xe2\x80\x99s account.");
-    if (!ours)
-        return error_format(
-            &call->error, call_arena(call), ERROR_ACCESS_DENIED,
-            "User: arn:aws:iam::%.*s:root is not authorized to perform: dynamodb:%.*s on "
-            "resource: %.*s because no resource-based policy allows the dynamodb:%.*s action",
-            BYTES_ARGS(account), BYTES_ARGS(call->operation->name), BYTES_ARGS(arn),
-            BYTES_ARGS(call->operation->name));
-    return STATUS_OK;
+    if (is_of_tables(name))
+        return error_format(&call->error, call_arena(call), ERROR_ACCESS_DENIED,
+                            "Access is denied");
+    return error_format(
+        &call->error, call_arena(call), ERROR_ACCESS_DENIED,
+        "User: arn:aws:iam::%.*s:root is not authorized to perform: dynamodb:%.*s on "
+        "resource: %.*s because no resource-based policy allows the dynamodb:%.*s action",
+        BYTES_ARGS(account), BYTES_ARGS(name), BYTES_ARGS(arn), BYTES_ARGS(name));
+}
+
+/* "aws", as in the ARNs given out here, or the one that the region is of. */
+static bool is_partition(const struct api_call *call, const struct bytes parts[ARN_PARTS])
+{
+    struct bytes region = call->api->options.region;
+    struct bytes partition = parts[ARN_PARTITION];
+    if (bytes_start_with(region, BYTES("cn-")) && bytes_equal(partition, BYTES("aws-cn")))
+        return true;
+    if (bytes_start_with(region, BYTES("us-gov-")) && bytes_equal(partition, BYTES("aws-us-gov")))
+        return true;
+    return bytes_equal(partition, BYTES("aws"));
 }
 
 static bool is_here(const struct api_call *call, const struct bytes parts[ARN_PARTS])
@@ -97,10 +136,10 @@ enum status call_table_name(struct api_call *call, struct bytes text, struct byt
                             "satisfy regular expression pattern: " MODEL_NAME_PATTERN,
                             BYTES_ARGS(text));
     TRY(check_account(call, text, parts));
-    if (!is_here(call, parts))
+    if (!is_partition(call, parts) || !is_here(call, parts))
         return error_format(&call->error, call_arena(call), ERROR_VALIDATION,
-                            "1 validation error detected: Invalid AWS region in '%.*s'",
-                            BYTES_ARGS(text));
+                            "1 validation error detected: Invalid AWS %s in '%.*s'",
+                            is_partition(call, parts) ? "region" : "partition", BYTES_ARGS(text));
     return STATUS_OK;
 }
 
@@ -134,7 +173,11 @@ enum status call_resource_name(struct api_call *call, struct bytes arn, struct b
                                            "accepted. Provided resource arn: %.*s",
                             BYTES_ARGS(arn));
     TRY(check_account(call, arn, parts));
-    if (!is_here(call, parts))
+    bool away = !is_partition(call, parts) || !is_here(call, parts);
+    if (away && is_of_policies(call->operation->name))
+        return error_format(&call->error, arena, ERROR_VALIDATION,
+                            INVALID_VALUES "Invalid resource Arn: %.*s", BYTES_ARGS(arn));
+    if (away)
         return error_format(&call->error, arena, ERROR_VALIDATION,
                             "Invalid TableArn: Invalid ResourceArn provided as input %.*s",
                             BYTES_ARGS(arn));

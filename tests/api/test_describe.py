@@ -97,7 +97,7 @@ def test_resources_of_tags(server, operation, more):
     assert server.error(operation, {"ResourceArn": backup, **more}) == (
         VALIDATION, f"One or more parameter values were invalid: Provided Arn is not a DynamoDB resource arn: {backup}")
     other = "arn:aws:dynamodb:us-east-1:111111111111:table/table"
-    assert server.error(operation, {"ResourceArn": other, **more})[0] == "AccessDeniedException"
+    assert server.error(operation, {"ResourceArn": other, **more}) == ("AccessDeniedException", "Access is denied")
 
 
 def test_time_to_live_of_a_table_in_the_making():

@@ -297,6 +297,12 @@ def test_policies_of_another_account(server, table):
             VALIDATION, "This action is only supported by accounts that match the resource owner’s account.")
 
 
+def test_policies_of_other_places(server, table):
+    for away in (arn(table).replace("us-east-1", "eu-west-1"), arn(table).replace("arn:aws:", "arn:aws-cn:")):
+        for operation, members in (("PutResourcePolicy", {"Policy": json.dumps(POLICY)}), ("GetResourcePolicy", {}), ("DeleteResourcePolicy", {})):
+            assert server.error(operation, ResourceArn=away, **members) == (VALIDATION, INVALID + f"Invalid resource Arn: {away}")
+
+
 def test_resources_that_have_no_policy(server):
     text = json.dumps(POLICY)
     for operation, more in (("PutResourcePolicy", {"Policy": text}), ("GetResourcePolicy", {}), ("DeleteResourcePolicy", {})):

@@ -162,6 +162,12 @@ def test_a_table_that_is_not_there(server, operation):
 def test_describe_by_arn(server, table):
     arn = server.call("DescribeTable", TableName=table)["Table"]["TableArn"]
     assert server.call("DescribeTable", TableName=arn)["Table"]["TableName"] == table
+    for operation in ("DescribeTable", "DeleteTable", "DescribeTimeToLive", "DescribeContinuousBackups"):
+        other = arn.replace("000000000000", "111111111111")
+        assert server.error(operation, TableName=other) == ("AccessDeniedException", "Access is denied")
+        for what, away in (("region", arn.replace("us-east-1", "eu-west-1")), ("partition", arn.replace("arn:aws:", "arn:aws-cn:"))):
+            assert server.error(operation, TableName=away) == (
+                "ValidationException", f"1 validation error detected: Invalid AWS {what} in '{away}'")
 
 
 # ---- ListTables ----
