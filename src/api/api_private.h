@@ -323,10 +323,16 @@ MUST_USE enum status call_read_sse(struct api_call *call, const struct sse_input
 
 void write_sse(struct api_call *call, const struct table *table);
 
-/* ---- policy.c ---- */
+/* ---- policy_document.c ---- */
 
-/* A policy that is to be stored: its size, and that it is one. */
-MUST_USE enum status call_check_policy(struct api_call *call, struct bytes policy);
+/* The policy that is to be stored of `given`, in the form in which it is given back; in the call's
+ * arena.
+ *   STATUS_INVALID    it is none, too long, or allows something to everybody; call->error
+ *   STATUS_NO_MEMORY  call->error */
+MUST_USE enum status call_read_policy(struct api_call *call, struct bytes given,
+                                      struct bytes *policy);
+
+/* ---- policy.c ---- */
 
 /* Say in the log what a policy that is stored does not do here. */
 void call_log_policy(struct api_call *call, struct bytes table);

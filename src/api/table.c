@@ -299,9 +299,8 @@ static enum status read_create(struct api_call *call, struct create_table_reques
     TRY(call_read_warm(call, input->warm, request->billing,
                        warm_by_itself(request->billing, request->read_units, request->write_units),
                        &(struct throughput_of){.made = true}, &request->warm));
-    request->policy = input->policy;
     if (input->policy.at != NULL)
-        TRY(call_check_policy(call, input->policy));
+        TRY(call_read_policy(call, input->policy, &request->policy));
     TRY(read_new_maximums(call, input->on_demand, request));
     return call_read_tags(call, &input->tags, &request->tags, &request->tag_count);
 }

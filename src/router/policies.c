@@ -32,9 +32,10 @@ static enum status check(struct context *ctx, struct router *router, struct byte
                             BYTES_ARGS(name));
     if (!is_expected(*table, expected))
         return error_format(error, &ctx->arena, ERROR_POLICY_NOT_FOUND,
-                            "The resource-based policy of table %.*s does not have the expected "
-                            "revision ID: %.*s",
-                            BYTES_ARGS(name), BYTES_ARGS(expected));
+                            "Resource-based policy not found for the provided ResourceArn: "
+                            "Requested update for policy with revision id %.*s, but the policy "
+                            "associated to target table %.*s did not match.",
+                            BYTES_ARGS(expected), BYTES_ARGS(name));
     return STATUS_OK;
 }
 

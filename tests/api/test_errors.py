@@ -12,7 +12,7 @@ from conftest import SECONDS_MAX, Server, definition, key, new_name
 CONFLICT = ("TransactionConflictException", "Transaction is ongoing for the item")
 MAXIMUM_TEXT = "Throughput exceeds the maximum OnDemandThroughput configured on table or index"
 HUGE = "x" * 380_000
-POLICY = json.dumps({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Principal": "*", "Action": "dynamodb:GetItem",
+POLICY = json.dumps({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Principal": {"AWS": "000000000000"}, "Action": "dynamodb:GetItem",
                                                              "Resource": "*"}]})
 CHANGES_MAX = 500
 

@@ -12,6 +12,12 @@ INVALID = "One or more parameter values were invalid: "
 POLICY = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Principal": {"AWS": "arn:aws:iam::000000000000:user/a"},
                                                   "Action": "dynamodb:GetItem", "Resource": "*"}]}
 
+OTHER = {**POLICY, "Version": "2008-10-17"}
+
+
+def minified(policy):
+    return json.dumps(policy, separators=(",", ":"))
+
 
 def arn(table):
     return f"arn:aws:dynamodb:us-east-1:000000000000:table/{table}"
@@ -237,10 +243,11 @@ def test_a_policy_is_kept_and_given_back(server, table):
         "PolicyNotFoundException", f"Resource-based policy not found for the provided ResourceArn: {arn(table)}")
     text = json.dumps(POLICY, indent=3)
     first = put(server, table, text)
-    assert get(server, table) == (text, first)
-    assert put(server, table, text) == first  # the same again is no new revision
-    second = put(server, table)
-    assert second != first and get(server, table) == (json.dumps(POLICY), second)
+    assert get(server, table) == (minified(POLICY), first)
+    for same in (text, minified(POLICY), get(server, table)[0]):  # the same again is no new revision
+        assert put(server, table, same) == first
+    second = put(server, table, OTHER)
+    assert second != first and get(server, table) == (minified(OTHER), second)
     assert server.call("DeleteResourcePolicy", ResourceArn=arn(table)) == {"RevisionId": second}
     assert server.call("DeleteResourcePolicy", ResourceArn=arn(table)) == {}
     assert server.error("GetResourcePolicy", ResourceArn=arn(table))[0] == "PolicyNotFoundException"
@@ -249,15 +256,18 @@ def test_a_policy_is_kept_and_given_back(server, table):
 
 def test_expected_revisions(server, table):
     def refused(operation, **members):
-        assert server.error(operation, ResourceArn=arn(table), **members)[0] == "PolicyNotFoundException"
+        error, text = server.error(operation, ResourceArn=arn(table), **members)
+        assert error == "PolicyNotFoundException" and text.startswith(
+            "Resource-based policy not found for the provided ResourceArn: Requested update for policy with revision id "
+            f"{members['ExpectedRevisionId']}, but the policy associated to target")
 
     refused("PutResourcePolicy", Policy=json.dumps(POLICY), ExpectedRevisionId="1")
     refused("DeleteResourcePolicy", ExpectedRevisionId="1")
     first = put(server, table, ExpectedRevisionId="NO_POLICY")
-    refused("PutResourcePolicy", Policy=json.dumps(POLICY, indent=1), ExpectedRevisionId="NO_POLICY")
-    refused("PutResourcePolicy", Policy=json.dumps(POLICY, indent=1), ExpectedRevisionId=first + "0")
+    refused("PutResourcePolicy", Policy=json.dumps(OTHER), ExpectedRevisionId="NO_POLICY")
+    refused("PutResourcePolicy", Policy=json.dumps(OTHER), ExpectedRevisionId=first + "0")
     refused("DeleteResourcePolicy", ExpectedRevisionId="1")
-    second = put(server, table, json.dumps(POLICY, indent=1), ExpectedRevisionId=first)
+    second = put(server, table, OTHER, ExpectedRevisionId=first)
     assert server.call("DeleteResourcePolicy", ResourceArn=arn(table), ExpectedRevisionId=second) == {"RevisionId": second}
     refused("DeleteResourcePolicy", ExpectedRevisionId=second)
 
@@ -267,11 +277,17 @@ def test_expected_revisions(server, table):
     ("[]", "This policy contains invalid Json"),
     ("{", "This policy contains invalid Json"),
     ('{"Statement": []} x', "This policy contains invalid Json"),
-    ("{}", "Missing required field Statement"),
+    ("null", "This text appears not to be a policy"),
+    ("{}", "Syntax error at position (1,3)"),
     ('{"Version": "2020-01-01", "Statement": []}', "Version is neither 2012-10-17 nor 2008-10-17"),
     ('{"Statement": []}', "Could not parse the policy: Statement is empty!"),
-    ('{"Statement": [1]}', "Syntax error in a Statement"),
-    ('{"Statement": {"Effect": "Maybe", "Principal": "*", "Action": "*"}}', "Syntax error in a Statement"),
+    ('{"Statement": [{}]}', "Missing required field Effect"),
+    ('{"Statement": [1]}', "Syntax error at position (1,16)"),
+    ('{"Statement":\n {"Effect": "Maybe", "Principal": "*", "Action": "*"}}', "Syntax error at position (2,13)"),
+    ('{"Statement":{"Effect":"Deny","Principal":"000000000000","Action":"*"}}', "Syntax error at position (1,43)"),
+    ('{"Statement":{"Effect":"Deny","Principle":"*","Action":"*"}}', "Syntax error at position (1,43)"),
+    ('{"Statement": [' + ", ".join(2 * ['{"Sid": "a", "Effect": "Deny", "Principal": "*", "Action": "*", "Resource": "*"}']) + "]}",
+     "The Statement Ids in the policy are not unique"),
     ('{"Statement": {"Effect": "Allow", "Action": "*"}}', "Missing required field Principal"),
     ('{"Statement": {"Effect": "Allow", "Principal": "*"}}', "Missing required field Action"),
     ('{"Statement": [{"Principal": "*", "Action": "*"}]}', "Missing required field Effect"),
@@ -282,10 +298,48 @@ def test_what_is_no_policy(server, table, policy, fault):
     assert server.error("CreateTable", definition(new_name(), ResourcePolicy=policy)) == expected
 
 
+def statement(**elements):
+    return {"Effect": "Allow", "Principal": {"AWS": "arn:aws:iam::000000000000:root"}, "Action": "dynamodb:GetItem", "Resource": "*", **elements}
+
+
+@pytest.mark.parametrize("given,kept", [
+    ({"Action": ["dynamodb:GetItem"], "Resource": ["*"]}, statement()),
+    ({"Action": ["dynamodb:Query", "dynamodb:GetItem", "dynamodb:GetItem"]}, statement(Action=["dynamodb:Query", "dynamodb:GetItem", "dynamodb:GetItem"])),
+    ({"Principal": {"AWS": "000000000000"}}, statement()),
+    ({"Principal": {"AWS": ["000000000000"]}}, statement()),
+    ({"Effect": "allow"}, statement()),
+    ({"Effect": "Deny", "Principal": "*"}, statement(Effect="Deny", Principal="*")),
+    ({"Condition": {"StringEquals": {"aws:PrincipalAccount": ["000000000000"]}}},
+     statement(Condition={"StringEquals": {"aws:PrincipalAccount": "000000000000"}}))])
+def test_the_form_of_a_policy(server, table, given, kept):
+    """Statements in a list, elements in one order, a list of one string as that string; the same in that form is no new revision."""
+    whole = {**statement(), **given}
+    revision = put(server, table, {"Statement": dict(reversed(whole.items())), "Version": "2012-10-17"})
+    policy = minified({"Version": "2012-10-17", "Statement": [kept]})
+    assert get(server, table) == (policy, revision)
+    assert put(server, table, policy) == revision
+
+
+def test_a_policy_without_a_version(server, table):
+    put(server, table, '{"Statement": ' + json.dumps(statement(Sid="V")).replace('"V"', '"\\u0056"') + "}")
+    assert json.loads(get(server, table)[0]) == {"Version": "2008-10-17", "Statement": [statement(Sid="V")]}
+
+
+@pytest.mark.parametrize("principal", ["*", {"AWS": "*"}, {"AWS": ["000000000000", "*"]}])
+def test_a_policy_that_allows_everybody(server, table, principal):
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [statement(Principal=principal)]})
+    expected = (VALIDATION, "Resource-based policy grants unbounded access in one or more elements. Please revise the policy to ensure "
+                "least-privilege form of access")
+    assert server.error("PutResourcePolicy", ResourceArn=arn(table), Policy=policy) == expected
+    assert server.error("CreateTable", definition(new_name(), ResourcePolicy=policy)) == expected
+    put(server, table, policy.replace('"Allow"', '"Deny"'))
+    put(server, table, {"Statement": statement(Principal=principal, Condition={"Bool": {"aws:SecureTransport": "true"}})})
+
+
 def test_a_policy_of_twenty_kilobytes(server, table):
     text = json.dumps(POLICY)
     most = text + " " * (20480 - len(text))
-    assert get(server, table)[0] == most if put(server, table, most) else False
+    assert get(server, table)[0] == minified(POLICY) if put(server, table, most) else False
     error, message = server.error("PutResourcePolicy", ResourceArn=arn(table), Policy=most + " ")
     assert (error, message) == (VALIDATION, INVALID + "Maximum policy size of 20480 bytes exceeded")
 
@@ -320,7 +374,7 @@ def test_a_table_is_made_with_a_policy_that_survives(tmp_path):
                                               WarmThroughput={"ReadUnitsPerSecond": 13000}))
         server.wait_active("kept")
         before = get(server, "kept")
-        assert before[0] == json.dumps(POLICY)
+        assert before[0] == minified(POLICY)
         logged(server, "the resource policy of table kept is kept, but without --credentials")
     finally:
         server.stop()

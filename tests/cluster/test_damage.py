@@ -291,7 +291,7 @@ def test_the_control_plane_over_a_damaged_page(start, data):
     server.create("catalogued")
     arn = server.call("DescribeTable", TableName="catalogued")["Table"]["TableArn"]
     policy = json.dumps({"Version": "2012-10-17", "Statement": [
-        {"Effect": "Allow", "Principal": "*", "Action": "dynamodb:GetItem", "Resource": arn}]})
+        {"Effect": "Allow", "Principal": {"AWS": "000000000000"}, "Action": "dynamodb:GetItem", "Resource": arn}]})
     server.call("PutResourcePolicy", ResourceArn=arn, Policy=policy)
     server.call("TagResource", ResourceArn=arn, Tags=[{"Key": "a", "Value": "1"}])
     server.create("fill")

@@ -124,7 +124,8 @@ assert.equal((await send("DescribeEndpoints", {})).Endpoints.length, 1);
 
 // ---- Resource policies, continuous backups ----
 
-const Policy = JSON.stringify({ Statement: [{ Effect: "Allow", Principal: "*", Action: "dynamodb:GetItem", Resource: "*" }] });
+const Principal = { AWS: "arn:aws:iam::000000000000:root" };
+const Policy = JSON.stringify({ Version: "2012-10-17", Statement: [{ Effect: "Allow", Principal, Action: "dynamodb:GetItem", Resource: "*" }] });
 const { RevisionId } = await send("PutResourcePolicy", { ResourceArn, Policy, ExpectedRevisionId: "NO_POLICY" });
 const policy = await send("GetResourcePolicy", { ResourceArn });
 assert.deepEqual([policy.Policy, policy.RevisionId], [Policy, RevisionId]);
