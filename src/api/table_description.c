@@ -155,12 +155,13 @@ static void write_i64(struct json_writer *json, const char *name, int64_t value)
     json_write_raw(json, bytes_of(text, (size_t)count));
 }
 
-/* Of a table or an index. A maximum that was taken away is seen (-1) while that is done. */
-static void write_on_demand(struct json_writer *json, enum table_status status, int64_t read_max,
-                            int64_t write_max)
+/* Of a table or an index. A maximum that was taken away is -1, and seen if `read_seen`,
+ * `write_seen`. */
+static void write_on_demand(struct json_writer *json, bool read_seen, int64_t read_max,
+                            bool write_seen, int64_t write_max)
 {
-    bool read = read_max >= 0 || status == TABLE_UPDATING;
-    bool write = write_max >= 0 || status == TABLE_UPDATING;
+    bool read = read_max >= 0 || read_seen;
+    bool write = write_max >= 0 || write_seen;
     if (!read && !write)
         return;
     write_name(json, "OnDemandThroughput");
@@ -170,6 +171,18 @@ static void write_on_demand(struct json_writer *json, enum table_status status, 
     if (write)
         write_i64(json, "MaxWriteRequestUnits", write_max);
     json_write_object_end(json);
+}
+
+/* The answer of UpdateTable shows a maximum that it took away; others do not. */
+static void write_table_maximums(struct api_call *call, const struct table *table)
+{
+    const struct on_demand_input *asked = NULL;
+    if (bytes_equal(call->operation->name, BYTES("UpdateTable"))) {
+        const struct update_table_input *input = call->input.at;
+        asked = input->on_demand;
+    }
+    write_on_demand(&call->json, asked != NULL && asked->read.given, table->on_demand_read_max,
+                    asked != NULL && asked->write.given, table->on_demand_write_max);
 }
 
 /* Of a table or an index. */
@@ -222,7 +235,8 @@ static void write_global(struct api_call *call, const struct table *table,
     write_u64(json, "ItemCount", rows->count);
     write_text(json, "IndexArn", format_arn(arn, sizeof(arn), call, table, schema));
     if (table->billing == BILLING_ON_DEMAND && index->has_on_demand_maximum)
-        write_on_demand(json, index->status, index->on_demand_read_max, index->on_demand_write_max);
+        write_on_demand(json, index->status == TABLE_UPDATING, index->on_demand_read_max,
+                        index->status == TABLE_UPDATING, index->on_demand_write_max);
     write_warm(json, index->status, index_warm(table->billing, index));
     json_write_object_end(json);
 }
@@ -318,7 +332,7 @@ enum status write_table_description(struct api_call *call, const char *name,
     write_name(json, "DeletionProtectionEnabled");
     json_write_bool(json, table->deletion_protection);
     if (table->billing == BILLING_ON_DEMAND && table->has_on_demand_maximum)
-        write_on_demand(json, table->status, table->on_demand_read_max, table->on_demand_write_max);
+        write_table_maximums(call, table);
     write_warm(json, table->status, table_warm(table));
     if (!deleting) {
         write_local_indexes(call, table, &size);

@@ -267,9 +267,11 @@ def test_a_maximum_that_is_not_given_stays(server, make_table):
     name = make_table(OnDemandThroughput={"MaxReadRequestUnits": 20, "MaxWriteRequestUnits": 15})
     for given, maximums in (({"MaxReadRequestUnits": 40}, {"MaxReadRequestUnits": 40, "MaxWriteRequestUnits": 15}),
                             ({"MaxWriteRequestUnits": -1}, {"MaxReadRequestUnits": 40}),
-                            ({"MaxReadRequestUnits": -1}, None)):
+                            ({"MaxReadRequestUnits": -1}, None),
+                            ({"MaxWriteRequestUnits": 5}, {"MaxWriteRequestUnits": 5})):
+        before = server.call("DescribeTable", TableName=name)["Table"].get("OnDemandThroughput", {})
         echo = server.call("UpdateTable", TableName=name, OnDemandThroughput=given)["TableDescription"]["OnDemandThroughput"]
-        assert {**echo, **given} == echo
+        assert echo == {**before, **given}  # -1 of the one that is taken away now, and of no other
         server.wait_active(name)
         assert server.call("DescribeTable", TableName=name)["Table"].get("OnDemandThroughput") == maximums
 
