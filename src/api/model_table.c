@@ -203,8 +203,9 @@ STRUCTURE(UpdateTimeToLiveInput, STORED(TableName, TableArn, table, MODEL_REQUIR
 #undef INPUT
 
 #define INPUT struct ttl_input
-STRUCTURE(TimeToLiveSpecification, STORED(Enabled, TimeToLiveEnabled, enabled, MODEL_REQUIRED),
-          STORED(AttributeName, TimeToLiveAttributeName, attribute, MODEL_REQUIRED));
+STRUCTURE(TimeToLiveSpecification,
+          STORED(AttributeName, TimeToLiveAttributeName, attribute, MODEL_REQUIRED),
+          STORED(Enabled, TimeToLiveEnabled, enabled, MODEL_REQUIRED));
 #undef INPUT
 
 #define INPUT struct table_input

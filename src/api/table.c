@@ -476,6 +476,11 @@ static enum status check_update(struct api_call *call, struct update_table_reque
     enum billing_mode billing = request->billing_given ? request->billing : table->billing;
     if (input->sse != NULL && !request->sse.kms && !table->sse.kms)
         return call_invalid(call, INVALID_VALUES "Table is already encrypted by default");
+    if (input->sse != NULL && request->sse.kms && table->sse.kms &&
+        bytes_equal(input->sse->key_id, table->sse.key_arn))
+        return call_invalid(call, INVALID_VALUES
+                            "Table is already encrypted with given KMSMasterKeyId. Use "
+                            "KMSMasterKeyId parameter if you want to change Master Key");
     TRY(call_check_index_updates(call, request, table));
     if (request->throughput_given)
         TRY(check_billing(call, billing, true));

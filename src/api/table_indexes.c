@@ -389,6 +389,12 @@ static enum status read_action(struct api_call *call, const struct global_index_
     } else if (given->update != NULL) {
         update->action = INDEX_UPDATE;
         update->name = given->update->name;
+        if (given->update->warm != NULL && !call_warm_given(given->update->warm))
+            return error_format(&call->error, call_arena(call), ERROR_VALIDATION,
+                                INVALID_VALUES
+                                "WarmThroughput must have at least one of ReadUnitsPerSecond or "
+                                "WriteUnitsPerSecond specified for index: %.*s",
+                                BYTES_ARGS(update->name));
     } else {
         update->action = INDEX_DELETE;
         update->name = given->delete->name;

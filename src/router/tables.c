@@ -256,8 +256,13 @@ static enum status create(struct context *ctx, struct router *router,
 enum status router_create_table(struct context *ctx, struct router *router,
                                 const struct create_table_request *request, struct error *error)
 {
-    if (catalog_find(&router->catalog, request->name) != NULL)
-        return error_format(error, &ctx->arena, ERROR_RESOURCE_IN_USE, "Table already exists: %.*s",
+    const struct table *there = catalog_find(&router->catalog, request->name);
+    if (there != NULL)
+        return error_format(error, &ctx->arena, ERROR_RESOURCE_IN_USE, "%s: %.*s",
+                            there->status == TABLE_CREATING
+                                ? "Attempt to change a resource which is still in use: Table is "
+                                  "being created"
+                                : "Table already exists",
                             BYTES_ARGS(request->name));
     uint32_t partitions =
         router_partitions_for(router, request->billing, request->read_units, request->write_units);

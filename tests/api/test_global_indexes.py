@@ -611,6 +611,8 @@ def test_throughput(server, make_indexed):
 
 @pytest.mark.parametrize("updates,error", [
     ([{"Create": index("all")}], (VALIDATION, "Attempting to create an index which already exists")),
+    ([{"Update": {"IndexName": "ghost", "WarmThroughput": {}}}],
+     (VALIDATION, INVALID + "WarmThroughput must have at least one of ReadUnitsPerSecond or WriteUnitsPerSecond specified for index: ghost")),
     ([{"Delete": {"IndexName": "none"}}], ("ResourceNotFoundException", "Requested resource not found: Index none for table TABLE")),
     ([{"Update": {"IndexName": "none", "OnDemandThroughput": {"MaxReadRequestUnits": 5}}}],
      ("ResourceNotFoundException", "Requested resource not found: Index none for table TABLE")),

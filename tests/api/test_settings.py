@@ -161,6 +161,9 @@ def test_encryption_is_described(make_table):
         key = "arn:aws:kms:eu-west-1:111122223333:key/other"
         update(server, "two", SSESpecification={"Enabled": True, "SSEType": "KMS", "KMSMasterKeyId": key})
         assert describe(server, "two")["SSEDescription"]["KMSMasterKeyArn"] == key
+        assert server.error("UpdateTable", TableName="two", SSESpecification={"Enabled": True, "SSEType": "KMS", "KMSMasterKeyId": key}) == (
+            VALIDATION, INVALID + "Table is already encrypted with given KMSMasterKeyId. Use KMSMasterKeyId parameter if you want to "
+            "change Master Key")
         update(server, "two", SSESpecification={"Enabled": False})
         assert "SSEDescription" not in describe(server, "two")
         assert server.error("UpdateTable", TableName="two", SSESpecification={"Enabled": False}) == (

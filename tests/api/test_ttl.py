@@ -44,9 +44,8 @@ def test_what_is_enabled_stays_for_an_hour(server, table):
 def test_specification(server, table):
     for given, faults in (
             (None, ["null at 'timeToLiveSpecification' failed to satisfy constraint: Member must not be null"]),
-            ({}, ["null at 'timeToLiveSpecification.enabled' failed to satisfy constraint: Member must not be null",
-                  "null at 'timeToLiveSpecification.attributeName' failed to satisfy constraint: Member must not be "
-                  "null"]),
+            ({}, ["null at 'timeToLiveSpecification.attributeName' failed to satisfy constraint: Member must not be null",
+                  "null at 'timeToLiveSpecification.enabled' failed to satisfy constraint: Member must not be null"]),
             ({"Enabled": True, "AttributeName": ""},
              ["'' at 'timeToLiveSpecification.attributeName' failed to satisfy constraint: Member must have length "
               "greater than or equal to 1"]),
