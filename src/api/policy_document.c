@@ -177,8 +177,8 @@ static bool is_word(struct bytes text, const char *word)
 
 static void check_sid(struct document *d, struct bytes text)
 {
-    if (text.count == 0)
-        return;
+    if (text.count == 0 || d->fault != NULL || d->syntax_at != NULL)
+        return; /* so there are as many as whole statements fit */
     struct bytes sid = string_of(d, text);
     for (const struct sid *seen = d->sids; seen != NULL; seen = seen->next) {
         if (bytes_equal(seen->text, sid))
