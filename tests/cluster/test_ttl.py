@@ -107,8 +107,8 @@ def test_faults_of_requests(server):
              "1 validation error detected: Value '" + "x" * 256 + "' at 'timeToLiveSpecification.attributeName' failed "
              "to satisfy constraint: Member must have length less than or equal to 255"),
             ({"TableName": "tab", "TimeToLiveSpecification": {}},
-             "2 validation errors detected: Value null at 'timeToLiveSpecification.enabled' failed to satisfy "
-             "constraint: Member must not be null; Value null at 'timeToLiveSpecification.attributeName' failed to "
+             "2 validation errors detected: Value null at 'timeToLiveSpecification.attributeName' failed to satisfy "
+             "constraint: Member must not be null; Value null at 'timeToLiveSpecification.enabled' failed to "
              "satisfy constraint: Member must not be null")):
         with pytest.raises(Refused) as error:
             server.call("UpdateTimeToLive", **members)
