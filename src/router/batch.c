@@ -107,7 +107,7 @@ struct batch {
     struct bytes keys[BATCH_WRITE_MAX];
     const struct table *indexed[BATCH_WRITE_MAX]; /* held: that of router_has_derived, or NULL */
     uint64_t budgets[BATCH_WRITE_MAX];            /* of router_spend */
-    bool throttled; /* one of them was, and this is what to say of it */
+    uint32_t throttled; /* how many of them were, and this is what to say of it */
     struct error throttle;
     struct batch_part parts[BATCH_WRITE_MAX];
     uint32_t part_count;
@@ -135,7 +135,7 @@ static void spend(struct batch_part *part)
                                   &batch->budgets[index], &batch->throttle);
         if (status == STATUS_OK)
             part->indexes[kept++] = index;
-        batch->throttled = batch->throttled || status == STATUS_THROTTLED;
+        batch->throttled += status == STATUS_THROTTLED;
     }
     part->count = kept;
 }
@@ -157,7 +157,7 @@ static void end_write(struct batch *batch, uint32_t index, enum status status,
                      units_write_rest(status, result));
     if (!status_is_throttle(status))
         return;
-    batch->throttled = true;
+    batch->throttled++;
     (void)router_throttled_write(batch->router, batch->requests[index].table, status, result,
                                  batch->arena, &batch->throttle);
 }
@@ -290,10 +290,8 @@ enum status router_write_batch(struct context *ctx, struct router *router,
         *error = batch->refusal;
         status = STATUS_INVALID;
     }
-    bool any = false;
-    for (uint32_t i = 0; i < count; i++)
-        any = any || done[i];
-    if (status == STATUS_OK && batch->throttled && !any) {
+    /* Of one that is not done for another reason the outcome may be unknown: nothing is refused. */
+    if (status == STATUS_OK && count > 0 && batch->throttled == count) {
         *error = batch->throttle;
         status = STATUS_THROTTLED;
     }

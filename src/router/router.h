@@ -117,7 +117,7 @@ MUST_USE enum status router_check_writes(struct context *ctx, struct router *rou
  * belongs into UnprocessedItems.
  *   STATUS_INVALID    a put would make an item collection outgrow its bound, which no second try
  *                     cures; the others were executed
- *   STATUS_THROTTLED  none was executed, and all that could be were throttled
+ *   STATUS_THROTTLED  every one was throttled
  * On any other status nothing was executed. */
 MUST_USE enum status router_write_batch(struct context *ctx, struct router *router,
                                         const struct write_request *requests, uint32_t count,
