@@ -1,8 +1,7 @@
 /* seed.h - tables and items that an operator wants to be there at the start: `--seed DIR`.
  *
- *   NAME.table.json   what CreateTable takes (the AWS CLI's --cli-input-json), or what
- *   DescribeTable
- *                     answers: of that what CreateTable takes
+ *   NAME.table.json   what CreateTable takes (the AWS CLI's --cli-input-json); or what
+ *                     DescribeTable answers, of which it is what CreateTable takes
  *   NAME.jsonl        its items, one in a line: {"id": {"S": "1"}} or {"Item": {"id": {"S": "1"}}}
  *   an export         a directory of what ExportTableToPointInTime wrote (manifest-summary.json,
  *                     manifest-files.json, data/); DIR itself, one in DIR, or one in
